@@ -1,0 +1,9 @@
+//! The pure half of Punctual: every decision, no I/O.
+//!
+//! This crate has no async, no AWS types and no clock: time and chance are
+//! arguments, so the compiler keeps decisions pure and a test can drive any
+//! instant. What a decision asks for is performed by the crate `shared` and
+//! the functions.
+
+pub mod names;
+pub mod time;

@@ -1,0 +1,250 @@
+//! Names and ids: parsed once at the edge, impossible to hold wrong afterwards.
+//!
+//! SPEC §1: names match `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`, ids a caller gives
+//! match `[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}`. They are path segments and never
+//! change. Each type has one door, [`FromStr`].
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Most characters of a name.
+pub const NAME_MAX_CHARS: usize = 64;
+/// Most characters of an id.
+pub const ID_MAX_CHARS: usize = 128;
+/// Company names that paths need for themselves.
+pub const RESERVED_COMPANIES: [&str; 2] = ["configuration", "item"];
+/// Activity ids that paths need for themselves.
+pub const RESERVED_ACTIVITY_IDS: [&str; 2] = ["batch", "bulk"];
+
+/// Why a text is no name or id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The text does not match the pattern of its kind.
+    #[error("must match {0}")]
+    Pattern(&'static str),
+    /// The text is a word that paths use.
+    #[error("\"{0}\" is reserved")]
+    Reserved(String),
+}
+
+const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}";
+const ID_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}";
+
+fn check(text: &str, id: bool) -> Result<(), NameError> {
+    let (pattern, max, extra) = if id {
+        (ID_PATTERN, ID_MAX_CHARS, "_.:@-")
+    } else {
+        (NAME_PATTERN, NAME_MAX_CHARS, "_.-")
+    };
+    let first_is_good = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let rest_is_good = text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c));
+    if first_is_good && rest_is_good && text.len() <= max {
+        Ok(())
+    } else {
+        Err(NameError::Pattern(pattern))
+    }
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, id: $id:expr, reserved: $reserved:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                check(text, $id)?;
+                let reserved: &[&str] = $reserved;
+                if reserved.contains(&text) {
+                    return Err(NameError::Reserved(text.to_owned()));
+                }
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// A company: the outer half of a tenant.
+    CompanyName, id: false, reserved: &RESERVED_COMPANIES
+);
+name_type!(
+    /// A solution of a company: the inner half of a tenant.
+    SolutionName, id: false, reserved: &[]
+);
+name_type!(
+    /// The name of an activity type, notification type or recurring activity.
+    TypeName, id: false, reserved: &[]
+);
+name_type!(
+    /// The id of an activity, reminder or notification, given by the caller or by us.
+    ActivityId, id: true, reserved: &RESERVED_ACTIVITY_IDS
+);
+
+/// A company and one of its solutions. The seeds' *tenant* and *account*.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Tenant {
+    /// The company.
+    pub company: CompanyName,
+    /// The solution within it.
+    pub solution: SolutionName,
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.company, self.solution)
+    }
+}
+
+/// What makes an activity's call (SPEC §1): an activity type, or (§4) a channel.
+///
+/// Written `A:{type}` or `C:{channel}` in keys and queue messages.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// An activity type of the solution (SPEC §3).
+    Type(TypeName),
+    /// A channel of the solution (SPEC §4).
+    Channel(Channel),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Type(name) => write!(f, "A:{name}"),
+            Kind::Channel(channel) => write!(f, "C:{channel}"),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text.split_once(':') {
+            Some(("A", name)) => Ok(Kind::Type(name.parse()?)),
+            Some(("C", channel)) => Ok(Kind::Channel(channel.parse()?)),
+            _ => Err(NameError::Pattern("A:{type} or C:{channel}")),
+        }
+    }
+}
+
+/// The channels of activity injection (SPEC §4).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Channel {
+    Salesman,
+    Callcenter,
+    Whatsapp,
+    Email,
+    Sms,
+    Push,
+}
+
+impl Channel {
+    /// Every channel, in the order of SPEC §4.
+    pub const ALL: [Channel; 6] = [
+        Channel::Salesman,
+        Channel::Callcenter,
+        Channel::Whatsapp,
+        Channel::Email,
+        Channel::Sms,
+        Channel::Push,
+    ];
+
+    /// The name as SPEC §4 writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Channel::Salesman => "SALESMAN",
+            Channel::Callcenter => "CALLCENTER",
+            Channel::Whatsapp => "WHATSAPP",
+            Channel::Email => "EMAIL",
+            Channel::Sms => "SMS",
+            Channel::Push => "PUSH",
+        }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Channel {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Channel::ALL
+            .into_iter()
+            .find(|channel| channel.as_str() == text)
+            .ok_or(NameError::Pattern("SALESMAN, CALLCENTER, WHATSAPP, EMAIL, SMS or PUSH"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_ids_follow_their_patterns() {
+        for good in ["a", "A9", "a_b.c-d", &"x".repeat(64)] {
+            assert!(good.parse::<SolutionName>().is_ok(), "{good}");
+        }
+        for bad in ["", "-a", ".a", "_a", "a b", "a/b", "ä", "a:b", "a@b", &"x".repeat(65)] {
+            assert!(bad.parse::<SolutionName>().is_err(), "{bad}");
+        }
+        for good in ["a", "a:b@c", "rule@1700000000", &"x".repeat(128)] {
+            assert!(good.parse::<ActivityId>().is_ok(), "{good}");
+        }
+        for bad in ["", ":a", "a/b", "a#b", "batch", "bulk", &"x".repeat(129)] {
+            assert!(bad.parse::<ActivityId>().is_err(), "{bad}");
+        }
+        assert!("configuration".parse::<CompanyName>().is_err());
+        assert!("item".parse::<CompanyName>().is_err());
+        assert!("item".parse::<SolutionName>().is_ok());
+    }
+
+    #[test]
+    fn kinds_round_trip() {
+        for text in ["A:play", "C:EMAIL"] {
+            assert_eq!(text.parse::<Kind>().unwrap().to_string(), text);
+        }
+        assert!("C:FAX".parse::<Kind>().is_err());
+        assert!("play".parse::<Kind>().is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! What the functions have in common: DynamoDB, SQS, KMS, HTTP, telemetry, configuration.
+//!
+//! Decisions are in the crate `rules`; this crate performs what they ask for.
+
+pub mod clock;
+pub mod entropy;
