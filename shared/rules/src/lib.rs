@@ -5,5 +5,9 @@
 //! instant. What a decision asks for is performed by the crate `shared` and
 //! the functions.
 
+pub mod activity;
+pub mod due;
 pub mod names;
+pub mod qos;
+pub mod retry;
 pub mod time;

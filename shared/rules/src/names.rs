@@ -32,18 +32,11 @@ const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}";
 const ID_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}";
 
 fn check(text: &str, id: bool) -> Result<(), NameError> {
-    let (pattern, max, extra) = if id {
-        (ID_PATTERN, ID_MAX_CHARS, "_.:@-")
-    } else {
-        (NAME_PATTERN, NAME_MAX_CHARS, "_.-")
-    };
+    let (pattern, max, extra) =
+        if id { (ID_PATTERN, ID_MAX_CHARS, "_.:@-") } else { (NAME_PATTERN, NAME_MAX_CHARS, "_.-") };
     let first_is_good = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     let rest_is_good = text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c));
-    if first_is_good && rest_is_good && text.len() <= max {
-        Ok(())
-    } else {
-        Err(NameError::Pattern(pattern))
-    }
+    if first_is_good && rest_is_good && text.len() <= max { Ok(()) } else { Err(NameError::Pattern(pattern)) }
 }
 
 macro_rules! name_type {
@@ -162,9 +155,7 @@ impl FromStr for Kind {
 }
 
 /// The channels of activity injection (SPEC §4).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Channel {

@@ -86,7 +86,9 @@ pub mod rfc3339_option {
     }
 
     /// Reads RFC 3339 with any offset, or null.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<DateTime<Utc>>, D::Error> {
         let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         text.map(|text| super::parse(&text).map_err(D::Error::custom)).transpose()
     }

@@ -1,0 +1,316 @@
+//! The life of an activity.
+//!
+//! | from \ event | claim    | succeeded  | failed            | lease ran out     | cancel     | reschedule | dispatch now | retry |
+//! | ------------ | -------- | ---------- | ----------------- | ----------------- | ---------- | ---------- | ------------ | ----- |
+//! | `READY`      | claimed  | —          | —                 | —                 | `CANCELED` | `READY`    | `READY`      | —     |
+//! | claimed      | —        | `DISPATCHED` | `READY`/`FAILED` | `READY`/`FAILED` | — ¹        | —          | —            | —     |
+//! | `DISPATCHED` | —        | —          | —                 | —                 | —          | —          | —            | —     |
+//! | `FAILED`     | —        | —          | —                 | —                 | —          | —          | —            | `READY` |
+//! | `CANCELED`   | —        | —          | —                 | —                 | —          | —          | —            | —     |
+//! | `COMPLETED`  | —        | —          | —                 | —                 | —          | —          | —            | —     |
+//!
+//! *Claimed* is `READY` with a claim whose lease may still run. A dash is a
+//! [`Refusal`]. ¹ Once the lease ran out it may be canceled: the worker is gone.
+
+use crate::retry::{self, Next, RescheduleRules};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Where an activity stands (SPEC §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Waiting for its instant, or being sent.
+    Ready,
+    /// Sent with success.
+    Dispatched,
+    /// The dead letter: no execution is left.
+    Failed,
+    /// Called off by its owner.
+    Canceled,
+    /// Ended by a result (SPEC §4).
+    Completed,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Status; 5] =
+        [Status::Ready, Status::Dispatched, Status::Failed, Status::Canceled, Status::Completed];
+
+    /// The name as SPEC §3 writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Ready => "READY",
+            Status::Dispatched => "DISPATCHED",
+            Status::Failed => "FAILED",
+            Status::Canceled => "CANCELED",
+            Status::Completed => "COMPLETED",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Status::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| "must be READY, DISPATCHED, FAILED, CANCELED or COMPLETED".to_owned())
+    }
+}
+
+/// A worker's hold on an activity (SPEC §9.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Names the claim; a settle is conditional on it.
+    pub token: String,
+    /// Until when nobody else may take the activity.
+    pub lease_until: DateTime<Utc>,
+}
+
+/// What decisions are made of: the part of an activity that is written often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Where it stands.
+    pub status: Status,
+    /// The instant its owner asked for.
+    pub date: DateTime<Utc>,
+    /// The instant of the next attempt; of the last one once it is finished.
+    pub due: DateTime<Utc>,
+    /// Executions begun in this run.
+    pub attempts: u32,
+    /// Executions in all (SPEC §3: `retries`, at least 1).
+    pub max_attempts: u32,
+    /// 0, and one more for each retry by hand.
+    pub run: u32,
+    /// When the execution that ended the run was over.
+    pub executed_at: Option<DateTime<Utc>>,
+    /// Who holds it.
+    pub claim: Option<Claim>,
+}
+
+/// What may happen to an activity, apart from being claimed (see [`claimable`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The execution succeeded.
+    Succeeded,
+    /// The execution failed.
+    Failed {
+        /// What the receiver asked for on 429 and 503.
+        retry_after: Option<TimeDelta>,
+        /// The type's rules.
+        rules: &'a RescheduleRules,
+    },
+    /// Its worker is gone: the lease ran out unsettled. Counts as a failed execution (SPEC §9.3).
+    LeaseExpired {
+        /// The type's rules.
+        rules: &'a RescheduleRules,
+    },
+    /// Its owner calls it off.
+    Cancel,
+    /// Its owner gives it another instant.
+    Reschedule(DateTime<Utc>),
+    /// Its owner wants it sent now (seed 000: manual dispatch).
+    DispatchNow,
+    /// Its owner wants a dead letter tried again, from attempt 0.
+    Retry,
+}
+
+/// Why an event does not apply, ready for a 409.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The status does not allow it.
+    #[error("the activity is {0}")]
+    Status(Status),
+    /// It is being sent right now.
+    #[error("the activity is being sent")]
+    InHand,
+    /// The event needs a claim, and there is none.
+    #[error("the activity is not claimed")]
+    NotClaimed,
+}
+
+/// A step from one state to the next. Made by the named constructors below alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// The state after it.
+    pub to: State,
+    /// Why, for the log.
+    pub reason: &'static str,
+    /// Whether the step makes the activity due, so that its writer must enqueue it (SPEC §9.4).
+    pub enqueue: bool,
+}
+
+impl Transition {
+    fn finish(
+        from: &State,
+        status: Status,
+        executed_at: Option<DateTime<Utc>>,
+        reason: &'static str,
+    ) -> Self {
+        let to = State { status, executed_at, claim: None, ..from.clone() };
+        Self { to, reason, enqueue: false }
+    }
+
+    fn due_at(from: &State, due: DateTime<Utc>, reason: &'static str) -> Self {
+        let to = State { status: Status::Ready, due, claim: None, ..from.clone() };
+        Self { to, reason, enqueue: true }
+    }
+
+    /// The call was made and accepted.
+    fn deliver(from: &State, now: DateTime<Utc>) -> Self {
+        Self::finish(from, Status::Dispatched, Some(now), "delivered")
+    }
+
+    /// Another execution follows.
+    fn retry_later(from: &State, at: DateTime<Utc>, max_attempts: u32, reason: &'static str) -> Self {
+        let mut step = Self::due_at(from, at, reason);
+        step.to.max_attempts = max_attempts;
+        step
+    }
+
+    /// No execution is left.
+    fn dead_letter(from: &State, now: DateTime<Utc>, max_attempts: u32, reason: &'static str) -> Self {
+        let mut step = Self::finish(from, Status::Failed, Some(now), reason);
+        step.to.max_attempts = max_attempts;
+        step
+    }
+
+    /// Called off.
+    fn cancel(from: &State) -> Self {
+        Self::finish(from, Status::Canceled, from.executed_at, "canceled")
+    }
+
+    /// Another instant; what is past is due now.
+    fn reschedule(from: &State, date: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let mut step = Self::due_at(from, date.max(now), "rescheduled");
+        step.to.date = date;
+        step
+    }
+
+    /// A new run of a dead letter.
+    fn new_run(from: &State, now: DateTime<Utc>) -> Self {
+        let mut step = Self::due_at(from, now, "retried by hand");
+        step.to.attempts = 0;
+        step.to.run = from.run + 1;
+        step.to.executed_at = None;
+        step
+    }
+}
+
+/// The state of an activity just accepted; a date that is past is due now (SPEC §3).
+pub fn accepted(date: DateTime<Utc>, max_attempts: u32, now: DateTime<Utc>) -> State {
+    State {
+        status: Status::Ready,
+        date,
+        due: date.max(now),
+        attempts: 0,
+        max_attempts: max_attempts.max(1),
+        run: 0,
+        executed_at: None,
+        claim: None,
+    }
+}
+
+/// What a claim finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimable {
+    /// It may be claimed.
+    Yes,
+    /// It is finished.
+    Finished,
+    /// Another worker has it.
+    InHand,
+    /// Its worker is gone: [`Event::LeaseExpired`] first.
+    Expired,
+    /// It is due later, so whoever made it so enqueued it for then.
+    NotYet,
+}
+
+/// Whether an activity may be claimed at `now` with this `lead`; the claim's write condition says the same.
+pub fn claimable(state: &State, lead: TimeDelta, now: DateTime<Utc>) -> Claimable {
+    match (&state.status, &state.claim) {
+        (Status::Dispatched | Status::Failed | Status::Canceled | Status::Completed, _) => {
+            Claimable::Finished
+        }
+        (Status::Ready, Some(claim)) if claim.lease_until >= now => Claimable::InHand,
+        (Status::Ready, Some(_)) => Claimable::Expired,
+        (Status::Ready, None) if state.due > now + lead => Claimable::NotYet,
+        (Status::Ready, None) => Claimable::Yes,
+    }
+}
+
+/// The step that `event` makes from `state` at `now`.
+///
+/// # Errors
+/// [`Refusal`] where the table above has a dash.
+pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Transition, Refusal> {
+    let in_hand = state.claim.as_ref().is_some_and(|claim| claim.lease_until >= now);
+    match (state.status, event) {
+        (Status::Ready, Event::Succeeded | Event::Failed { .. } | Event::LeaseExpired { .. })
+            if state.claim.is_none() =>
+        {
+            Err(Refusal::NotClaimed)
+        }
+        (Status::Ready, Event::Succeeded) => Ok(Transition::deliver(state, now)),
+        (Status::Ready, Event::Failed { retry_after, rules }) => {
+            Ok(failed(state, retry_after, rules, now, "failed"))
+        }
+        (Status::Ready, Event::LeaseExpired { .. }) if in_hand => Err(Refusal::InHand),
+        (Status::Ready, Event::LeaseExpired { rules }) => {
+            Ok(failed(state, None, rules, now, "its worker was lost"))
+        }
+        (Status::Ready, Event::Cancel) if in_hand => Err(Refusal::InHand),
+        // An abandoned one has an attempt to account for first, or it could be READY with none left.
+        (Status::Ready, Event::Reschedule(_) | Event::DispatchNow) if state.claim.is_some() => {
+            Err(Refusal::InHand)
+        }
+        (Status::Ready, Event::Cancel) => Ok(Transition::cancel(state)),
+        (Status::Ready, Event::Reschedule(date)) => Ok(Transition::reschedule(state, date, now)),
+        (Status::Ready, Event::DispatchNow) => Ok(Transition::due_at(state, now, "dispatched by hand")),
+        (Status::Failed, Event::Retry) => Ok(Transition::new_run(state, now)),
+        (Status::Ready, Event::Retry)
+        | (Status::Dispatched | Status::Failed | Status::Canceled | Status::Completed, _) => {
+            Err(Refusal::Status(state.status))
+        }
+    }
+}
+
+fn failed(
+    state: &State,
+    retry_after: Option<TimeDelta>,
+    rules: &RescheduleRules,
+    now: DateTime<Utc>,
+    reason: &'static str,
+) -> Transition {
+    match retry::after_activity_failure(state.attempts, state.max_attempts, rules, retry_after, now) {
+        Next::Again { at, max_attempts } => Transition::retry_later(state, at, max_attempts, reason),
+        Next::Exhausted { max_attempts } => Transition::dead_letter(state, now, max_attempts, reason),
+    }
+}
+
+/// The index an activity stands in: exactly one of the two, by construction (DESIGN "Tables").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// Something will still happen to it, at this instant.
+    Due(DateTime<Utc>),
+    /// Nothing will, unless its owner asks for it.
+    Done,
+}
+
+/// Where `state` is indexed.
+pub fn index(state: &State) -> Index {
+    match state.status {
+        Status::Ready => Index::Due(state.due),
+        Status::Dispatched | Status::Failed | Status::Canceled | Status::Completed => Index::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests;
