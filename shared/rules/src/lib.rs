@@ -5,5 +5,7 @@
 //! instant. What a decision asks for is performed by the crate `shared` and
 //! the functions.
 
+pub mod field;
 pub mod names;
 pub mod time;
+pub mod uri;
