@@ -7,7 +7,9 @@
 
 pub mod activity;
 pub mod due;
+pub mod field;
 pub mod names;
 pub mod qos;
 pub mod retry;
 pub mod time;
+pub mod uri;
