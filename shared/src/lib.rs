@@ -4,3 +4,6 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod queue;
+pub mod settings;
+pub mod work;

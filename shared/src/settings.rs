@@ -1,0 +1,155 @@
+//! Configuration: environment variables, read once at start into typed structs,
+//! refused with every fault named (SPEC §10).
+
+use ipnet::IpNet;
+
+/// Reads one variable: the environment in Lambda, a map in local mode and tests.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Partitions of the due index a new type gets, where `PUNCTUAL_DUE_SHARDS` says nothing.
+pub const DEFAULT_DUE_SHARDS: u32 = 4;
+/// Most partitions of the due index a type may have.
+pub const DUE_SHARDS_MAX: u32 = 64;
+/// Fewest characters of the admin key.
+pub const ADMIN_KEY_MIN_CHARS: usize = 16;
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("configuration is refused:\n  {}", .0.join("\n  "))]
+pub struct SettingsError(pub Vec<String>);
+
+/// Gathers values and faults.
+pub struct Reader<'a> {
+    lookup: Lookup<'a>,
+    faults: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads through `lookup`.
+    pub fn new(lookup: Lookup<'a>) -> Self {
+        Self { lookup, faults: Vec::new() }
+    }
+
+    /// A variable that must be there and not empty.
+    pub fn required(&mut self, name: &str) -> String {
+        match (self.lookup)(name).filter(|value| !value.is_empty()) {
+            Some(value) => value,
+            None => {
+                self.faults.push(format!("{name} is not set"));
+                String::new()
+            }
+        }
+    }
+
+    /// A whole number within `range`, or `default` where the variable is absent or empty.
+    pub fn number(&mut self, name: &str, range: std::ops::RangeInclusive<u32>, default: u32) -> u32 {
+        let Some(text) = (self.lookup)(name).filter(|value| !value.is_empty()) else {
+            return default;
+        };
+        match text.parse() {
+            Ok(value) if range.contains(&value) => value,
+            _ => {
+                let (from, to) = (range.start(), range.end());
+                self.faults.push(format!("{name} must be a whole number from {from} to {to}, not {text:?}"));
+                default
+            }
+        }
+    }
+
+    /// Comma-separated CIDRs; absent or empty is none.
+    pub fn cidrs(&mut self, name: &str) -> Vec<IpNet> {
+        let text = (self.lookup)(name).unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let mut cidrs = Vec::new();
+        for part in parts {
+            match part.parse() {
+                Ok(cidr) => cidrs.push(cidr),
+                Err(_) => self.faults.push(format!("{name}: {part:?} is no CIDR such as 10.1.0.0/16")),
+            }
+        }
+        cidrs
+    }
+
+    /// Adds a fault of the caller's.
+    pub fn fault(&mut self, fault: String) {
+        self.faults.push(fault);
+    }
+
+    /// `value`, unless there was a fault.
+    ///
+    /// # Errors
+    /// Every fault gathered.
+    pub fn finish<T>(self, value: T) -> Result<T, SettingsError> {
+        if self.faults.is_empty() { Ok(value) } else { Err(SettingsError(self.faults)) }
+    }
+}
+
+/// The process's environment, as a [`Lookup`].
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What every function needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `PUNCTUAL_CONFIG_TABLE`: the table of companies, solutions, keys and types.
+    pub config_table: String,
+    /// `PUNCTUAL_WORK_TABLE`: the table of activities.
+    pub work_table: String,
+    /// `PUNCTUAL_QUEUE_URL`: the queue of what is due within the horizon.
+    pub queue_url: String,
+    /// `PUNCTUAL_KMS_KEY_ID`: the key that wraps data keys.
+    pub kms_key_id: String,
+    /// `PUNCTUAL_DUE_SHARDS`: partitions of the due index a new type gets.
+    pub due_shards: u32,
+}
+
+impl Settings {
+    /// Reads the variables above.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming every fault.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(lookup);
+        let settings = Self {
+            config_table: reader.required("PUNCTUAL_CONFIG_TABLE"),
+            work_table: reader.required("PUNCTUAL_WORK_TABLE"),
+            queue_url: reader.required("PUNCTUAL_QUEUE_URL"),
+            kms_key_id: reader.required("PUNCTUAL_KMS_KEY_ID"),
+            due_shards: reader.number("PUNCTUAL_DUE_SHARDS", 1..=DUE_SHARDS_MAX, DEFAULT_DUE_SHARDS),
+        };
+        reader.finish(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named() {
+        let lookup = |name: &str| match name {
+            "PUNCTUAL_WORK_TABLE" => Some("work".to_owned()),
+            "PUNCTUAL_DUE_SHARDS" => Some("many".to_owned()),
+            _ => None,
+        };
+        let SettingsError(faults) = Settings::read(&lookup).unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                "PUNCTUAL_CONFIG_TABLE is not set",
+                "PUNCTUAL_QUEUE_URL is not set",
+                "PUNCTUAL_KMS_KEY_ID is not set",
+                "PUNCTUAL_DUE_SHARDS must be a whole number from 1 to 64, not \"many\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn cidrs_are_read_and_refused_by_name() {
+        let lookup = |_: &str| Some("127.0.0.0/8, ::1/128,nonsense".to_owned());
+        let mut reader = Reader::new(&lookup);
+        assert_eq!(reader.cidrs("X").len(), 2);
+        assert!(reader.finish(()).unwrap_err().to_string().contains("nonsense"));
+    }
+}

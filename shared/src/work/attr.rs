@@ -1,0 +1,80 @@
+//! Attribute, index and key names of the work table.
+//!
+//! Short, because DynamoDB bills an item's size with its names, and a small
+//! activity shall stay within one KiB.
+
+/// Table partition key.
+pub const PK: &str = "PK";
+/// Table sort key.
+pub const SK: &str = "SK";
+/// Partition of the index `due`.
+pub const DUE_PARTITION: &str = "dp";
+/// Sort of the index `due`.
+pub const DUE_SORT: &str = "ds";
+/// Partition of the index `done`.
+pub const DONE_PARTITION: &str = "fp";
+/// Sort of the index `done`.
+pub const DONE_SORT: &str = "fs";
+/// Partition of the index `object`.
+pub const OBJECT_PARTITION: &str = "op";
+/// [`rules::activity::Status`].
+pub const STATUS: &str = "st";
+/// [`rules::names::Kind`].
+pub const KIND: &str = "k";
+/// The owner's date, Unix milliseconds.
+pub const DATE: &str = "d";
+/// The next attempt's instant, Unix milliseconds.
+pub const DUE: &str = "n";
+/// Attempts begun in this run.
+pub const ATTEMPTS: &str = "a";
+/// Attempts in all.
+pub const MAX_ATTEMPTS: &str = "m";
+/// Retries by hand so far.
+pub const RUN: &str = "r";
+/// A claim's token.
+pub const TOKEN: &str = "tk";
+/// A claim's lease, Unix milliseconds.
+pub const LEASE: &str = "lu";
+/// Creation, Unix milliseconds.
+pub const CREATED: &str = "c";
+/// End of the last execution of the run, Unix milliseconds.
+pub const EXECUTED: &str = "x";
+/// The parameter as JSON text, where it is small; else in the item `PAYLOAD`.
+pub const PARAMETER: &str = "p";
+/// The caller's own URI pattern.
+pub const URI: &str = "u";
+/// Hash of the body it was created from.
+pub const BODY_HASH: &str = "b";
+/// Shard of its indexes.
+pub const SHARD: &str = "sh";
+/// The successful attempt: HTTP status.
+pub const SUCCESS_STATUS: &str = "hs";
+/// The successful attempt: duration in milliseconds.
+pub const SUCCESS_MILLIS: &str = "hm";
+
+/// Sort key of the item that carries the state.
+pub const ITEM: &str = "ITEM";
+/// Sort key of a large parameter.
+pub const PAYLOAD: &str = "PAYLOAD";
+/// Prefix of the sort keys of history entries.
+pub const HISTORY_PREFIX: &str = "H#";
+/// Prefix of the sort keys of further object values.
+pub const OBJECT_PREFIX: &str = "O#";
+
+/// History entry: instant, Unix milliseconds.
+pub const ENTRY_AT: &str = "at";
+/// History entry: outcome.
+pub const ENTRY_OUTCOME: &str = "o";
+/// History entry: HTTP status.
+pub const ENTRY_STATUS: &str = "hs";
+/// History entry: duration in milliseconds.
+pub const ENTRY_MILLIS: &str = "hm";
+/// History entry: what happened, in words.
+pub const ENTRY_DETAIL: &str = "dt";
+
+/// The sparse index of what something will still happen to.
+pub const DUE_INDEX: &str = "due";
+/// The sparse index of what is finished.
+pub const DONE_INDEX: &str = "done";
+/// The sparse index of object values.
+pub const OBJECT_INDEX: &str = "object";

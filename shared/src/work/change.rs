@@ -1,0 +1,110 @@
+//! What an owner does to an activity: cancel, reschedule, dispatch now, retry, another URI.
+
+use super::batcher::Outcome;
+use super::codec::Record;
+use super::create::due_activity;
+use super::{ActivityView, StoreError, WorkStore, statements};
+use rules::activity::{Event, Refusal, Status, decide};
+use rules::names::{ActivityId, Tenant};
+
+/// How often a change is decided anew because the activity moved meanwhile.
+const TRIES: usize = 5;
+
+/// What a change came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Written; the activity as it stands now, without its history.
+    Applied(ActivityView),
+    /// There is no such activity.
+    NotFound,
+    /// Its state does not allow it.
+    Refused(Refusal),
+}
+
+/// A change an owner asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// A step of the life of an activity.
+    Event(Event<'a>),
+    /// Another URI pattern.
+    SetUri(&'a str),
+}
+
+impl WorkStore {
+    /// Performs `event`: one of cancel, reschedule, dispatch now and retry.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read or written.
+    pub async fn change(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        event: Event<'_>,
+    ) -> Result<Change, StoreError> {
+        match self.record(tenant, id).await? {
+            Some(record) => self.change_record(record, Asked::Event(event)).await,
+            None => Ok(Change::NotFound),
+        }
+    }
+
+    /// Performs what is asked, beginning with `record` as it was read, possibly a while ago.
+    pub(super) async fn change_record(&self, record: Record, asked: Asked<'_>) -> Result<Change, StoreError> {
+        let mut record = record;
+        for _ in 0..TRIES {
+            let now = rules::time::truncate(self.clock.now());
+            let next = match asked {
+                Asked::Event(event) => match decide(&record.state, event, now) {
+                    Ok(step) => {
+                        self.keep_success(&record).await?;
+                        let statement = statements::step(&self.table, &record, &step.to, None, now);
+                        let next = Record { state: step.to, success: None, ..record.clone() };
+                        Ok((statement, next, step.enqueue))
+                    }
+                    Err(refusal) => Err(refusal),
+                },
+                Asked::SetUri(_) if record.state.status != Status::Ready => {
+                    Err(Refusal::Status(record.state.status))
+                }
+                Asked::SetUri(_) if record.state.claim.is_some() => Err(Refusal::InHand),
+                Asked::SetUri(uri) => {
+                    let next = Record { uri: Some(uri.to_owned()), ..record.clone() };
+                    Ok((statements::set_uri(&self.table, &record, uri), next, false))
+                }
+            };
+            let (statement, next, enqueue) = match next {
+                Ok(next) => next,
+                Err(refusal) => return Ok(Change::Refused(refusal)),
+            };
+            match self.batcher.run(statement).await? {
+                Outcome::Applied(_) => return self.changed(next, enqueue).await,
+                Outcome::Lost(Some(item)) => {
+                    let found = Record::decode(&item)?;
+                    // Our own write, retried by the SDK after it had succeeded.
+                    if found == next {
+                        return self.changed(next, enqueue).await;
+                    }
+                    record = found;
+                }
+                Outcome::Lost(None) | Outcome::Duplicate => return Ok(Change::NotFound),
+            }
+        }
+        // It moved under every try: somebody is at work on it.
+        Ok(Change::Refused(Refusal::InHand))
+    }
+
+    async fn changed(&self, next: Record, enqueue: bool) -> Result<Change, StoreError> {
+        if enqueue {
+            self.enqueue(&[due_activity(&next)]).await;
+        }
+        let mut views = self.with_parameters(vec![next]).await?;
+        Ok(views.pop().map_or(Change::NotFound, Change::Applied))
+    }
+
+    /// Moves the entry of a successful attempt from the item to the history, before a new run takes its place.
+    async fn keep_success(&self, record: &Record) -> Result<(), StoreError> {
+        match record.success_entry() {
+            Some(entry) => self.record_entry(record, &entry).await,
+            None => Ok(()),
+        }
+    }
+}

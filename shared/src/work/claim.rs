@@ -1,0 +1,91 @@
+//! Claiming: one conditional write each, 25 in one call (SPEC §9.2).
+
+use super::batcher::Outcome;
+use super::codec::{Item, Record};
+use super::{StoreError, WorkStore, keys, statements};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use rules::activity::{Claim, Claimable, claimable};
+use rules::names::{ActivityId, Tenant};
+
+/// An activity to be claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ref {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Its id.
+    pub id: ActivityId,
+    /// How long the claim shall hold.
+    pub lease_until: DateTime<Utc>,
+}
+
+/// What a claim came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claimed {
+    /// It is ours until the lease runs out.
+    Ours(Box<Record>),
+    /// Its worker was lost: the crash is an attempt to account for first.
+    Abandoned(Box<Record>),
+    /// Finished, gone, in other hands, or due later: none of our business.
+    NotOurs,
+}
+
+impl WorkStore {
+    /// Claims up to 25 activities that are due by now and `lead`, in order of the answer.
+    ///
+    /// # Errors
+    /// [`StoreError`], each for itself. After an error the claim may have been
+    /// written; its lease will run out, and the attempt counts (SPEC §9.3).
+    pub async fn claim(&self, refs: &[Ref], lead: TimeDelta) -> Vec<Result<Claimed, StoreError>> {
+        let now = self.clock.now();
+        let claims: Vec<Claim> = refs
+            .iter()
+            .map(|one| Claim {
+                token: URL_SAFE_NO_PAD.encode(self.entropy.bytes::<12>()),
+                lease_until: rules::time::truncate(one.lease_until),
+            })
+            .collect();
+        let statements = refs
+            .iter()
+            .zip(&claims)
+            .map(|(one, claim)| {
+                statements::claim(&self.table, keys::activity(&one.tenant, &one.id), claim, now + lead)
+            })
+            .collect();
+        let outcomes = self.batcher.run_all(statements).await;
+        let mut answers = Vec::with_capacity(refs.len());
+        for ((one, claim), outcome) in refs.iter().zip(&claims).zip(outcomes) {
+            answers.push(match outcome {
+                Ok(Outcome::Applied(Some(item))) => ours(&item),
+                // Some endpoints do not return what a statement of a batch wrote.
+                Ok(Outcome::Applied(None)) => match self.record(&one.tenant, &one.id).await {
+                    Ok(record) => Ok(found(record, claim, lead, now)),
+                    Err(error) => Err(error),
+                },
+                Ok(Outcome::Lost(Some(item))) => Record::decode(&item)
+                    .map(|record| found(Some(record), claim, lead, now))
+                    .map_err(StoreError::from),
+                Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+}
+
+fn ours(item: &Item) -> Result<Claimed, StoreError> {
+    Ok(Claimed::Ours(Box::new(Record::decode(item)?)))
+}
+
+/// Judges an item by its token: the SDK's own retry of a claim that succeeded looks lost, and is ours.
+fn found(record: Option<Record>, claim: &Claim, lead: TimeDelta, now: DateTime<Utc>) -> Claimed {
+    let Some(record) = record else { return Claimed::NotOurs };
+    if record.state.claim.as_ref().is_some_and(|held| held.token == claim.token) {
+        return Claimed::Ours(Box::new(record));
+    }
+    match claimable(&record.state, lead, now) {
+        Claimable::Expired => Claimed::Abandoned(Box::new(record)),
+        Claimable::Yes | Claimable::Finished | Claimable::InHand | Claimable::NotYet => Claimed::NotOurs,
+    }
+}

@@ -1,0 +1,334 @@
+//! Activities as items of the work table. Decoding is strict: what cannot be
+//! read is an error that names the attribute, never a default.
+
+use super::attr;
+use super::keys;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use rules::activity::{Claim, Index, State, index};
+use rules::due::Mark;
+use rules::names::{ActivityId, Kind, Tenant};
+use std::collections::HashMap;
+use std::str::FromStr;
+
+/// An item as the SDK has it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// An activity as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// What makes its call.
+    pub kind: Kind,
+    /// Its id.
+    pub id: ActivityId,
+    /// What is written often.
+    pub state: State,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// The parameter as JSON text; `None` where it is in the item `PAYLOAD`.
+    pub parameter: Option<String>,
+    /// The caller's own URI pattern.
+    pub uri: Option<String>,
+    /// Hash of the body it was created from.
+    pub body_hash: String,
+    /// Shard of its indexes.
+    pub shard: u32,
+    /// Partition in the index `object`.
+    pub object: Option<String>,
+    /// The successful attempt.
+    pub success: Option<Success>,
+}
+
+/// The successful attempt, kept on the item: the common case costs no item of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Success {
+    /// The receiver's answer.
+    pub http_status: Option<u16>,
+    /// Milliseconds from the send to the end of the answer.
+    pub duration_ms: u32,
+}
+
+/// An item that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("item {pk}: attribute {attribute} is missing or malformed")]
+pub struct DecodeError {
+    /// The item's partition key.
+    pub pk: String,
+    /// The attribute.
+    pub attribute: &'static str,
+}
+
+/// A string attribute.
+pub fn s(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// A number attribute.
+pub fn n(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// An instant as an attribute: Unix milliseconds.
+pub fn t(at: DateTime<Utc>) -> AttributeValue {
+    n(at.timestamp_millis())
+}
+
+/// Reads attributes of one item.
+pub struct Attributes<'a> {
+    pk: &'a str,
+    item: &'a Item,
+}
+
+impl<'a> Attributes<'a> {
+    /// Reads `item`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] without a partition key.
+    pub fn new(item: &'a Item) -> Result<Self, DecodeError> {
+        match item.get(attr::PK) {
+            Some(AttributeValue::S(pk)) => Ok(Self { pk, item }),
+            _ => Err(DecodeError { pk: "?".to_owned(), attribute: attr::PK }),
+        }
+    }
+
+    fn error(&self, attribute: &'static str) -> DecodeError {
+        DecodeError { pk: self.pk.to_owned(), attribute }
+    }
+
+    /// A string, or none.
+    pub fn text_option(&self, attribute: &'static str) -> Result<Option<&'a str>, DecodeError> {
+        match self.item.get(attribute) {
+            None => Ok(None),
+            Some(AttributeValue::S(text)) => Ok(Some(text)),
+            Some(_) => Err(self.error(attribute)),
+        }
+    }
+
+    /// A string.
+    pub fn text(&self, attribute: &'static str) -> Result<&'a str, DecodeError> {
+        self.text_option(attribute)?.ok_or_else(|| self.error(attribute))
+    }
+
+    /// A string that parses, such as a name.
+    pub fn parsed<T: FromStr>(&self, attribute: &'static str) -> Result<T, DecodeError> {
+        self.text(attribute)?.parse().map_err(|_| self.error(attribute))
+    }
+
+    /// A number, or none.
+    pub fn number_option<T: FromStr>(&self, attribute: &'static str) -> Result<Option<T>, DecodeError> {
+        match self.item.get(attribute) {
+            None => Ok(None),
+            Some(AttributeValue::N(text)) => text.parse().map(Some).map_err(|_| self.error(attribute)),
+            Some(_) => Err(self.error(attribute)),
+        }
+    }
+
+    /// A number.
+    pub fn number<T: FromStr>(&self, attribute: &'static str) -> Result<T, DecodeError> {
+        self.number_option(attribute)?.ok_or_else(|| self.error(attribute))
+    }
+
+    /// An instant, or none.
+    pub fn instant_option(&self, attribute: &'static str) -> Result<Option<DateTime<Utc>>, DecodeError> {
+        let millis: Option<i64> = self.number_option(attribute)?;
+        millis.map(|millis| rules::time::from_millis(millis).map_err(|_| self.error(attribute))).transpose()
+    }
+
+    /// An instant.
+    pub fn instant(&self, attribute: &'static str) -> Result<DateTime<Utc>, DecodeError> {
+        self.instant_option(attribute)?.ok_or_else(|| self.error(attribute))
+    }
+}
+
+impl Record {
+    /// The item's partition key.
+    pub fn pk(&self) -> String {
+        keys::activity(&self.tenant, &self.id)
+    }
+
+    /// The attributes that place `state` in its index: exactly one of `due` and `done`.
+    pub fn index_attributes(&self, state: &State, now: DateTime<Utc>) -> [(&'static str, String); 2] {
+        match index(state) {
+            Index::Due(due) => [
+                (attr::DUE_PARTITION, keys::due_partition(&self.tenant, &self.kind, self.shard)),
+                (attr::DUE_SORT, keys::due_sort(due, Mark::of(now, due), &self.id)),
+            ],
+            Index::Done => [
+                (attr::DONE_PARTITION, keys::done_partition(&self.tenant, state.status, self.shard)),
+                (attr::DONE_SORT, keys::done_sort(now, &self.id)),
+            ],
+        }
+    }
+
+    /// The attributes of a new item, in a fixed order.
+    pub fn encode(&self, now: DateTime<Utc>) -> Vec<(&'static str, AttributeValue)> {
+        let state = &self.state;
+        let mut item = vec![
+            (attr::PK, s(self.pk())),
+            (attr::SK, s(attr::ITEM)),
+            (attr::STATUS, s(state.status.as_str())),
+            (attr::KIND, s(self.kind.to_string())),
+            (attr::DATE, t(state.date)),
+            (attr::DUE, t(state.due)),
+            (attr::ATTEMPTS, n(state.attempts)),
+            (attr::MAX_ATTEMPTS, n(state.max_attempts)),
+            (attr::RUN, n(state.run)),
+            (attr::CREATED, t(self.created_at)),
+            (attr::SHARD, n(self.shard)),
+            (attr::BODY_HASH, s(&self.body_hash)),
+        ];
+        item.extend(self.index_attributes(state, now).map(|(name, value)| (name, s(value))));
+        let mut option = |name, value: Option<AttributeValue>| item.extend(value.map(|value| (name, value)));
+        option(attr::PARAMETER, self.parameter.as_ref().map(s));
+        option(attr::URI, self.uri.as_ref().map(s));
+        option(attr::OBJECT_PARTITION, self.object.as_ref().map(s));
+        option(attr::EXECUTED, state.executed_at.map(t));
+        option(attr::TOKEN, state.claim.as_ref().map(|claim| s(&claim.token)));
+        option(attr::LEASE, state.claim.as_ref().map(|claim| t(claim.lease_until)));
+        if let Some(success) = &self.success {
+            item.push((attr::SUCCESS_MILLIS, n(success.duration_ms)));
+            item.extend(success.http_status.map(|status| (attr::SUCCESS_STATUS, n(status))));
+        }
+        item
+    }
+
+    /// Reads an item.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming what cannot be read.
+    pub fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let read = Attributes::new(item)?;
+        let (tenant, id) = keys::parse_activity(read.pk).ok_or_else(|| read.error(attr::PK))?;
+        let claim = match (read.text_option(attr::TOKEN)?, read.instant_option(attr::LEASE)?) {
+            (Some(token), Some(lease_until)) => Some(Claim { token: token.to_owned(), lease_until }),
+            (None, None) => None,
+            _ => return Err(read.error(attr::TOKEN)),
+        };
+        let success = read.number_option(attr::SUCCESS_MILLIS)?.map(|duration_ms| {
+            read.number_option(attr::SUCCESS_STATUS).map(|http_status| Success { http_status, duration_ms })
+        });
+        let text = |attribute| read.text_option(attribute).map(|text| text.map(str::to_owned));
+        Ok(Self {
+            kind: read.parsed(attr::KIND)?,
+            state: State {
+                status: read.parsed(attr::STATUS)?,
+                date: read.instant(attr::DATE)?,
+                due: read.instant(attr::DUE)?,
+                attempts: read.number(attr::ATTEMPTS)?,
+                max_attempts: read.number(attr::MAX_ATTEMPTS)?,
+                run: read.number(attr::RUN)?,
+                executed_at: read.instant_option(attr::EXECUTED)?,
+                claim,
+            },
+            created_at: read.instant(attr::CREATED)?,
+            parameter: text(attr::PARAMETER)?,
+            uri: text(attr::URI)?,
+            body_hash: read.text(attr::BODY_HASH)?.to_owned(),
+            shard: read.number(attr::SHARD)?,
+            object: text(attr::OBJECT_PARTITION)?,
+            success: success.transpose()?,
+            tenant,
+            id,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+    use rules::activity::{Status, accepted};
+
+    pub(crate) fn record() -> Record {
+        let now = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
+        Record {
+            tenant: Tenant { company: "acme".parse().unwrap(), solution: "shop".parse().unwrap() },
+            kind: "A:play".parse().unwrap(),
+            id: "order:1".parse().unwrap(),
+            state: accepted(now + TimeDelta::hours(1), 3, now),
+            created_at: now,
+            parameter: Some("{}".into()),
+            uri: None,
+            body_hash: "hash".into(),
+            shard: 2,
+            object: None,
+            success: None,
+        }
+    }
+
+    fn round_trip(record: &Record) {
+        let item: Item = record
+            .encode(record.created_at)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        assert_eq!(Record::decode(&item).as_ref(), Ok(record));
+        let due = item.contains_key(attr::DUE_PARTITION) && item.contains_key(attr::DUE_SORT);
+        let done = item.contains_key(attr::DONE_PARTITION) && item.contains_key(attr::DONE_SORT);
+        assert!(due != done, "in exactly one of due and done");
+    }
+
+    #[test]
+    fn records_round_trip() {
+        round_trip(&record());
+        let mut full = record();
+        full.uri = Some("https://example.com/{a}".into());
+        full.object = Some("acme/shop/play/=7".into());
+        full.parameter = None;
+        full.state.claim = Some(Claim { token: "t".into(), lease_until: full.created_at });
+        round_trip(&full);
+        full.state.status = Status::Dispatched;
+        full.state.claim = None;
+        full.state.executed_at = Some(full.created_at);
+        full.success = Some(Success { http_status: Some(204), duration_ms: 12 });
+        round_trip(&full);
+        full.success = Some(Success { http_status: None, duration_ms: 0 });
+        round_trip(&full);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let whole: Item = record()
+            .encode(record().created_at)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        for attribute in [attr::STATUS, attr::KIND, attr::DUE, attr::ATTEMPTS, attr::CREATED] {
+            let mut item = whole.clone();
+            item.remove(attribute);
+            assert_eq!(Record::decode(&item).unwrap_err().attribute, attribute);
+            item.insert(attribute.to_owned(), AttributeValue::Bool(true));
+            assert_eq!(Record::decode(&item).unwrap_err().attribute, attribute);
+        }
+    }
+
+    /// A small activity with 500 bytes of parameter stays within the KiB that one write unit buys, at every step.
+    #[test]
+    fn a_small_activity_is_one_write_unit() {
+        let mut record = record();
+        record.tenant = Tenant {
+            company: "company-of-20-chars-".parse().unwrap(),
+            solution: "s".repeat(20).parse().unwrap(),
+        };
+        record.id = "0190c0de-0000-7000-8000-000000000000".parse().unwrap();
+        record.parameter = Some("x".repeat(500));
+        record.body_hash = "x".repeat(22);
+        record.state.claim = Some(Claim { token: "0123456789abcdef".into(), lease_until: record.created_at });
+        record.success = Some(Success { http_status: Some(200), duration_ms: 1_000 });
+        let size: usize = record
+            .encode(record.created_at)
+            .iter()
+            .map(|(name, value)| {
+                name.len()
+                    + match value {
+                        AttributeValue::S(text) => text.len(),
+                        AttributeValue::N(digits) => digits.len() / 2 + 2,
+                        _ => unreachable!("strings and numbers alone"),
+                    }
+            })
+            .sum();
+        assert!(size <= 1_024, "{size}");
+    }
+}

@@ -1,0 +1,228 @@
+//! Accepting activities: a durable item each, and a message for what is due soon.
+
+use super::batcher::{BATCH_MAX, CALLS_IN_FLIGHT, Outcome};
+use super::codec::{Record, s};
+use super::{ActivityView, StoreError, WorkStore, attr, statements};
+use crate::queue::DueActivity;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
+use rules::activity::{Index, accepted, index};
+use rules::due::shard;
+use rules::names::{ActivityId, Kind, Tenant};
+use std::collections::HashMap;
+
+/// A parameter of up to this many bytes stays in the item, so that the item stays within one write unit.
+pub const INLINE_PARAMETER_MAX_BYTES: usize = 600;
+
+/// An activity that is valid and shall be accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewActivity {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// What makes its call.
+    pub kind: Kind,
+    /// Its id.
+    pub id: ActivityId,
+    /// The instant its owner asks for.
+    pub date: DateTime<Utc>,
+    /// The parameter as JSON text.
+    pub parameter: String,
+    /// Executions in all.
+    pub max_attempts: u32,
+    /// The caller's own URI pattern.
+    pub uri: Option<String>,
+    /// Partitions in the index `object` (see [`super::keys::object_partition`]).
+    pub objects: Vec<String>,
+    /// Hash of the request body, by which the same request is known again.
+    pub body_hash: String,
+    /// Shards of its type.
+    pub shards: u32,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// Accepted.
+    New(ActivityView),
+    /// The same id and body had been accepted before; as it stands now.
+    Existing(ActivityView),
+    /// The id is taken by another body.
+    Conflict,
+}
+
+impl WorkStore {
+    /// Accepts activities, each judged alone, in order of the answer.
+    ///
+    /// When this returns, what is accepted is durable and, where it is due
+    /// within the horizon, enqueued. A message that could not be sent fails
+    /// nothing: the item is accepted, and the recovery pass makes up for it.
+    pub async fn create(&self, activities: Vec<NewActivity>) -> Vec<Result<Created, StoreError>> {
+        let now = rules::time::truncate(self.clock.now());
+        let prepared: Vec<Prepared> = activities.into_iter().map(|new| Prepared::of(new, now)).collect();
+        let mut outcomes: Vec<Option<Result<Outcome, StoreError>>> = vec![None; prepared.len()];
+        let (simple, compound): (Vec<usize>, Vec<usize>) =
+            (0..prepared.len()).partition(|index| prepared[*index].is_one_item());
+        let batches = simple.chunks(BATCH_MAX).map(|indexes| {
+            let statements = indexes.iter().map(|index| self.insert(&prepared[*index], now)).collect();
+            async move {
+                let outcomes = self.batcher.run_all(statements).await;
+                indexes.iter().copied().zip(outcomes).collect::<Vec<_>>()
+            }
+        });
+        let batches: Vec<_> = batches.collect();
+        let mut batches = stream::iter(batches).buffer_unordered(CALLS_IN_FLIGHT);
+        while let Some(batch) = batches.next().await {
+            batch.into_iter().for_each(|(index, outcome)| outcomes[index] = Some(outcome));
+        }
+        for index in compound {
+            outcomes[index] = Some(self.insert_compound(&prepared[index], now).await);
+        }
+        let fresh: Vec<DueActivity> = prepared
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| matches!(outcome, Some(Ok(Outcome::Applied(_)))))
+            .map(|(prepared, _)| due_activity(&prepared.record))
+            .collect();
+        self.enqueue(&fresh).await;
+        let mut answers = Vec::with_capacity(prepared.len());
+        for (prepared, outcome) in prepared.into_iter().zip(outcomes) {
+            answers.push(match outcome.unwrap_or(Err(StoreError::Abandoned)) {
+                Ok(Outcome::Applied(_)) => Ok(Created::New(prepared.view())),
+                Ok(Outcome::Duplicate | Outcome::Lost(_)) => self.known(prepared).await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    /// Enqueues what a write made due. Never an error of the write: it stands, and a lost message is late, not lost.
+    pub(super) async fn enqueue(&self, due: &[DueActivity]) {
+        if let Err(error) = self.queue.enqueue(due).await {
+            tracing::warn!(%error, "messages not sent; the recovery pass will enqueue their activities");
+        }
+    }
+
+    fn insert(
+        &self,
+        prepared: &Prepared,
+        now: DateTime<Utc>,
+    ) -> aws_sdk_dynamodb::types::BatchStatementRequest {
+        statements::insert(&self.table, prepared.record.encode(now))
+    }
+
+    /// An activity of several items is written whole or not at all.
+    async fn insert_compound(&self, prepared: &Prepared, now: DateTime<Utc>) -> Result<Outcome, StoreError> {
+        let pk = prepared.record.pk();
+        let mut items = vec![prepared.record.encode(now)];
+        if let Some(parameter) = &prepared.large_parameter {
+            items.push(vec![
+                (attr::PK, s(&pk)),
+                (attr::SK, s(attr::PAYLOAD)),
+                (attr::PARAMETER, s(parameter)),
+            ]);
+        }
+        for (number, object) in prepared.more_objects.iter().enumerate() {
+            let sk = format!("{}{number}", attr::OBJECT_PREFIX);
+            items.push(vec![(attr::PK, s(&pk)), (attr::SK, s(sk)), (attr::OBJECT_PARTITION, s(object))]);
+        }
+        let puts: Result<Vec<_>, _> = items.into_iter().map(|item| self.put_new(item)).collect();
+        let puts = puts.map_err(|error| StoreError::Refused(error.to_string()))?;
+        let sent = self.client.transact_write_items().set_transact_items(Some(puts)).send().await;
+        match sent {
+            Ok(_) => Ok(Outcome::Applied(None)),
+            Err(error) => match error.as_service_error() {
+                Some(cause) if cause.is_transaction_canceled_exception() => {
+                    match self.get(&prepared.record.tenant, &prepared.record.id).await? {
+                        Some(_) => Ok(Outcome::Duplicate),
+                        None => Err(StoreError::Throttled),
+                    }
+                }
+                _ => Err(StoreError::from_sdk(error)),
+            },
+        }
+    }
+
+    fn put_new(
+        &self,
+        item: Vec<(&'static str, AttributeValue)>,
+    ) -> Result<TransactWriteItem, aws_sdk_dynamodb::error::BuildError> {
+        let item: HashMap<_, _> = item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(PK)")
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// The id is taken: by the same request, or by another.
+    async fn known(&self, prepared: Prepared) -> Result<Created, StoreError> {
+        let existing = self.get(&prepared.record.tenant, &prepared.record.id).await?;
+        Ok(match existing {
+            Some(view) if view.record.body_hash == prepared.record.body_hash => Created::Existing(view),
+            _ => Created::Conflict,
+        })
+    }
+}
+
+/// The activity as the queue names it.
+pub(super) fn due_activity(record: &Record) -> DueActivity {
+    let due = match index(&record.state) {
+        Index::Due(due) => due,
+        Index::Done => record.state.due,
+    };
+    DueActivity { tenant: record.tenant.clone(), kind: record.kind.clone(), id: record.id.clone(), due }
+}
+
+/// An activity split into its items.
+struct Prepared {
+    record: Record,
+    large_parameter: Option<String>,
+    more_objects: Vec<String>,
+}
+
+impl Prepared {
+    fn of(new: NewActivity, now: DateTime<Utc>) -> Self {
+        let NewActivity {
+            tenant,
+            kind,
+            id,
+            date,
+            parameter,
+            max_attempts,
+            uri,
+            mut objects,
+            body_hash,
+            shards,
+        } = new;
+        let inline = parameter.len() <= INLINE_PARAMETER_MAX_BYTES;
+        let (parameter, large_parameter) =
+            if inline { (Some(parameter), None) } else { (None, Some(parameter)) };
+        objects.dedup();
+        let object = (!objects.is_empty()).then(|| objects.remove(0));
+        let record = Record {
+            shard: shard(id.as_str(), shards),
+            state: accepted(rules::time::truncate(date), max_attempts, now),
+            created_at: now,
+            success: None,
+            tenant,
+            kind,
+            id,
+            parameter,
+            uri,
+            body_hash,
+            object,
+        };
+        Self { record, large_parameter, more_objects: objects }
+    }
+
+    fn is_one_item(&self) -> bool {
+        self.large_parameter.is_none() && self.more_objects.is_empty()
+    }
+
+    fn view(self) -> ActivityView {
+        let parameter = self.record.parameter.clone().or(self.large_parameter).unwrap_or_default();
+        ActivityView { record: self.record, parameter, history: Vec::new() }
+    }
+}

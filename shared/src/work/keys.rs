@@ -1,0 +1,107 @@
+//! Keys of the work table. Each needs the tenant; none can be built without one.
+//!
+//! Names and ids have neither `#` nor `/`, so keys are read back without doubt.
+
+use chrono::{DateTime, Utc};
+use rules::activity::Status;
+use rules::due::Mark;
+use rules::names::{ActivityId, Kind, Tenant, TypeName};
+use sha2::{Digest, Sha256};
+
+/// An object value longer than this stands in the index as its hash: DynamoDB keys end at 2,048 bytes.
+const OBJECT_VALUE_MAX_BYTES: usize = 256;
+
+/// Partition key of an activity and all that belongs to it.
+pub fn activity(tenant: &Tenant, id: &ActivityId) -> String {
+    format!("A#{tenant}#{id}")
+}
+
+/// Reads [`activity`] back.
+pub fn parse_activity(pk: &str) -> Option<(Tenant, ActivityId)> {
+    let (tenant, id) = pk.strip_prefix("A#")?.split_once('#')?;
+    let (company, solution) = tenant.split_once('/')?;
+    let tenant = Tenant { company: company.parse().ok()?, solution: solution.parse().ok()? };
+    Some((tenant, id.parse().ok()?))
+}
+
+/// Sort key of a history entry: in order of run and attempt.
+pub fn history(run: u32, attempt: u32) -> String {
+    format!("{}{run:05}#{attempt:05}", super::attr::HISTORY_PREFIX)
+}
+
+/// Partition of the index `due`: one slice of the sweep.
+pub fn due_partition(tenant: &Tenant, kind: &Kind, shard: u32) -> String {
+    format!("{tenant}/{kind}#{shard}")
+}
+
+/// Sort of the index `due`.
+pub fn due_sort(due: DateTime<Utc>, mark: Mark, id: &ActivityId) -> String {
+    format!("{}{}{id}", instant(due), mark.letter())
+}
+
+/// Reads [`due_sort`] back: the instant and the mark.
+pub fn parse_due_sort(sort: &str) -> Option<(DateTime<Utc>, Mark)> {
+    let millis = sort.get(..15)?.parse().ok()?;
+    let mark = match sort.get(15..16)? {
+        "q" => Mark::Queued,
+        "w" => Mark::Waiting,
+        _ => return None,
+    };
+    Some((DateTime::from_timestamp_millis(millis)?, mark))
+}
+
+/// Partition of the index `done`.
+pub fn done_partition(tenant: &Tenant, status: Status, shard: u32) -> String {
+    format!("{tenant}#A#{status}#{shard}")
+}
+
+/// Sort of the index `done`.
+pub fn done_sort(finished: DateTime<Utc>, id: &ActivityId) -> String {
+    format!("{}#{id}", instant(finished))
+}
+
+/// An instant as a sort key has it: 15 digits of Unix milliseconds.
+pub fn instant(at: DateTime<Utc>) -> String {
+    format!("{:015}", at.timestamp_millis().max(0))
+}
+
+/// Partition of the index `object`.
+pub fn object_partition(tenant: &Tenant, activity_type: &TypeName, value: &str) -> String {
+    if value.len() <= OBJECT_VALUE_MAX_BYTES {
+        return format!("{tenant}/{activity_type}/={value}");
+    }
+    let hash: String = Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{tenant}/{activity_type}/#{hash}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> Tenant {
+        Tenant { company: "acme".parse().unwrap(), solution: "shop.eu".parse().unwrap() }
+    }
+
+    #[test]
+    fn keys_are_read_back() {
+        let id: ActivityId = "rule@170:x".parse().unwrap();
+        let pk = activity(&tenant(), &id);
+        assert_eq!(pk, "A#acme/shop.eu#rule@170:x");
+        assert_eq!(parse_activity(&pk), Some((tenant(), id.clone())));
+        let at = DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
+        let sort = due_sort(at, Mark::Waiting, &id);
+        assert_eq!(sort, "001700000000123wrule@170:x");
+        assert_eq!(parse_due_sort(&sort), Some((at, Mark::Waiting)));
+        for bad in ["", "A#acme#x", "R#acme/shop#x", "A#acme/shop#a/b"] {
+            assert_eq!(parse_activity(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn long_object_values_fit_a_key() {
+        let short = object_partition(&tenant(), &"t".parse().unwrap(), "42");
+        assert_eq!(short, "acme/shop.eu/t/=42");
+        let long = object_partition(&tenant(), &"t".parse().unwrap(), &"x".repeat(100_000));
+        assert!(long.len() < 300);
+    }
+}

@@ -1,0 +1,289 @@
+//! Finding activities: the indexes say where to look, the items decide.
+//!
+//! Phases follow one another: what is due, next first; then what is finished,
+//! newest first. Within a phase the partitions are merged, so that a cursor is
+//! one sort key. Index reads are eventually consistent, so each item is read
+//! and matched again.
+
+use super::codec::Record;
+use super::{ActivityView, StoreError, WorkStore, attr, keys};
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
+use rules::activity::Status;
+use rules::names::{Kind, Tenant};
+
+/// Most items read for one page; a filter that matches few gets a short page and a cursor.
+pub const SCAN_MAX: usize = 2_000;
+/// Items read at a time.
+const STRIDE: usize = 100;
+
+/// A kind of a tenant, and the shards of its due index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindEntry {
+    /// The kind.
+    pub kind: Kind,
+    /// Its shards.
+    pub shards: u32,
+}
+
+/// What to find; absent matches all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// In this status.
+    pub status: Option<Status>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// Whose `objectIdRef` fields have this value.
+    pub object_id: Option<String>,
+    /// With a date from this instant on.
+    pub from: Option<DateTime<Utc>>,
+    /// With a date before or at this instant.
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    fn matches(&self, record: &Record) -> bool {
+        let Self { status, kind, object_id: _, from, to } = self;
+        status.is_none_or(|status| status == record.state.status)
+            && kind.as_ref().is_none_or(|kind| *kind == record.kind)
+            && from.is_none_or(|from| record.state.date >= from)
+            && to.is_none_or(|to| record.state.date <= to)
+    }
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Without their histories.
+    pub items: Vec<ActivityView>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Partitions of one index that are read as one, in one order.
+pub(super) struct Phase {
+    index: &'static str,
+    partition_name: &'static str,
+    sort_name: &'static str,
+    partitions: Vec<String>,
+    newest_first: bool,
+}
+
+/// Where a walk stands: the phase, and the sort key it has come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) phase: usize,
+    pub(super) after: Option<String>,
+}
+
+impl Position {
+    pub(super) fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}|{}", self.phase, self.after.as_deref().unwrap_or("")))
+    }
+
+    pub(super) fn decode(cursor: &str) -> Result<Self, StoreError> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| StoreError::Cursor)?;
+        let text = String::from_utf8(bytes).map_err(|_| StoreError::Cursor)?;
+        let (phase, after) = text.split_once('|').ok_or(StoreError::Cursor)?;
+        let after = (!after.is_empty()).then(|| after.to_owned());
+        Ok(Self { phase: phase.parse().map_err(|_| StoreError::Cursor)?, after })
+    }
+}
+
+impl WorkStore {
+    /// A page of the tenant's activities that match.
+    ///
+    /// `kinds` are the tenant's. A page may be short of `limit`, even empty,
+    /// and still have a `next`: at most [`SCAN_MAX`] items are read for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Cursor`] for a cursor that is none of this list's.
+    pub async fn list(
+        &self,
+        tenant: &Tenant,
+        kinds: &[KindEntry],
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let phases = self.phases(tenant, kinds, filter);
+        let mut position = cursor.map(Position::decode).transpose()?.unwrap_or_default();
+        let (mut found, mut scanned) = (Vec::new(), 0);
+        while found.len() < limit && scanned < SCAN_MAX && position.phase < phases.len() {
+            let want = (limit - found.len()).clamp(1, STRIDE);
+            let rows = self.stride(&phases[position.phase], position.after.as_deref(), want).await?;
+            scanned += rows.len();
+            let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
+            found.extend(self.records(&pks).await?.into_iter().filter(|record| filter.matches(record)));
+            position = advance(position, &rows, want);
+        }
+        let next = (position.phase < phases.len()).then(|| position.encode());
+        Ok(Page { items: self.with_parameters(found).await?, next })
+    }
+
+    /// The records of the next stride that match, and the position after it; `None` at the end.
+    pub(super) async fn walk(
+        &self,
+        phases: &[Phase],
+        filter: &Filter,
+        position: Position,
+    ) -> Result<Option<(Vec<(String, Record)>, Position)>, StoreError> {
+        let Some(phase) = phases.get(position.phase) else { return Ok(None) };
+        let rows = self.stride(phase, position.after.as_deref(), STRIDE).await?;
+        let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
+        let records = self.records(&pks).await?.into_iter().filter(|record| filter.matches(record));
+        let sorts: std::collections::HashMap<&str, &str> =
+            rows.iter().map(|(sort, pk)| (pk.as_str(), sort.as_str())).collect();
+        let found = records
+            .map(|record| (sorts.get(record.pk().as_str()).copied().unwrap_or_default().to_owned(), record))
+            .collect();
+        Ok(Some((found, advance(position, &rows, STRIDE))))
+    }
+
+    /// The phases in which the matches of `filter` stand.
+    pub(super) fn phases(&self, tenant: &Tenant, kinds: &[KindEntry], filter: &Filter) -> Vec<Phase> {
+        let wanted: Vec<&KindEntry> = kinds
+            .iter()
+            .filter(|entry| filter.kind.as_ref().is_none_or(|kind| *kind == entry.kind))
+            .collect();
+        if let Some(object_id) = &filter.object_id {
+            let partition = |entry: &&KindEntry| match &entry.kind {
+                Kind::Type(name) => Some(keys::object_partition(tenant, name, object_id)),
+                Kind::Channel(_) => None,
+            };
+            return vec![Phase {
+                index: attr::OBJECT_INDEX,
+                partition_name: attr::OBJECT_PARTITION,
+                sort_name: attr::PK,
+                partitions: wanted.iter().filter_map(partition).collect(),
+                newest_first: false,
+            }];
+        }
+        let mut phases = Vec::new();
+        if filter.status.is_none_or(|status| status == Status::Ready) {
+            let partitions = |entry: &&KindEntry| {
+                let KindEntry { kind, shards } = (*entry).clone();
+                (0..shards).map(move |shard| keys::due_partition(tenant, &kind, shard))
+            };
+            phases.push(Phase {
+                index: attr::DUE_INDEX,
+                partition_name: attr::DUE_PARTITION,
+                sort_name: attr::DUE_SORT,
+                partitions: wanted.iter().flat_map(partitions).collect(),
+                newest_first: false,
+            });
+        }
+        let finished: Vec<Status> = Status::ALL
+            .into_iter()
+            .filter(|status| *status != Status::Ready && filter.status.is_none_or(|wanted| wanted == *status))
+            .collect();
+        if !finished.is_empty() {
+            phases.push(Phase {
+                index: attr::DONE_INDEX,
+                partition_name: attr::DONE_PARTITION,
+                sort_name: attr::DONE_SORT,
+                partitions: self.done_partitions(tenant, kinds, &finished),
+                newest_first: true,
+            });
+        }
+        phases
+    }
+
+    /// The partitions of what is finished, over every shard a type of the tenant has or had.
+    pub(super) fn done_partitions(
+        &self,
+        tenant: &Tenant,
+        kinds: &[KindEntry],
+        statuses: &[Status],
+    ) -> Vec<String> {
+        let shards = kinds.iter().map(|entry| entry.shards).chain([self.due_shards]).max().unwrap_or(1);
+        let of_status = |status: &Status| {
+            let status = *status;
+            (0..shards).map(move |shard| keys::done_partition(tenant, status, shard))
+        };
+        statuses.iter().flat_map(of_status).collect()
+    }
+
+    /// The next `count` rows of a phase, merged over its partitions: sort key and partition key of the item.
+    async fn stride(
+        &self,
+        phase: &Phase,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let reads = phase.partitions.iter().map(|partition| self.rows(phase, partition, after, count));
+        let mut rows: Vec<(String, String)> = try_join_all(reads).await?.into_iter().flatten().collect();
+        rows.sort_unstable();
+        rows.dedup();
+        if phase.newest_first {
+            rows.reverse();
+        }
+        rows.truncate(count);
+        Ok(rows)
+    }
+
+    async fn rows(
+        &self,
+        phase: &Phase,
+        partition: &str,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(phase.index)
+            .scan_index_forward(!phase.newest_first)
+            .limit(i32::try_from(count).unwrap_or(i32::MAX))
+            .expression_attribute_names("#p", phase.partition_name)
+            .expression_attribute_values(":p", AttributeValue::S(partition.to_owned()));
+        query = match after {
+            None => query.key_condition_expression("#p = :p"),
+            Some(after) => query
+                .key_condition_expression(if phase.newest_first {
+                    "#p = :p AND #s < :s"
+                } else {
+                    "#p = :p AND #s > :s"
+                })
+                .expression_attribute_names("#s", phase.sort_name)
+                .expression_attribute_values(":s", AttributeValue::S(after.to_owned())),
+        };
+        let output = query.send().await.map_err(StoreError::from_sdk)?;
+        let text = |item: &super::codec::Item, name: &str| match item.get(name) {
+            Some(AttributeValue::S(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let rows = output.items.unwrap_or_default();
+        Ok(rows
+            .iter()
+            .filter_map(|item| Some((text(item, phase.sort_name)?, text(item, attr::PK)?)))
+            .collect())
+    }
+}
+
+fn advance(position: Position, rows: &[(String, String)], want: usize) -> Position {
+    match rows.last() {
+        Some((sort, _)) if rows.len() >= want => Position { after: Some(sort.clone()), ..position },
+        _ => Position { phase: position.phase + 1, after: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_back_and_nonsense_is_refused() {
+        for after in [None, Some("001700000000123qid|x".to_owned())] {
+            let position = Position { phase: 1, after };
+            assert_eq!(Position::decode(&position.encode()), Ok(position));
+        }
+        for bad in ["", "!", "eA", &URL_SAFE_NO_PAD.encode("x|y")] {
+            assert_eq!(Position::decode(bad), Err(StoreError::Cursor), "{bad}");
+        }
+    }
+}

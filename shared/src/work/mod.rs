@@ -1,0 +1,122 @@
+//! The work table: activities, and the protocol that moves them (SPEC §9).
+//!
+//! Claim, then send, then settle: every write is conditional on what the
+//! decision was made from, so a lost condition is a normal answer.
+
+pub mod attr;
+pub mod batcher;
+pub mod claim;
+pub mod codec;
+pub mod keys;
+pub mod statements;
+
+mod bulk;
+mod change;
+mod create;
+mod due;
+mod list;
+mod payload;
+mod read;
+mod settle;
+mod stats;
+
+pub use bulk::{BulkAction, BulkReport};
+pub use change::Change;
+pub use claim::{Claimed, Ref};
+pub use create::{Created, NewActivity};
+pub use due::DueRow;
+pub use list::{Filter, KindEntry, Page};
+pub use read::{ActivityView, HistoryEntry};
+pub use settle::{Attempt, Settled};
+pub use stats::Stats;
+
+use crate::clock::SharedClock;
+use crate::entropy::SharedEntropy;
+use crate::queue::{DueQueue, QueueError};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use batcher::Batcher;
+use codec::DecodeError;
+use std::sync::Arc;
+
+/// Why the work table could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too much at once: worth another try a little later.
+    #[error("DynamoDB throttles")]
+    Throttled,
+    /// DynamoDB could not be reached or failed; a write may or may not have happened.
+    #[error("DynamoDB is unavailable: {0}")]
+    Unavailable(String),
+    /// DynamoDB refused the request: a defect or a missing permission.
+    #[error("DynamoDB refused: {0}")]
+    Refused(String),
+    /// Whoever ran the call for several statements is gone; a write may or may not have happened.
+    #[error("the call was abandoned")]
+    Abandoned,
+    /// An item that cannot be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The item is written, but its message is not: the recovery pass makes up for it.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A cursor that is not one of ours.
+    #[error("the cursor is not valid here")]
+    Cursor,
+}
+
+impl StoreError {
+    /// Sorts an SDK error by what a caller can do about it.
+    pub fn from_sdk<E, R>(error: SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        const THROTTLES: [&str; 4] = [
+            "ProvisionedThroughputExceededException",
+            "RequestLimitExceeded",
+            "ThrottlingException",
+            "TransactionConflictException",
+        ];
+        match &error {
+            SdkError::ServiceError(service) => match service.err().code() {
+                Some(code) if THROTTLES.contains(&code) => Self::Throttled,
+                Some("InternalServerError") | None => {
+                    Self::Unavailable(DisplayErrorContext(&error).to_string())
+                }
+                Some(code) => {
+                    Self::Refused(format!("{code}: {}", service.err().message().unwrap_or("no message")))
+                }
+            },
+            _ => Self::Unavailable(DisplayErrorContext(&error).to_string()),
+        }
+    }
+}
+
+/// The work table.
+pub struct WorkStore {
+    client: Client,
+    table: String,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    queue: Arc<DueQueue>,
+    batcher: Batcher,
+    due_shards: u32,
+}
+
+impl WorkStore {
+    /// The table `table`; what becomes due within the horizon goes to `queue`.
+    ///
+    /// `due_shards` is the most shards a finished activity may stand in beside its type's own.
+    pub fn new(
+        client: Client,
+        table: String,
+        due_shards: u32,
+        queue: Arc<DueQueue>,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Self {
+        let batcher = Batcher::new(client.clone(), clock.clone());
+        Self { client, table, clock, entropy, queue, batcher, due_shards }
+    }
+}

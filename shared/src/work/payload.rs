@@ -1,0 +1,86 @@
+//! Items read by key in batches: records, and parameters too large for their item.
+
+use super::codec::{Attributes, Item, Record};
+use super::{ActivityView, StoreError, WorkStore, attr};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use chrono::TimeDelta;
+use std::collections::HashMap;
+
+/// Most keys of one `BatchGetItem` (a DynamoDB limit).
+const GET_BATCH_MAX: usize = 100;
+/// Parameters are larger, and a batch answers 16 MiB at most.
+const PAYLOAD_BATCH_MAX: usize = 25;
+/// How often what a batch left unread is asked for in all.
+const TRIES: u32 = 6;
+/// The first wait before what was left is asked for again; it doubles.
+const WAIT: TimeDelta = TimeDelta::milliseconds(50);
+
+impl WorkStore {
+    /// The items of `pks` with the sort key `sk`; those that do not exist are left out.
+    async fn items(&self, pks: &[String], sk: &str, batch_max: usize) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(pks.len());
+        for chunk in pks.chunks(batch_max.min(GET_BATCH_MAX)) {
+            let keys = chunk.iter().map(|pk| {
+                let attribute =
+                    |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
+                HashMap::from([attribute(attr::PK, pk), attribute(attr::SK, sk)])
+            });
+            let mut pending = Some(
+                KeysAndAttributes::builder()
+                    .set_keys(Some(keys.collect()))
+                    .consistent_read(true)
+                    .build()
+                    .map_err(|error| StoreError::Refused(error.to_string()))?,
+            );
+            let mut wait = WAIT;
+            for attempt in 1..=TRIES {
+                let Some(request) = pending.take() else { break };
+                let call = self.client.batch_get_item().request_items(&self.table, request);
+                let output = call.send().await.map_err(StoreError::from_sdk)?;
+                items.extend(output.responses.unwrap_or_default().into_values().flatten());
+                pending = output.unprocessed_keys.unwrap_or_default().into_values().next();
+                if pending.is_some() && attempt == TRIES {
+                    return Err(StoreError::Throttled);
+                }
+                if pending.is_some() {
+                    self.clock.sleep_until(self.clock.now() + wait).await;
+                    wait = wait * 2;
+                }
+            }
+        }
+        Ok(items)
+    }
+
+    /// The records of `pks`, in that order; those that are gone are left out.
+    pub(super) async fn records(&self, pks: &[String]) -> Result<Vec<Record>, StoreError> {
+        let mut found = HashMap::new();
+        for item in self.items(pks, attr::ITEM, GET_BATCH_MAX).await? {
+            let record = Record::decode(&item)?;
+            found.insert(record.pk(), record);
+        }
+        Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
+    }
+
+    /// Adds to each record its parameter, read where it is too large for the item.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a parameter cannot be read.
+    pub async fn with_parameters(&self, records: Vec<Record>) -> Result<Vec<ActivityView>, StoreError> {
+        let large: Vec<String> =
+            records.iter().filter(|record| record.parameter.is_none()).map(Record::pk).collect();
+        let mut parameters = HashMap::new();
+        if !large.is_empty() {
+            for item in self.items(&large, attr::PAYLOAD, PAYLOAD_BATCH_MAX).await? {
+                let read = Attributes::new(&item)?;
+                let pk = read.text(attr::PK)?.to_owned();
+                parameters.insert(pk, read.text(attr::PARAMETER)?.to_owned());
+            }
+        }
+        let view = |mut record: Record| {
+            let parameter = record.parameter.take().or_else(|| parameters.remove(&record.pk()));
+            let parameter = parameter.unwrap_or_else(|| "{}".to_owned());
+            ActivityView { record, parameter, history: Vec::new() }
+        };
+        Ok(records.into_iter().map(view).collect())
+    }
+}

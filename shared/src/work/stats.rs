@@ -1,0 +1,134 @@
+//! Counts for the console and for alarms, read from the indexes.
+
+use super::{KindEntry, StoreError, WorkStore, attr, keys};
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use rules::activity::Status;
+use rules::names::{Kind, Tenant};
+use std::collections::BTreeMap;
+
+/// Most pages counted in one partition: about a million activities.
+const PAGES_MAX: usize = 128;
+/// Partitions counted at a time.
+const COUNTS_IN_FLIGHT: usize = 8;
+
+/// How a tenant's activities stand. Index reads are eventually consistent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stats {
+    /// How many are in each status.
+    pub by_status: BTreeMap<Status, u64>,
+    /// How many of each kind are READY.
+    pub ready_by_kind: BTreeMap<Kind, u64>,
+    /// How many are READY past their instant.
+    pub overdue: u64,
+    /// Since when the oldest of these has been due.
+    pub oldest_overdue: Option<DateTime<Utc>>,
+    /// Whether a partition was too large to be counted to its end.
+    pub truncated: bool,
+}
+
+impl WorkStore {
+    /// Counts the tenant's activities.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an index cannot be read.
+    pub async fn stats(&self, tenant: &Tenant, kinds: &[KindEntry]) -> Result<Stats, StoreError> {
+        let mut stats = Stats {
+            by_status: Status::ALL.into_iter().map(|status| (status, 0)).collect(),
+            ready_by_kind: kinds.iter().map(|entry| (entry.kind.clone(), 0)).collect(),
+            overdue: 0,
+            oldest_overdue: None,
+            truncated: false,
+        };
+        let now = self.clock.now();
+        for entry in kinds {
+            for shard in 0..entry.shards {
+                let partition = keys::due_partition(tenant, &entry.kind, shard);
+                let (ready, cut) = self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, None).await?;
+                stats.truncated |= cut;
+                *stats.ready_by_kind.entry(entry.kind.clone()).or_default() += ready;
+                *stats.by_status.entry(Status::Ready).or_default() += ready;
+                if ready == 0 {
+                    continue;
+                }
+                let (overdue, cut) =
+                    self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Some(now)).await?;
+                stats.truncated |= cut;
+                stats.overdue += overdue;
+                let first = self.first_due(&partition).await?.filter(|due| *due < now);
+                stats.oldest_overdue = stats.oldest_overdue.into_iter().chain(first).min();
+            }
+        }
+        for status in Status::ALL.into_iter().filter(|status| *status != Status::Ready) {
+            let counts =
+                self.done_partitions(tenant, kinds, &[status]).into_iter().map(|partition| async move {
+                    self.count(attr::DONE_INDEX, attr::DONE_PARTITION, &partition, None).await
+                });
+            let counts: Vec<(u64, bool)> =
+                stream::iter(counts).buffer_unordered(COUNTS_IN_FLIGHT).try_collect().await?;
+            stats.by_status.insert(status, counts.iter().map(|(count, _)| count).sum());
+            stats.truncated |= counts.iter().any(|(_, cut)| *cut);
+        }
+        Ok(stats)
+    }
+
+    /// Whether an activity of these kinds is READY: then its type or solution may not be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index cannot be read.
+    pub async fn has_waiting(&self, tenant: &Tenant, kinds: &[KindEntry]) -> Result<bool, StoreError> {
+        for entry in kinds {
+            for shard in 0..entry.shards {
+                let partition = keys::due_partition(tenant, &entry.kind, shard);
+                if self.first_due(&partition).await?.is_some() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The first instant in a partition of the due index.
+    pub(crate) async fn first_due(&self, partition: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let page = self.due_page(partition, None, None, 1).await?;
+        Ok(page.first().map(|row| row.due))
+    }
+
+    /// Counts a partition, up to `before` in the due index; and whether it was cut.
+    async fn count(
+        &self,
+        index: &str,
+        partition_name: &str,
+        partition: &str,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<(u64, bool), StoreError> {
+        let mut count = 0;
+        let mut start = None;
+        for _ in 0..PAGES_MAX {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(index)
+                .select(Select::Count)
+                .expression_attribute_names("#p", partition_name)
+                .expression_attribute_values(":p", AttributeValue::S(partition.to_owned()))
+                .set_exclusive_start_key(start.take());
+            query = match before {
+                None => query.key_condition_expression("#p = :p"),
+                Some(before) => query
+                    .key_condition_expression("#p = :p AND #s < :s")
+                    .expression_attribute_names("#s", attr::DUE_SORT)
+                    .expression_attribute_values(":s", AttributeValue::S(keys::instant(before))),
+            };
+            let output = query.send().await.map_err(StoreError::from_sdk)?;
+            count += u64::try_from(output.count).unwrap_or_default();
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok((count, false));
+            }
+        }
+        Ok((count, true))
+    }
+}
