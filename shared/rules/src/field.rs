@@ -58,9 +58,7 @@ impl FieldPath {
 
     /// The value at this path, if every object on the way is there.
     pub fn lookup<'a>(&self, parameter: &'a Value) -> Option<&'a Value> {
-        self.0
-            .split('.')
-            .try_fold(parameter, |value, name| value.as_object()?.get(name))
+        self.0.split('.').try_fold(parameter, |value, name| value.as_object()?.get(name))
     }
 
     /// The value at this path as text: strings as they are, numbers and booleans as JSON writes them.
@@ -129,15 +127,7 @@ mod tests {
 
     #[test]
     fn paths_are_names_joined_by_dots() {
-        for good in [
-            "a",
-            "SongId",
-            "a.b.c",
-            "dc:title",
-            "$id",
-            "Straße.Nr",
-            "Song Id",
-        ] {
+        for good in ["a", "SongId", "a.b.c", "dc:title", "$id", "Straße.Nr", "Song Id"] {
             assert_eq!(good.parse::<FieldPath>().unwrap().as_str(), good);
         }
         for (bad, expect) in [
@@ -151,10 +141,7 @@ mod tests {
             ("a{b", FieldPathError::Character),
             ("a\u{0}", FieldPathError::Character),
             (&"x".repeat(PATH_MAX_CHARS + 1), FieldPathError::TooLong),
-            (
-                &["x"; PATH_MAX_DEPTH + 1].join("."),
-                FieldPathError::TooLong,
-            ),
+            (&["x"; PATH_MAX_DEPTH + 1].join("."), FieldPathError::TooLong),
         ] {
             assert_eq!(bad.parse::<FieldPath>(), Err(expect), "{bad}");
         }
@@ -167,14 +154,9 @@ mod tests {
             "list": [{"a": 1}], "o": {"a": {"b": "deep"}}, "o.a": "a key with a dot is out of reach",
         });
         let text = |path: &str| path.parse::<FieldPath>().unwrap().text(&parameter);
-        for (path, expect) in [
-            ("s", "x/y"),
-            ("n", "7"),
-            ("f", "1.5"),
-            ("b", "false"),
-            ("empty", ""),
-            ("o.a.b", "deep"),
-        ] {
+        for (path, expect) in
+            [("s", "x/y"), ("n", "7"), ("f", "1.5"), ("b", "false"), ("empty", ""), ("o.a.b", "deep")]
+        {
             assert_eq!(text(path).as_deref(), Ok(expect), "{path}");
         }
         for path in ["null", "list", "o", "o.a"] {
@@ -187,9 +169,6 @@ mod tests {
 
     #[test]
     fn json_pointers_name_the_place() {
-        assert_eq!(
-            "song.id".parse::<FieldPath>().unwrap().pointer(),
-            "/song/id"
-        );
+        assert_eq!("song.id".parse::<FieldPath>().unwrap().pointer(), "/song/id");
     }
 }

@@ -21,11 +21,7 @@ pub const EXPANDED_MAX_BYTES: usize = 8192;
 pub const PLACEHOLDERS_MAX: usize = 32;
 
 /// Everything but the unreserved characters of RFC 3986 §2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Why a text is no URI that can be called. Each is ready to be shown to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,11 +134,7 @@ impl UriPattern {
 
     /// The fields of the placeholders, in order; one that stands twice comes twice.
     pub fn fields(&self) -> impl Iterator<Item = &FieldPath> {
-        self.segments
-            .iter()
-            .chain(&self.query)
-            .flatten()
-            .filter_map(Piece::field)
+        self.segments.iter().chain(&self.query).flatten().filter_map(Piece::field)
     }
 
     /// Fills every placeholder from the parameter.
@@ -161,10 +153,7 @@ impl UriPattern {
                     text if is_dot_segment(text) => ExpandReason::DotSegment,
                     _ => continue,
                 };
-                return Err(ExpandError {
-                    field: field.clone(),
-                    reason,
-                });
+                return Err(ExpandError { field: field.clone(), reason });
             }
         }
         if let Some(query) = &self.query {
@@ -189,10 +178,7 @@ fn fill(uri: &mut String, pieces: &[Piece], parameter: &Value) -> Result<(), Exp
         match piece {
             Piece::Literal(text) => uri.push_str(text),
             Piece::Field(field) => {
-                let fail = |reason| ExpandError {
-                    field: field.clone(),
-                    reason,
-                };
+                let fail = |reason| ExpandError { field: field.clone(), reason };
                 let value = field.text(parameter).map_err(|error| fail(error.into()))?;
                 uri.extend(utf8_percent_encode(&value, RESERVED));
                 if uri.len() > EXPANDED_MAX_BYTES {
@@ -206,10 +192,7 @@ fn fill(uri: &mut String, pieces: &[Piece], parameter: &Value) -> Result<(), Exp
 
 /// What the URL standard calls a single-dot or double-dot path segment.
 fn is_dot_segment(text: &str) -> bool {
-    matches!(
-        text.replace("%2e", ".").replace("%2E", ".").as_str(),
-        "." | ".."
-    )
+    matches!(text.replace("%2e", ".").replace("%2E", ".").as_str(), "." | "..")
 }
 
 impl FromStr for UriPattern {
@@ -223,11 +206,7 @@ impl FromStr for UriPattern {
         let pattern = Self {
             text: text.to_owned(),
             base: base.to_owned(),
-            segments: path
-                .split('/')
-                .skip(1)
-                .map(pieces)
-                .collect::<Result<_, _>>()?,
+            segments: path.split('/').skip(1).map(pieces).collect::<Result<_, _>>()?,
             query: query.map(pieces).transpose()?,
         };
         if pattern.fields().count() > PLACEHOLDERS_MAX {
@@ -236,18 +215,8 @@ impl FromStr for UriPattern {
         // With its placeholders filled by something harmless it has to be a URL.
         let filled: String = [pattern.base.as_str()]
             .into_iter()
-            .chain(
-                pattern
-                    .segments
-                    .iter()
-                    .flat_map(|segment| std::iter::once("/").chain(samples(segment))),
-            )
-            .chain(
-                pattern
-                    .query
-                    .iter()
-                    .flat_map(|query| std::iter::once("?").chain(samples(query))),
-            )
+            .chain(pattern.segments.iter().flat_map(|segment| std::iter::once("/").chain(samples(segment))))
+            .chain(pattern.query.iter().flat_map(|query| std::iter::once("?").chain(samples(query))))
             .collect();
         valid(&filled)?;
         Ok(pattern)
@@ -268,10 +237,7 @@ fn pieces(text: &str) -> Result<Pieces, UriError> {
     while let Some((literal, after)) = rest.split_once('{') {
         push_literal(&mut pieces, literal)?;
         let (name, after) = after.split_once('}').ok_or(UriError::Braces)?;
-        let field = name.parse().map_err(|error| UriError::Placeholder {
-            text: name.to_owned(),
-            error,
-        })?;
+        let field = name.parse().map_err(|error| UriError::Placeholder { text: name.to_owned(), error })?;
         pieces.push(Piece::Field(field));
         rest = after;
     }
@@ -308,10 +274,7 @@ fn split(text: &str) -> Result<(&str, &str), UriError> {
     if scheme.contains(['{', '}']) {
         return Err(UriError::PlaceholderInAuthority);
     }
-    if !["http", "https"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
-    {
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Err(UriError::NotHttp);
     }
     let end = after.find(['/', '?']).unwrap_or(after.len());
