@@ -7,3 +7,4 @@ pub mod entropy;
 pub mod queue;
 pub mod settings;
 pub mod work;
+pub mod outbound;

@@ -6,10 +6,13 @@
 //! the functions.
 
 pub mod activity;
+pub mod address;
 pub mod due;
+pub mod excerpt;
 pub mod field;
 pub mod names;
 pub mod qos;
 pub mod retry;
+pub mod retry_after;
 pub mod time;
 pub mod uri;

@@ -1,0 +1,106 @@
+//! Why a call got no answer, in words for the one who reads the history.
+
+use super::guard::NameRefused;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+/// Most characters of a library's own words that are passed on.
+const DETAIL_MAX_CHARS: usize = 160;
+
+/// Why a call got no answer. The texts hold nothing that the caller did not give.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The answer was not complete in time.
+    #[error("timed out after {}", in_seconds(*.0))]
+    Timeout(Duration),
+    /// The address, or one of the host's, is not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// No connection.
+    #[error("{0}")]
+    Connect(String),
+    /// A connection, but no complete and well-formed answer.
+    #[error("{0}")]
+    Protocol(String),
+    /// Nothing that can be called.
+    #[error("{0}")]
+    BadUrl(String),
+}
+
+fn in_seconds(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{} ms", time.as_millis()),
+    }
+}
+
+/// What an error of the client means.
+pub(super) fn of(error: reqwest::Error) -> SendError {
+    if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<NameRefused>()) {
+        return match refused {
+            NameRefused::Address { .. } => SendError::Refused(refused.to_string()),
+            NameRefused::Unresolved(_) => SendError::Connect(refused.to_string()),
+        };
+    }
+    let known = causes(&error).find_map(known);
+    if error.is_connect() {
+        return SendError::Connect(known.map_or_else(|| unknown_while_connecting(&error), str::to_owned));
+    }
+    if error.is_builder() {
+        return SendError::BadUrl(format!("not a URL that can be called: {}", innermost(&error)));
+    }
+    SendError::Protocol(known.map_or_else(|| innermost(&error), str::to_owned))
+}
+
+/// Plain words for what commonly happens.
+fn known(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        return match error.kind() {
+            io::ErrorKind::ConnectionRefused => Some("connection refused"),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Some("connection reset"),
+            io::ErrorKind::ConnectionAborted => Some("connection aborted"),
+            io::ErrorKind::HostUnreachable => Some("host unreachable"),
+            io::ErrorKind::NetworkUnreachable => Some("network unreachable"),
+            io::ErrorKind::TimedOut => Some("connection timed out"),
+            io::ErrorKind::UnexpectedEof => Some("connection closed before the answer was complete"),
+            _ => None,
+        };
+    }
+    let error = cause.downcast_ref::<hyper::Error>()?;
+    if error.is_parse_too_large() {
+        Some("answer with headers that are too large")
+    } else if error.is_parse() {
+        Some("answer is not HTTP")
+    } else if error.is_incomplete_message() {
+        Some("connection closed before the answer was complete")
+    } else {
+        None
+    }
+}
+
+fn unknown_while_connecting(error: &reqwest::Error) -> String {
+    let detail = innermost(error);
+    match error.url().map(url::Url::scheme) {
+        Some("https") => format!("no secure connection: {detail}"),
+        _ => format!("no connection: {detail}"),
+    }
+}
+
+/// The words of the cause behind all others, which are the ones that say something.
+fn innermost(error: &reqwest::Error) -> String {
+    let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    text.chars().filter(|c| !c.is_control()).take(DETAIL_MAX_CHARS).collect()
+}
+
+/// An error and what caused it, outermost first.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn Error + 'static)), |error| {
+        let error: &(dyn Error + 'static) = *error;
+        // An I/O error passes over the error it wraps: its source is that one's source.
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}

@@ -1,0 +1,99 @@
+//! Looks names up for the client, and hands it no address that is refused.
+//!
+//! The client connects to the very addresses that were judged here, so an
+//! answer that changes between check and connection (DNS rebinding) gains nothing.
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Looks a name up. Tests give one whose answers they choose.
+pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+
+/// Lookups that are remembered before those that ended are cleared out.
+const LOOKUPS_MAX: usize = 1024;
+
+/// Why a name leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NameRefused {
+    /// The host has an address that is refused. Which one is not said: the private half of a
+    /// split-horizon DNS is nothing to be read through Punctual.
+    #[error("host {host} is refused: {reason}")]
+    Address { host: String, reason: &'static str },
+    /// The lookup failed or gave no address.
+    #[error("host {0} could not be resolved")]
+    Unresolved(String),
+}
+
+type Looked = Result<Arc<[IpAddr]>, NameRefused>;
+type Looking = Shared<BoxFuture<'static, Looked>>;
+
+/// The client's resolver.
+pub(super) struct Guard {
+    allowed: Arc<[IpNet]>,
+    lookup: Lookup,
+    /// Calls to one host that start together share one lookup: a thousand due in the same second are not
+    /// a thousand queries (Lambda's resolver takes 1,024 packets a second). Nothing is kept once it is answered.
+    under_way: Mutex<HashMap<String, WeakShared<BoxFuture<'static, Looked>>>>,
+}
+
+impl Guard {
+    pub(super) fn new(allowed: Arc<[IpNet]>, lookup: Lookup) -> Self {
+        Self { allowed, lookup, under_way: Mutex::default() }
+    }
+
+    fn looking(&self, host: &str) -> Looking {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let joined = under_way.get(host).and_then(WeakShared::upgrade);
+        if let Some(looking) = joined.filter(|looking| looking.peek().is_none()) {
+            return looking;
+        }
+        if under_way.len() >= LOOKUPS_MAX {
+            under_way.retain(|_, looking| looking.upgrade().is_some());
+        }
+        let found = (self.lookup)(host.to_owned());
+        let (host_name, allowed) = (host.to_owned(), self.allowed.clone());
+        let looking = async move { judge(host_name, found.await, &allowed) }.boxed().shared();
+        if let Some(weak) = looking.downgrade() {
+            under_way.insert(host.to_owned(), weak);
+        }
+        looking
+    }
+}
+
+/// A host is refused if any of its addresses is: which one would be tried is not ours to choose.
+fn judge(host: String, found: io::Result<Vec<IpAddr>>, allowed: &[IpNet]) -> Looked {
+    let addresses = found.unwrap_or_default();
+    if addresses.is_empty() {
+        return Err(NameRefused::Unresolved(host));
+    }
+    match addresses.iter().find_map(|ip| rules::address::refused(*ip, allowed)) {
+        Some(reason) => Err(NameRefused::Address { host, reason }),
+        None => Ok(addresses.into()),
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let looking = self.looking(name.as_str());
+        Box::pin(async move {
+            let addresses = looking.await?;
+            // Port 0 stands for the URL's port.
+            let with_port: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+            Ok(Box::new(with_port.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The operating system's lookup.
+pub fn system_lookup(host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    Box::pin(async move {
+        let found = tokio::net::lookup_host((host, 0)).await?;
+        Ok(found.map(|address| address.ip()).collect())
+    })
+}
