@@ -3,7 +3,7 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::slice::{KindEntry, SliceEntry};
+use super::slice::SliceEntry;
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
     TenancyError,
@@ -215,19 +215,6 @@ impl Tenancy {
         }
     }
 
-    /// What a solution's activities may be made by: for its lists, counts and sweeps. Not cached.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn kinds(&self, tenant: &Tenant) -> Result<Vec<KindEntry>, TenancyError> {
-        let entry = |item: &Item| {
-            let reader = Reader::new("kind", item);
-            Ok(KindEntry { kind: reader.parsed(SK)?, shards: reader.number(DUE_SHARDS)? })
-        };
-        let listing = Listing { prefix: "", ..Self::types_of(tenant) };
-        self.all(&listing, entry).await
-    }
-
     /// Makes or replaces an activity type, and with it the slice of the due index.
     ///
     /// # Errors
@@ -282,8 +269,8 @@ impl Tenancy {
         Err(ChangeError::contended())
     }
 
-    /// Deletes an activity type. That no work waits in it is the caller's to see to; its slice is
-    /// swept until the sweep finds it empty.
+    /// Deletes an activity type. That no work waits in it is the caller's to see to; its slice
+    /// stays, retired.
     ///
     /// # Errors
     /// [`ChangeError::NotFound`], or the table failed.

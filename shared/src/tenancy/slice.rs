@@ -31,8 +31,8 @@ pub struct SliceEntry {
     pub kind: Kind,
     /// Over how many shards it is spread.
     pub shards: u32,
-    /// When its activity type was deleted. It is still swept: work that was accepted in the moment of
-    /// the delete has to end somehow. [`Tenancy::forget_slice`] takes it off once it is empty.
+    /// When its activity type was deleted. The slice stays: work that was accepted in the moment of the
+    /// delete has to end somehow, and finished work is listed and rolled by its kind.
     pub retired_at: Option<DateTime<Utc>>,
 }
 
@@ -78,6 +78,23 @@ impl Tenancy {
         self.all(&listing, SliceEntry::decode).await
     }
 
+    /// Whatever a solution's activities were made by, deleted types too: for its lists, counts and
+    /// sweeps. Not cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn kinds(&self, tenant: &Tenant) -> Result<Vec<KindEntry>, TenancyError> {
+        let prefix = format!("{tenant}/");
+        let listing = Listing {
+            operation: "list kinds",
+            pk: PARTITION.to_owned(),
+            prefix: &prefix,
+            newest_first: false,
+        };
+        let slices = self.all(&listing, SliceEntry::decode).await?;
+        Ok(slices.into_iter().map(|slice| KindEntry { kind: slice.kind, shards: slice.shards }).collect())
+    }
+
     /// The slice of one kind, retired or not.
     pub(super) async fn slice(
         &self,
@@ -86,32 +103,6 @@ impl Tenancy {
     ) -> Result<Option<SliceEntry>, TenancyError> {
         let item = self.read("read slice", &SliceEntry::key(tenant, kind)).await?;
         Ok(item.as_ref().map(SliceEntry::decode).transpose()?)
-    }
-
-    /// Takes a retired slice off the registry, unless it came back to life meanwhile. For the sweep,
-    /// when it has found the slice empty some time after [`SliceEntry::retired_at`].
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be written.
-    pub async fn forget_slice(&self, tenant: &Tenant, kind: &Kind) -> Result<(), TenancyError> {
-        let sent = self
-            .dynamodb
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(SliceEntry::key(tenant, kind).attributes()))
-            .condition_expression("attribute_exists(#retired)")
-            .expression_attribute_names("#retired", RETIRED_AT)
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(TenancyError::sdk("forget slice")(error)),
-        }
     }
 }
 
