@@ -1,0 +1,226 @@
+//! Changes: one transaction of the item, under a condition on its revision, and its audit entry.
+
+use super::item::{DecodeError, Item, Key, PK, REVISION, Reader, Writer};
+use super::{Tenancy, TenancyError};
+use crate::tenancy::item::{CREATED_AT, UPDATED_AT};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use chrono::{DateTime, Utc};
+
+/// How often a change that another one overtook is decided anew.
+pub(super) const TRIES_MAX: usize = 8;
+/// Why DynamoDB cancels a transaction that lost against another change.
+const LOST: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
+
+/// When an item was made and changed, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was changed last.
+    pub updated_at: DateTime<Utc>,
+    /// Counts its changes, from 1; 0 before it is stored.
+    pub(super) revision: u64,
+}
+
+impl Meta {
+    pub(super) fn new(now: DateTime<Utc>) -> Self {
+        Self { created_at: now, updated_at: now, revision: 1 }
+    }
+
+    pub(super) fn changed(self, now: DateTime<Utc>) -> Self {
+        Self { updated_at: now, revision: self.revision + 1, ..self }
+    }
+
+    pub(super) fn write(&self, writer: Writer) -> Writer {
+        writer
+            .number(REVISION, self.revision)
+            .time(CREATED_AT, self.created_at)
+            .time(UPDATED_AT, self.updated_at)
+    }
+
+    pub(super) fn read(reader: &Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            created_at: reader.time(CREATED_AT)?,
+            updated_at: reader.time(UPDATED_AT)?,
+            revision: reader.number(REVISION)?,
+        })
+    }
+}
+
+/// What a `PUT` did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changed<T> {
+    /// There was none; now there is this.
+    Created(T),
+    /// There was another; now there is this.
+    Replaced(T),
+    /// It was like this already: nothing was written, nothing audited.
+    Unchanged(T),
+}
+
+impl<T> Changed<T> {
+    /// What there is now.
+    pub fn into_inner(self) -> T {
+        match self {
+            Changed::Created(value) | Changed::Replaced(value) | Changed::Unchanged(value) => value,
+        }
+    }
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// What is to be changed, or what it belongs to, does not exist.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The table could not be read or written.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
+}
+
+impl From<DecodeError> for ChangeError {
+    fn from(error: DecodeError) -> Self {
+        Self::Tenancy(error.into())
+    }
+}
+
+impl ChangeError {
+    /// Others changed the same thing each time it was tried.
+    pub(super) fn contended() -> Self {
+        Self::Conflict("it is being changed by others at the same time; try again".to_owned())
+    }
+}
+
+/// Whether a transaction went through. A lost condition is a normal answer, not an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commit {
+    Applied,
+    Lost,
+}
+
+/// What an item must be for a write to it to go through.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum When {
+    /// It does not exist.
+    Absent,
+    /// It exists, in whatever revision.
+    Exists,
+    /// It has this revision.
+    Revision(u64),
+}
+
+impl When {
+    fn expression(self) -> &'static str {
+        match self {
+            When::Absent => "attribute_not_exists(#guard)",
+            When::Exists => "attribute_exists(#guard)",
+            When::Revision(_) => "#guard = :revision",
+        }
+    }
+
+    fn attribute(self) -> &'static str {
+        match self {
+            When::Absent | When::Exists => PK,
+            When::Revision(_) => REVISION,
+        }
+    }
+
+    fn value(self) -> Option<AttributeValue> {
+        match self {
+            When::Absent | When::Exists => None,
+            When::Revision(revision) => Some(AttributeValue::N(revision.to_string())),
+        }
+    }
+}
+
+// The builders below fail only without a table, a key, an item or an update expression: each is given.
+impl Tenancy {
+    pub(super) fn put(&self, item: Item, when: Option<When>) -> TransactWriteItem {
+        let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
+        if let Some(when) = when {
+            put = put
+                .condition_expression(when.expression())
+                .expression_attribute_names("#guard", when.attribute());
+            if let Some(value) = when.value() {
+                put = put.expression_attribute_values(":revision", value);
+            }
+        }
+        let put = put.build().expect("table and item are given");
+        TransactWriteItem::builder().put(put).build()
+    }
+
+    pub(super) fn delete(&self, key: &Key, when: Option<When>) -> TransactWriteItem {
+        let mut delete = Delete::builder().table_name(&self.table).set_key(Some(key.attributes()));
+        if let Some(when) = when {
+            delete = delete
+                .condition_expression(when.expression())
+                .expression_attribute_names("#guard", when.attribute());
+            if let Some(value) = when.value() {
+                delete = delete.expression_attribute_values(":revision", value);
+            }
+        }
+        let delete = delete.build().expect("table and key are given");
+        TransactWriteItem::builder().delete(delete).build()
+    }
+
+    /// Raises an item's revision: what was decided from the old one is decided anew. Whatever is made
+    /// below an item does this to it, so that the item is not deleted meanwhile.
+    pub(super) fn touch(&self, key: &Key, when: When) -> TransactWriteItem {
+        let mut update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .update_expression("ADD #revision :one")
+            .condition_expression(when.expression())
+            .expression_attribute_names("#guard", when.attribute())
+            .expression_attribute_names("#revision", REVISION)
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+        if let Some(value) = when.value() {
+            update = update.expression_attribute_values(":revision", value);
+        }
+        let update = update.build().expect("table, key and update are given");
+        TransactWriteItem::builder().update(update).build()
+    }
+
+    /// All of `writes`, or none.
+    pub(super) async fn commit(
+        &self,
+        operation: &'static str,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Commit, TenancyError> {
+        let sent = self.dynamodb.transact_write_items().set_transact_items(Some(writes)).send().await;
+        let Err(error) = sent else { return Ok(Commit::Applied) };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled))
+                if canceled
+                    .cancellation_reasons()
+                    .iter()
+                    .any(|reason| reason.code().is_some_and(|code| LOST.contains(&code))) =>
+            {
+                Ok(Commit::Lost)
+            }
+            _ => Err(TenancyError::sdk(operation)(error)),
+        }
+    }
+
+    /// One consistent read past every cache.
+    pub(super) async fn read(
+        &self,
+        operation: &'static str,
+        key: &Key,
+    ) -> Result<Option<Item>, TenancyError> {
+        let answer = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(TenancyError::sdk(operation))?;
+        Ok(answer.item)
+    }
+}

@@ -1,0 +1,179 @@
+//! Companies: the outer half of a tenant.
+
+use super::change::{Commit, TRIES_MAX, When};
+use super::item::{DecodeError, Item, Key, QOS_LEVEL, Reader, SK, Writer};
+use super::page::Listing;
+use super::{
+    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Tenancy, TenancyError,
+};
+use rules::names::CompanyName;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const WHAT: &str = "company";
+const PARTITION: &str = "COMPANY";
+
+/// A company.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Company {
+    /// Its name.
+    pub name: CompanyName,
+    /// Slots a round of the sweep gives it (SPEC §9.6), 1 to 100.
+    pub qos_level: u32,
+    /// When it was made and changed.
+    pub meta: Meta,
+}
+
+impl Company {
+    /// A company as a request describes it, not yet stored.
+    pub fn new(name: CompanyName, qos_level: u32) -> Self {
+        Self { name, qos_level, meta: Meta::default() }
+    }
+
+    pub(super) fn key(name: &CompanyName) -> Key {
+        Key::new(PARTITION, name.as_str())
+    }
+
+    fn encode(&self) -> Item {
+        self.meta.write(Writer::new(&Self::key(&self.name)).number(QOS_LEVEL, self.qos_level)).finish()
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new(WHAT, item);
+        Ok(Self {
+            name: reader.parsed(SK)?,
+            qos_level: reader.number(QOS_LEVEL)?,
+            meta: Meta::read(&reader)?,
+        })
+    }
+
+    fn audited(&self) -> Value {
+        json!({ "qosLevel": self.qos_level })
+    }
+}
+
+impl Tenancy {
+    /// A company; cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn company(&self, name: &CompanyName) -> Result<Option<Arc<Company>>, TenancyError> {
+        if let Some(company) = self.companies.get(name) {
+            return Ok(Some(company));
+        }
+        self.company_fresh(name).await
+    }
+
+    /// A company, read past the cache.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn company_fresh(&self, name: &CompanyName) -> Result<Option<Arc<Company>>, TenancyError> {
+        let begun = self.companies.begin();
+        let Some(item) = self.read("read company", &Company::key(name)).await? else { return Ok(None) };
+        let company = Arc::new(Company::decode(&item)?);
+        self.companies.keep(&begun, name.clone(), company.clone());
+        Ok(Some(company))
+    }
+
+    /// A page of all companies, by name.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn companies(&self, request: &PageRequest) -> Result<Page<Company>, TenancyError> {
+        let listing = Listing {
+            operation: "list companies",
+            pk: PARTITION.to_owned(),
+            prefix: "",
+            newest_first: false,
+        };
+        self.page(&listing, request, Company::decode).await
+    }
+
+    /// Makes or replaces a company.
+    ///
+    /// # Errors
+    /// [`ChangeError`] if the table fails.
+    pub async fn put_company(
+        &self,
+        actor: &Actor,
+        wanted: &Company,
+    ) -> Result<Changed<Company>, ChangeError> {
+        let scope = AuditScope::Company(wanted.name.clone());
+        for _ in 0..TRIES_MAX {
+            let old = self.company_fresh(&wanted.name).await?;
+            let now = rules::time::truncate(self.clock.now());
+            let (meta, when, action) = match &old {
+                Some(old) if old.qos_level == wanted.qos_level => {
+                    return Ok(Changed::Unchanged(Company::clone(old)));
+                }
+                Some(old) => (old.meta.changed(now), When::Revision(old.meta.revision), "company.updated"),
+                None => (Meta::new(now), When::Absent, "company.created"),
+            };
+            let new = Company { meta, ..wanted.clone() };
+            let entry = AuditEntry::new(now, actor, action)
+                .from(old.as_deref().map(Company::audited))
+                .to(new.audited());
+            let writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];
+            let commit = self.commit("write company", writes).await;
+            self.companies.forget(&new.name);
+            if commit? == Commit::Applied {
+                return Ok(if old.is_some() { Changed::Replaced(new) } else { Changed::Created(new) });
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// Deletes a company and its API keys; refused while it has solutions.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`], [`ChangeError::Conflict`], or the table failed.
+    pub async fn delete_company(&self, actor: &Actor, name: &CompanyName) -> Result<(), ChangeError> {
+        let scope = AuditScope::Company(name.clone());
+        for _ in 0..TRIES_MAX {
+            let Some(old) = self.company_fresh(name).await? else {
+                return Err(ChangeError::NotFound(WHAT));
+            };
+            // Whatever is made below the company raises its revision, so what is seen from here on
+            // still holds when the delete goes through.
+            let first = PageRequest { after: None, limit: 1 };
+            if !self.solutions(name, &first).await?.items.is_empty() {
+                return Err(ChangeError::Conflict(format!(
+                    "company {name} has solutions; delete them first"
+                )));
+            }
+            let Some(revision) = self.delete_api_keys(name, old.meta.revision).await? else { continue };
+            let now = rules::time::truncate(self.clock.now());
+            let entry = AuditEntry::new(now, actor, "company.deleted").from(Some(old.audited()));
+            let writes = vec![
+                self.delete(&Company::key(name), Some(When::Revision(revision))),
+                self.audit(&scope, &entry),
+            ];
+            let commit = self.commit("delete company", writes).await;
+            self.companies.forget(name);
+            if commit? == Commit::Applied {
+                return Ok(());
+            }
+        }
+        Err(ChangeError::contended())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    #[test]
+    fn a_company_round_trips_and_is_read_strictly() {
+        let meta = Meta { created_at: DateTime::UNIX_EPOCH, updated_at: DateTime::UNIX_EPOCH, revision: 3 };
+        let company = Company { name: "acme".parse().unwrap(), qos_level: 7, meta };
+        let item = company.encode();
+        assert_eq!(Company::decode(&item), Ok(company));
+        for name in [SK, QOS_LEVEL, "revision", "createdAt"] {
+            let mut broken = item.clone();
+            broken.remove(name);
+            assert!(Company::decode(&broken).is_err(), "{name}");
+        }
+    }
+}

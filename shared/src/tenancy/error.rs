@@ -1,0 +1,72 @@
+//! What can go wrong with the configuration table.
+
+use super::item::DecodeError;
+use crate::crypto::CryptoError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use std::error::Error;
+
+/// DynamoDB's codes for "slower, please".
+const THROTTLED: [&str; 4] =
+    ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "Throttling"];
+
+/// Why the configuration could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TenancyError {
+    /// DynamoDB asks for fewer calls; the same call may succeed a second later.
+    #[error("{operation}: throttled by DynamoDB")]
+    Throttled {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// DynamoDB answered with an error, or not at all.
+    #[error("{operation}: {source}")]
+    Store {
+        /// What was being done.
+        operation: &'static str,
+        /// What the SDK says.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An item of the table does not have the form this version writes.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// An item could not be written as JSON.
+    #[error("{what} cannot be written: {source}")]
+    Encode {
+        /// Which item.
+        what: &'static str,
+        /// What serde says.
+        source: serde_json::Error,
+    },
+    /// What was sealed as text opened as something else.
+    #[error("{what} is no text")]
+    NotText {
+        /// What it was sealed for.
+        what: &'static str,
+    },
+    /// A secret could not be sealed or opened.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+impl TenancyError {
+    /// Whether the same call may succeed a second later.
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, TenancyError::Throttled { .. })
+    }
+
+    pub(super) fn sdk<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        move |error| {
+            let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+            if code.is_some_and(|code| THROTTLED.contains(&code)) {
+                return TenancyError::Throttled { operation };
+            }
+            // The SDK's own Display says "service error" and no more.
+            let source = aws_sdk_dynamodb::error::DisplayErrorContext(&error).to_string();
+            TenancyError::Store { operation, source: source.into() }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The configuration table: companies, API keys, solutions, activity types, audit log.
+//!
+//! | item | PK | SK |
+//! | --- | --- | --- |
+//! | company | `COMPANY` | `{company}` |
+//! | API key | `C#{company}` | `KEY#{id}` |
+//! | solution, server state, signing secrets | `C#{company}` | `S#{solution}` |
+//! | activity type | `T#{company}/{solution}` | `A:{type}` |
+//! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
+//! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{uuid}` |
+//!
+//! Every change is one transaction: the item under a condition on its revision, and the audit entry
+//! that tells of it, so that no change is unaudited and none is lost under another one made at the
+//! same time. Reads that the hot path makes are cached for [`CACHE_TTL`], which is short enough for
+//! a pause to be in effect everywhere within 5 s (SPEC §3).
+
+mod activity_type;
+mod api_key;
+mod audit;
+mod cache;
+mod change;
+mod company;
+mod error;
+mod item;
+mod page;
+mod server_state;
+mod signing_secret;
+mod slice;
+mod solution;
+
+pub use activity_type::{ActivityType, Verb};
+pub use api_key::{ApiKey, KeyCreated, NewApiKey, SecretHash};
+pub use audit::{Actor, AuditEntry, AuditScope};
+pub use change::{ChangeError, Changed, Meta};
+pub use company::Company;
+pub use error::TenancyError;
+pub use item::DecodeError;
+pub use page::{Page, PageRequest};
+pub use server_state::ServerState;
+pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
+pub use slice::{KindEntry, SliceEntry};
+pub use solution::{Rolling, Solution};
+
+use crate::clock::SharedClock;
+use crate::crypto::Envelope;
+use crate::entropy::SharedEntropy;
+use cache::Cache;
+use chrono::TimeDelta;
+use rules::names::{CompanyName, Tenant, TypeName};
+use std::sync::Arc;
+
+/// How long a cached read may be used.
+pub const CACHE_TTL: TimeDelta = TimeDelta::seconds(3);
+
+/// The configuration table and this process's cache of it. One for a process; shared by `Arc`.
+pub struct Tenancy {
+    dynamodb: aws_sdk_dynamodb::Client,
+    table: String,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    envelope: Arc<Envelope>,
+    /// Shards of the due index that a new activity type gets.
+    due_shards: u32,
+    companies: Cache<CompanyName, Company>,
+    solutions: Cache<Tenant, Solution>,
+    types: Cache<(Tenant, TypeName), ActivityType>,
+    keys: Cache<(CompanyName, String), ApiKey>,
+    secrets: Cache<Tenant, SigningSecrets>,
+}
+
+impl Tenancy {
+    /// The configuration in `table`. `due_shards` is what a new activity type gets
+    /// (`PUNCTUAL_DUE_SHARDS`); one that has more keeps them.
+    pub fn new(
+        dynamodb: aws_sdk_dynamodb::Client,
+        table: String,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+        envelope: Arc<Envelope>,
+        due_shards: u32,
+    ) -> Self {
+        Self {
+            dynamodb,
+            table,
+            companies: Cache::new(clock.clone()),
+            solutions: Cache::new(clock.clone()),
+            types: Cache::new(clock.clone()),
+            keys: Cache::new(clock.clone()),
+            secrets: Cache::new(clock.clone()),
+            clock,
+            entropy,
+            envelope,
+            due_shards: due_shards.max(1),
+        }
+    }
+}

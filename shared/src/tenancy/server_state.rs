@@ -1,0 +1,85 @@
+//! Pausing and resuming a solution (SPEC §3).
+
+use super::change::{Commit, TRIES_MAX};
+use super::{Actor, AuditEntry, AuditScope, ChangeError, Changed, Solution, Tenancy};
+use rules::names::Tenant;
+use serde_json::json;
+use std::fmt;
+use std::str::FromStr;
+
+/// Whether anything of a solution is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServerState {
+    /// What is due is sent.
+    Running,
+    /// Nothing is sent, nothing is lost, nothing counts as an attempt.
+    Paused,
+}
+
+impl ServerState {
+    /// Every state.
+    pub const ALL: [ServerState; 2] = [ServerState::Running, ServerState::Paused];
+
+    /// The name as SPEC §3 writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServerState::Running => "running",
+            ServerState::Paused => "paused",
+        }
+    }
+}
+
+impl fmt::Display for ServerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ServerState {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ServerState::ALL.into_iter().find(|state| state.as_str() == text).ok_or("must be running or paused")
+    }
+}
+
+impl Tenancy {
+    /// Pauses or resumes a solution. Setting the state it has changes nothing.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without the solution, or the table failed.
+    pub async fn set_server_state(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        state: ServerState,
+        reason: Option<&str>,
+    ) -> Result<Changed<Solution>, ChangeError> {
+        let scope = AuditScope::Solution(tenant.clone());
+        for _ in 0..TRIES_MAX {
+            let Some(old) = self.solution_fresh(tenant).await? else {
+                return Err(ChangeError::NotFound("solution"));
+            };
+            if old.server_state == state {
+                return Ok(Changed::Unchanged(Solution::clone(&old)));
+            }
+            let now = rules::time::truncate(self.clock.now());
+            let new = Solution {
+                server_state: state,
+                state_reason: reason.map(str::to_owned),
+                state_since: now,
+                meta: old.meta.changed(now),
+                ..Solution::clone(&old)
+            };
+            let entry = AuditEntry {
+                reason: new.state_reason.clone(),
+                ..AuditEntry::new(now, actor, "serverState.changed")
+                    .from(Some(json!(old.server_state.as_str())))
+                    .to(json!(state.as_str()))
+            };
+            if self.replace_solution(&old, &new, self.audit(&scope, &entry)).await? == Commit::Applied {
+                return Ok(Changed::Replaced(new));
+            }
+        }
+        Err(ChangeError::contended())
+    }
+}

@@ -1,0 +1,121 @@
+//! The secrets that sign a solution's outbound calls (SPEC §11): one, and for a day after a rotation two.
+
+use super::change::{Commit, TRIES_MAX};
+use super::{Actor, AuditEntry, AuditScope, ChangeError, Solution, Tenancy, TenancyError};
+use crate::signing;
+use chrono::{DateTime, TimeDelta, Utc};
+use rules::names::Tenant;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// How long the secret before signs beside the new one.
+pub const ROTATION_OVERLAP: TimeDelta = TimeDelta::hours(24);
+/// What the secrets are sealed for; a ciphertext moved to another field does not open.
+const PURPOSE: &str = "signing-secret";
+
+/// A solution's secrets as they are stored: sealed (SPEC §11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecrets {
+    pub(super) current: String,
+    /// The one before, and until when it signs too.
+    pub(super) previous: Option<(String, DateTime<Utc>)>,
+}
+
+/// A solution's secrets, opened. Zeroized when dropped.
+pub struct SigningSecrets {
+    sealed: SealedSecrets,
+    current: Zeroizing<String>,
+    previous: Option<(Zeroizing<String>, DateTime<Utc>)>,
+}
+
+impl SigningSecrets {
+    /// The secrets that sign at `now`: the current one first, then the one before within
+    /// [`ROTATION_OVERLAP`] of its rotation.
+    pub fn at(&self, now: DateTime<Utc>) -> Vec<&str> {
+        let previous = self.previous.as_ref().filter(|(_, until)| now < *until);
+        std::iter::once(&self.current)
+            .chain(previous.map(|(secret, _)| secret))
+            .map(|secret| secret.as_str())
+            .collect()
+    }
+}
+
+impl Tenancy {
+    /// The secrets that sign a solution's calls; `None` without the solution. Cached while the
+    /// solution's sealed secrets stay the same.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if they cannot be read or opened.
+    pub async fn signing_secrets(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Option<Arc<SigningSecrets>>, TenancyError> {
+        let Some(solution) = self.solution(tenant).await? else { return Ok(None) };
+        if let Some(secrets) = self.secrets.get(tenant)
+            && secrets.sealed == solution.signing
+        {
+            return Ok(Some(secrets));
+        }
+        let begun = self.secrets.begin();
+        let sealed = solution.signing.clone();
+        let current = self.open_secret(tenant, &sealed.current).await?;
+        let previous = match &sealed.previous {
+            Some((text, until)) if begun.at() < *until => {
+                Some((self.open_secret(tenant, text).await?, *until))
+            }
+            _ => None,
+        };
+        let secrets = Arc::new(SigningSecrets { sealed, current, previous });
+        self.secrets.keep(&begun, tenant.clone(), secrets.clone());
+        Ok(Some(secrets))
+    }
+
+    /// Makes a new secret and answers it this once; the one before signs for [`ROTATION_OVERLAP`] more.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without the solution, or the table or KMS failed.
+    pub async fn rotate_signing_secret(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+    ) -> Result<(Solution, Zeroizing<String>), ChangeError> {
+        let scope = AuditScope::Solution(tenant.clone());
+        let (secret, sealed) = self.new_secret(tenant).await?;
+        for _ in 0..TRIES_MAX {
+            let Some(old) = self.solution_fresh(tenant).await? else {
+                return Err(ChangeError::NotFound("solution"));
+            };
+            let now = rules::time::truncate(self.clock.now());
+            let new = Solution {
+                signing: SealedSecrets {
+                    current: sealed.clone(),
+                    previous: Some((old.signing.current.clone(), rules::time::after(now, ROTATION_OVERLAP))),
+                },
+                meta: old.meta.changed(now),
+                ..Solution::clone(&old)
+            };
+            let entry = AuditEntry::new(now, actor, "signingSecret.rotated");
+            if self.replace_solution(&old, &new, self.audit(&scope, &entry)).await? == Commit::Applied {
+                self.secrets.forget(tenant);
+                return Ok((new, secret));
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// A new secret, in the clear and sealed.
+    pub(super) async fn new_secret(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<(Zeroizing<String>, String), TenancyError> {
+        let secret = Zeroizing::new(signing::new_secret(&*self.entropy));
+        let sealed = self.envelope.seal(tenant, PURPOSE, secret.as_bytes()).await?;
+        Ok((secret, sealed.to_string()))
+    }
+
+    async fn open_secret(&self, tenant: &Tenant, sealed: &str) -> Result<Zeroizing<String>, TenancyError> {
+        let bytes = self.envelope.open(tenant, PURPOSE, sealed).await?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| TenancyError::NotText { what: PURPOSE })?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}

@@ -1,0 +1,312 @@
+//! Solutions: the inner half of a tenant, with its quality of service, log rolling, server state and
+//! signing secrets.
+
+use super::change::{Commit, TRIES_MAX, When};
+use super::company::Company;
+use super::item::{DecodeError, Item, Key, PK, QOS_LEVEL, Reader, SK, Writer};
+use super::page::Listing;
+use super::{
+    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, SealedSecrets, ServerState,
+    Tenancy, TenancyError,
+};
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use chrono::{DateTime, Utc};
+use rules::names::{CompanyName, Tenant};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const WHAT: &str = "solution";
+const PREFIX: &str = "S#";
+const SUCCESS_URI: &str = "successUri";
+const SUCCESS_PERIOD: &str = "successPeriodDays";
+const DEAD_LETTER_URI: &str = "deadLetterUri";
+const DEAD_LETTER_PERIOD: &str = "deadLetterPeriodDays";
+const SERVER_STATE: &str = "state";
+const STATE_REASON: &str = "stateReason";
+const STATE_SINCE: &str = "stateSince";
+const SIGNING_SECRET: &str = "signingSecret";
+const PREVIOUS_SECRET: &str = "previousSigningSecret";
+const PREVIOUS_SECRET_UNTIL: &str = "previousSigningSecretUntil";
+
+/// How long finished activities are kept, and where their logs go then (SPEC §8).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rolling {
+    /// Where the logs of dispatched activities go.
+    pub success_uri: Option<String>,
+    /// How long they are kept, in days.
+    pub success_period_days: Option<f64>,
+    /// Where the logs of dead letters go.
+    pub dead_letter_uri: Option<String>,
+    /// How long they are kept, in days.
+    pub dead_letter_period_days: Option<f64>,
+}
+
+/// A solution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Solution {
+    /// Its company and name.
+    pub tenant: Tenant,
+    /// Slots it gets of its company's (SPEC §9.6), 1 to 100.
+    pub qos_level: u32,
+    /// Keeping and rolling of logs.
+    pub rolling: Rolling,
+    /// Whether anything of it is sent.
+    pub server_state: ServerState,
+    /// Why it is in this state, in the words of whoever changed it.
+    pub state_reason: Option<String>,
+    /// Since when it is in this state.
+    pub state_since: DateTime<Utc>,
+    /// The secrets that sign its calls.
+    pub signing: SealedSecrets,
+    /// When it was made and changed.
+    pub meta: Meta,
+}
+
+impl Solution {
+    /// Whether nothing of it is to be sent.
+    pub fn is_paused(&self) -> bool {
+        self.server_state == ServerState::Paused
+    }
+
+    pub(super) fn key(tenant: &Tenant) -> Key {
+        Key::new(format!("C#{}", tenant.company), format!("{PREFIX}{}", tenant.solution))
+    }
+
+    fn encode(&self) -> Item {
+        let previous = self.signing.previous.as_ref();
+        let writer = Writer::new(&Self::key(&self.tenant))
+            .number(QOS_LEVEL, self.qos_level)
+            .optional_text(SUCCESS_URI, self.rolling.success_uri.as_ref())
+            // As text: DynamoDB's numbers end at 38 digits, a small f64 has more.
+            .optional_text(SUCCESS_PERIOD, self.rolling.success_period_days)
+            .optional_text(DEAD_LETTER_URI, self.rolling.dead_letter_uri.as_ref())
+            .optional_text(DEAD_LETTER_PERIOD, self.rolling.dead_letter_period_days)
+            .text(SERVER_STATE, self.server_state)
+            .optional_text(STATE_REASON, self.state_reason.as_ref())
+            .time(STATE_SINCE, self.state_since)
+            .text(SIGNING_SECRET, &self.signing.current)
+            .optional_text(PREVIOUS_SECRET, previous.map(|(sealed, _)| sealed))
+            .optional_number(PREVIOUS_SECRET_UNTIL, previous.map(|(_, until)| until.timestamp_millis()));
+        self.meta.write(writer).finish()
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new(WHAT, item);
+        let part = |name, prefix| {
+            let text = reader.text(name)?.strip_prefix(prefix);
+            text.ok_or_else(|| reader.error(name, format!("does not begin with {prefix}")))
+        };
+        let company = part(PK, "C#")?.parse().map_err(|_| reader.error(PK, "names no company"))?;
+        let solution = part(SK, PREFIX)?.parse().map_err(|_| reader.error(SK, "names no solution"))?;
+        let days = |name| reader.has(name).then(|| reader.parsed::<f64>(name)).transpose();
+        let previous = match reader.optional_text(PREVIOUS_SECRET)? {
+            Some(sealed) => Some((sealed, reader.time(PREVIOUS_SECRET_UNTIL)?)),
+            None => None,
+        };
+        Ok(Self {
+            tenant: Tenant { company, solution },
+            qos_level: reader.number(QOS_LEVEL)?,
+            rolling: Rolling {
+                success_uri: reader.optional_text(SUCCESS_URI)?,
+                success_period_days: days(SUCCESS_PERIOD)?,
+                dead_letter_uri: reader.optional_text(DEAD_LETTER_URI)?,
+                dead_letter_period_days: days(DEAD_LETTER_PERIOD)?,
+            },
+            server_state: reader.parsed(SERVER_STATE)?,
+            state_reason: reader.optional_text(STATE_REASON)?,
+            state_since: reader.time(STATE_SINCE)?,
+            signing: SealedSecrets { current: reader.text(SIGNING_SECRET)?.to_owned(), previous },
+            meta: Meta::read(&reader)?,
+        })
+    }
+
+    fn audited(&self) -> Value {
+        json!({
+            "qosLevel": self.qos_level,
+            "successUri": self.rolling.success_uri,
+            "successPeriod": self.rolling.success_period_days,
+            "deadLetterUri": self.rolling.dead_letter_uri,
+            "deadLetterPeriod": self.rolling.dead_letter_period_days,
+        })
+    }
+}
+
+impl Tenancy {
+    /// A solution; cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn solution(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
+        if let Some(solution) = self.solutions.get(tenant) {
+            return Ok(Some(solution));
+        }
+        self.solution_fresh(tenant).await
+    }
+
+    /// A solution, read past the cache.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn solution_fresh(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
+        let begun = self.solutions.begin();
+        let Some(item) = self.read("read solution", &Solution::key(tenant)).await? else { return Ok(None) };
+        let solution = Arc::new(Solution::decode(&item)?);
+        self.solutions.keep(&begun, tenant.clone(), solution.clone());
+        Ok(Some(solution))
+    }
+
+    /// A page of a company's solutions, by name.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn solutions(
+        &self,
+        company: &CompanyName,
+        request: &PageRequest,
+    ) -> Result<Page<Solution>, TenancyError> {
+        let listing = Listing {
+            operation: "list solutions",
+            pk: format!("C#{company}"),
+            prefix: PREFIX,
+            newest_first: false,
+        };
+        self.page(&listing, request, Solution::decode).await
+    }
+
+    /// Makes or replaces a solution's settings; its server state and its secrets stay. The signing
+    /// secret of a new one is answered this once.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without its company, or the table or KMS failed.
+    pub async fn put_solution(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        qos_level: u32,
+        rolling: &Rolling,
+    ) -> Result<(Changed<Solution>, Option<Zeroizing<String>>), ChangeError> {
+        let scope = AuditScope::Solution(tenant.clone());
+        for _ in 0..TRIES_MAX {
+            let now = rules::time::truncate(self.clock.now());
+            if let Some(old) = self.solution_fresh(tenant).await? {
+                let new = Solution {
+                    qos_level,
+                    rolling: rolling.clone(),
+                    meta: old.meta.changed(now),
+                    ..Solution::clone(&old)
+                };
+                if (old.qos_level, &old.rolling) == (new.qos_level, &new.rolling) {
+                    return Ok((Changed::Unchanged(Solution::clone(&old)), None));
+                }
+                let entry = AuditEntry::new(now, actor, "solution.updated")
+                    .from(Some(old.audited()))
+                    .to(new.audited());
+                if self.replace_solution(&old, &new, self.audit(&scope, &entry)).await? == Commit::Applied {
+                    return Ok((Changed::Replaced(new), None));
+                }
+                continue;
+            }
+            if self.company_fresh(&tenant.company).await?.is_none() {
+                return Err(ChangeError::NotFound("company"));
+            }
+            let (secret, sealed) = self.new_secret(tenant).await?;
+            let new = Solution {
+                tenant: tenant.clone(),
+                qos_level,
+                rolling: rolling.clone(),
+                server_state: ServerState::Running,
+                state_reason: None,
+                state_since: now,
+                signing: SealedSecrets { current: sealed, previous: None },
+                meta: Meta::new(now),
+            };
+            let entry = AuditEntry::new(now, actor, "solution.created").to(new.audited());
+            let writes = vec![
+                self.put(new.encode(), Some(When::Absent)),
+                self.touch(&Company::key(&tenant.company), When::Exists),
+                self.audit(&scope, &entry),
+            ];
+            if self.commit("write solution", writes).await? == Commit::Applied {
+                return Ok((Changed::Created(new), Some(secret)));
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// Deletes a solution and its activity types. That no work waits in it is the caller's to see to;
+    /// its audit log stays.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`], or the table failed.
+    pub async fn delete_solution(&self, actor: &Actor, tenant: &Tenant) -> Result<(), ChangeError> {
+        let scope = AuditScope::Solution(tenant.clone());
+        for _ in 0..TRIES_MAX {
+            let Some(old) = self.solution_fresh(tenant).await? else {
+                return Err(ChangeError::NotFound(WHAT));
+            };
+            // A type made from here on raises the solution's revision.
+            self.delete_activity_types(actor, tenant).await?;
+            let now = rules::time::truncate(self.clock.now());
+            let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(old.audited()));
+            let writes = vec![
+                self.delete(&Solution::key(tenant), Some(When::Revision(old.meta.revision))),
+                self.audit(&scope, &entry),
+            ];
+            let commit = self.commit("delete solution", writes).await;
+            self.solutions.forget(tenant);
+            self.secrets.forget(tenant);
+            if commit? == Commit::Applied {
+                return Ok(());
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// Writes `new` over `old` with its audit entry, if nobody changed it meanwhile.
+    pub(super) async fn replace_solution(
+        &self,
+        old: &Solution,
+        new: &Solution,
+        audit: TransactWriteItem,
+    ) -> Result<Commit, TenancyError> {
+        let write = self.put(new.encode(), Some(When::Revision(old.meta.revision)));
+        let commit = self.commit("write solution", vec![write, audit]).await;
+        self.solutions.forget(&new.tenant);
+        commit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_solution_round_trips_and_is_read_strictly() {
+        let at = DateTime::UNIX_EPOCH;
+        let whole = Solution {
+            tenant: Tenant { company: "acme".parse().unwrap(), solution: "music".parse().unwrap() },
+            qos_level: 100,
+            rolling: Rolling {
+                success_uri: Some("https://a.example/ok".to_owned()),
+                success_period_days: Some(0.1),
+                dead_letter_uri: Some("https://a.example/dead".to_owned()),
+                dead_letter_period_days: Some(5e-324),
+            },
+            server_state: ServerState::Paused,
+            state_reason: Some("night".to_owned()),
+            state_since: at,
+            signing: SealedSecrets { current: "c".to_owned(), previous: Some(("p".to_owned(), at)) },
+            meta: Meta { created_at: at, updated_at: at, revision: 9 },
+        };
+        let bare = Solution {
+            rolling: Rolling::default(),
+            state_reason: None,
+            signing: SealedSecrets { current: "c".to_owned(), previous: None },
+            ..whole.clone()
+        };
+        for solution in [whole, bare] {
+            assert_eq!(Solution::decode(&solution.encode()), Ok(solution));
+        }
+    }
+}
