@@ -4,7 +4,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod outbound;
 pub mod queue;
 pub mod settings;
 pub mod work;
-pub mod outbound;
