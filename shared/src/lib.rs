@@ -9,4 +9,5 @@ pub mod outbound;
 pub mod queue;
 pub mod settings;
 pub mod signing;
+pub mod tenancy;
 pub mod work;
