@@ -3,8 +3,11 @@
 //! Decisions are in the crate `rules`; this crate performs what they ask for.
 
 pub mod clock;
+pub mod crypto;
 pub mod entropy;
 pub mod outbound;
 pub mod queue;
 pub mod settings;
+pub mod signing;
+pub mod tenancy;
 pub mod work;
