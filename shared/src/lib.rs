@@ -3,11 +3,14 @@
 //! Decisions are in the crate `rules`; this crate performs what they ask for.
 
 pub mod clock;
+pub mod context;
 pub mod crypto;
 pub mod entropy;
+pub mod lease;
 pub mod outbound;
 pub mod queue;
 pub mod settings;
 pub mod signing;
+pub mod sweep;
 pub mod tenancy;
 pub mod work;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const SLOT_ACTIVITIES_MAX: usize = 100;
 
 /// Gives turns in proportion to weights, spread evenly instead of in runs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SmoothWeighted<K: Ord> {
     entries: BTreeMap<K, Entry>,
 }
@@ -17,12 +17,14 @@ struct Entry {
     credit: i64,
 }
 
-impl<K: Ord + Clone> SmoothWeighted<K> {
+impl<K: Ord> Default for SmoothWeighted<K> {
     /// Nobody yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { entries: BTreeMap::new() }
     }
+}
 
+impl<K: Ord + Clone> SmoothWeighted<K> {
     /// Adds `key`, or changes its weight (at least 1).
     pub fn set(&mut self, key: K, weight: u32) {
         let weight = i64::from(weight.max(1));
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     fn turns(weights: &[(&'static str, u32)], count: usize) -> Vec<&'static str> {
-        let mut queue = SmoothWeighted::new();
+        let mut queue = SmoothWeighted::default();
         for (key, weight) in weights {
             queue.set(*key, *weight);
         }
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn who_leaves_gives_its_turns_to_the_rest() {
-        let mut queue = SmoothWeighted::new();
+        let mut queue = SmoothWeighted::default();
         queue.set("a", 2);
         queue.set("b", 1);
         queue.turn();

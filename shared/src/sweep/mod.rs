@@ -91,9 +91,9 @@ pub async fn requeue(ctx: &Context) -> Result<SweepReport, SweepError> {
 /// [`SweepError`]; what could not be enqueued the sweep does.
 pub async fn resume(ctx: &Context, tenant: &Tenant) -> Result<SweepReport, SweepError> {
     let kinds = ctx.tenancy.kinds(tenant).await?;
-    let slices = kinds
-        .iter()
-        .flat_map(|entry| (0..entry.shards).map(|shard| Slice::new(tenant.clone(), entry.kind.clone(), shard)));
+    let slices = kinds.iter().flat_map(|entry| {
+        (0..entry.shards).map(|shard| Slice::new(tenant.clone(), entry.kind.clone(), shard))
+    });
     let slices: Vec<Slice> = slices.collect();
     ask_requeue(ctx, &slices).await?;
     run(ctx, slices, RESUME_TIME).await
@@ -153,7 +153,9 @@ enum Look {
 
 async fn look(ctx: &Context, slice: Slice, now: DateTime<Utc>) -> Result<Look, SweepError> {
     let solution = ctx.tenancy.solution(&slice.tenant).await?;
-    let Some(solution) = solution.filter(|solution| !solution.is_paused()) else { return Ok(Look::Idle(None)) };
+    let Some(solution) = solution.filter(|solution| !solution.is_paused()) else {
+        return Ok(Look::Idle(None));
+    };
     let Some(oldest) = ctx.work.first_due(&slice.partition).await? else { return Ok(Look::Idle(None)) };
     if oldest > now + SWEEP_HORIZON {
         return Ok(Look::Idle(Some(oldest)));
@@ -222,7 +224,11 @@ async fn take_turns(
     }
 }
 
-async fn play(ctx: &Context, mut held: Held, slots: usize) -> (Held, Result<Option<slice::Taken>, StoreError>) {
+async fn play(
+    ctx: &Context,
+    mut held: Held,
+    slots: usize,
+) -> (Held, Result<Option<slice::Taken>, StoreError>) {
     let taken = async {
         if !held.hold(&ctx.leases, ctx.clock.now()).await? {
             return Ok(None);
@@ -252,10 +258,7 @@ impl Turns {
     fn add(&mut self, held: Held, (company_qos, solution_qos): (u32, u32)) {
         let Slice { tenant, partition, .. } = held.slice().clone();
         self.companies.set(tenant.company.clone(), company_qos);
-        self.solutions
-            .entry(tenant.company.clone())
-            .or_insert_with(SmoothWeighted::new)
-            .set(tenant.solution.clone(), solution_qos);
+        self.solutions.entry(tenant.company.clone()).or_default().set(tenant.solution.clone(), solution_qos);
         self.slices.entry(tenant).or_default().push_back(partition.clone());
         self.held.insert(partition, held);
     }
@@ -265,7 +268,9 @@ impl Turns {
         let mut order: Vec<(String, usize)> = Vec::new();
         for _ in 0..count {
             let Some(company) = self.companies.turn() else { break };
-            let Some(solution) = self.solutions.get_mut(&company).and_then(SmoothWeighted::turn) else { break };
+            let Some(solution) = self.solutions.get_mut(&company).and_then(SmoothWeighted::turn) else {
+                break;
+            };
             let Some(ring) = self.slices.get_mut(&Tenant { company, solution }) else { break };
             let Some(partition) = ring.pop_front() else { break };
             ring.push_back(partition.clone());
@@ -304,7 +309,8 @@ impl Turns {
 
     /// Takes out the slices of which nothing is left to read.
     fn exhausted(&mut self) -> Vec<Held> {
-        let done: Vec<Held> = self.held.extract_if(.., |_, held| held.is_exhausted()).map(|(_, held)| held).collect();
+        let done: Vec<Held> =
+            self.held.extract_if(.., |_, held| held.is_exhausted()).map(|(_, held)| held).collect();
         done.iter().for_each(|held| self.forget(held));
         done
     }

@@ -40,7 +40,9 @@ impl Slice {
     /// # Errors
     /// [`StoreError`] when the word cannot be left.
     pub async fn ask_requeue(&self, leases: &Leases, now: DateTime<Utc>) -> Result<(), StoreError> {
-        leases.leave_word(&self.partition, (REQUEUE, AttributeValue::N(now.timestamp_millis().to_string()))).await
+        leases
+            .leave_word(&self.partition, (REQUEUE, AttributeValue::N(now.timestamp_millis().to_string())))
+            .await
     }
 }
 
@@ -104,7 +106,8 @@ impl Held {
             Some(AttributeValue::S(text)) => Some(text.clone()),
             _ => None,
         };
-        let swept_at = number(SWEPT_AT).and_then(DateTime::from_timestamp_millis).unwrap_or(DateTime::UNIX_EPOCH);
+        let swept_at =
+            number(SWEPT_AT).and_then(DateTime::from_timestamp_millis).unwrap_or(DateTime::UNIX_EPOCH);
         let cursor = text(CURSOR).unwrap_or_else(|| "0".to_owned());
         let requeue = number(REQUEUE).filter(|asked| number(REQUEUED) != Some(*asked));
         let horizon = now + SWEEP_HORIZON;
@@ -141,7 +144,9 @@ impl Held {
     /// # Errors
     /// [`StoreError`] when the index cannot be read.
     pub async fn turn(&mut self, work: &WorkStore, limit: usize) -> Result<Taken, StoreError> {
-        let Some(range) = self.ranges.front_mut() else { return Ok(Taken { rows: Vec::new(), recovered: 0 }) };
+        let Some(range) = self.ranges.front_mut() else {
+            return Ok(Taken { rows: Vec::new(), recovered: 0 });
+        };
         let rows = work.due_page(&self.slice.partition, Some(&range.after), Some(range.until), limit).await?;
         let part = range.part;
         match rows.last() {
@@ -158,7 +163,10 @@ impl Held {
             let after = rows.last().map(|row| row.sort.clone());
             self.requeue_cursor = after.or(self.requeue_cursor.take());
         }
-        if part == Part::Horizon && let Some(last) = rows.last() && !self.ranges.is_empty() {
+        if part == Part::Horizon
+            && let Some(last) = rows.last()
+            && !self.ranges.is_empty()
+        {
             self.cursor = last.sort.clone();
         }
         let rows: Vec<DueRow> =

@@ -3,7 +3,8 @@
 use super::change::Asked;
 use super::codec::Record;
 use super::list::Position;
-use super::{Change, Filter, KindEntry, StoreError, WorkStore, keys};
+use super::{Change, Filter, StoreError, WorkStore, keys};
+use crate::tenancy::KindEntry;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};

@@ -14,7 +14,7 @@ const TRIES: usize = 5;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// Written; the activity as it stands now, without its history.
-    Applied(ActivityView),
+    Applied(Box<ActivityView>),
     /// There is no such activity.
     NotFound,
     /// Its state does not allow it.
@@ -97,7 +97,7 @@ impl WorkStore {
             self.enqueue(&[due_activity(&next)]).await;
         }
         let mut views = self.with_parameters(vec![next]).await?;
-        Ok(views.pop().map_or(Change::NotFound, Change::Applied))
+        Ok(views.pop().map_or(Change::NotFound, |view| Change::Applied(Box::new(view))))
     }
 
     /// Moves the entry of a successful attempt from the item to the history, before a new run takes its place.

@@ -7,6 +7,7 @@
 
 use super::codec::Record;
 use super::{ActivityView, StoreError, WorkStore, attr, keys};
+use crate::tenancy::KindEntry;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,15 +20,6 @@ use rules::names::{Kind, Tenant};
 pub const SCAN_MAX: usize = 2_000;
 /// Items read at a time.
 const STRIDE: usize = 100;
-
-/// A kind of a tenant, and the shards of its due index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KindEntry {
-    /// The kind.
-    pub kind: Kind,
-    /// Its shards.
-    pub shards: u32,
-}
 
 /// What to find; absent matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

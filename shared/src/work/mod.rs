@@ -25,7 +25,7 @@ pub use change::Change;
 pub use claim::{Claimed, Ref};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
-pub use list::{Filter, KindEntry, Page};
+pub use list::{Filter, Page};
 pub use read::{ActivityView, HistoryEntry};
 pub use settle::{Attempt, Settled};
 pub use stats::Stats;

@@ -1,6 +1,7 @@
 //! Counts for the console and for alarms, read from the indexes.
 
-use super::{KindEntry, StoreError, WorkStore, attr, keys};
+use super::{StoreError, WorkStore, attr, keys};
+use crate::tenancy::KindEntry;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
