@@ -1,1 +1,72 @@
+//! `dispatch-sweep`: due activities to the queue, by QoS, every minute (SPEC §10).
 
+use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use lambda_runtime::{Error, LambdaEvent};
+use serde::Deserialize;
+use serde_json::Value;
+use shared::context::Context;
+use shared::sweep::{self, SweepError, SweepReport};
+use shared::telemetry::{Metrics, SweepPoint};
+
+/// What invokes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum SweepEvent {
+    /// An operator, after the queue was purged or lost: enqueue everything due within the horizon again.
+    Requeue {
+        /// How much.
+        requeue: Requeue,
+    },
+    /// The schedule.
+    Schedule(Box<EventBridgeEvent<Value>>),
+}
+
+/// How much is enqueued again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Requeue {
+    /// All of it.
+    All,
+}
+
+/// The function.
+#[derive(Clone)]
+pub struct Sweeper {
+    ctx: Context,
+    metrics: Metrics,
+}
+
+impl Sweeper {
+    /// Built once for a process.
+    pub fn new(ctx: Context, metrics: Metrics) -> Self {
+        Self { ctx, metrics }
+    }
+
+    /// One sweep.
+    ///
+    /// # Errors
+    /// [`SweepError`]; the next sweep goes on where this one stopped.
+    pub async fn handle(&self, event: SweepEvent) -> Result<SweepReport, SweepError> {
+        let report = match event {
+            SweepEvent::Requeue { requeue: Requeue::All } => sweep::requeue(&self.ctx).await?,
+            SweepEvent::Schedule(_) => sweep::sweep(&self.ctx).await?,
+        };
+        tracing::info!(
+            slices = report.slices,
+            enqueued = report.enqueued,
+            recovered = report.recovered,
+            backlog = report.backlog,
+            oldest_overdue_s = report.oldest_overdue_seconds,
+            "swept"
+        );
+        Ok(report)
+    }
+
+    /// The same, as the Lambda runtime calls it.
+    ///
+    /// # Errors
+    /// See [`Sweeper::handle`].
+    pub async fn invoke(&self, event: LambdaEvent<SweepEvent>) -> Result<SweepReport, Error> {
+        Ok(self.handle(event.payload).await?)
+    }
+}

@@ -23,10 +23,11 @@ mod stats;
 pub use bulk::{BulkAction, BulkReport};
 pub use change::Change;
 pub use claim::{Claimed, Ref};
+pub use codec::{Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
 pub use list::{Filter, Page};
-pub use read::{ActivityView, HistoryEntry};
+pub use read::{ActivityView, HistoryEntry, SUCCESS};
 pub use settle::{Attempt, Settled};
 pub use stats::Stats;
 

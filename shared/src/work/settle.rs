@@ -39,18 +39,18 @@ impl WorkStore {
     ///
     /// # Errors
     /// [`StoreError`] when it could not be written: the lease will run out and the attempt counts as crashed.
-    pub async fn settle(&self, record: &Record, attempt: Attempt<'_>) -> Result<Settled, StoreError> {
+    pub async fn settle(&self, record: &Record, attempt: &Attempt<'_>) -> Result<Settled, StoreError> {
         let now = rules::time::truncate(self.clock.now());
         let (event, success, entry) = match attempt {
-            Attempt::Succeeded(success) => (Event::Succeeded, Some(success), None),
-            Attempt::Failed { event, entry } => (event, None, Some(entry)),
+            Attempt::Succeeded(success) => (Event::Succeeded, Some(*success), None),
+            Attempt::Failed { event, entry } => (*event, None, Some(entry)),
         };
         let step = match decide(&record.state, event, now) {
             Ok(step) => step,
             Err(Refusal::Status(_) | Refusal::InHand | Refusal::NotClaimed) => return Ok(Settled::Stale),
         };
         if let Some(entry) = entry {
-            self.record_entry(record, &entry).await?;
+            self.record_entry(record, entry).await?;
         }
         let statement = statements::step(&self.table, record, &step.to, success, now);
         match self.batcher.run(statement).await? {

@@ -1,0 +1,141 @@
+//! The call an activity makes (SPEC §3, "Outbound request").
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use bytes::Bytes;
+use rules::names::{Kind, Tenant};
+use rules::uri::UriPattern;
+use serde_json::Value;
+use shared::context::Context;
+use shared::outbound::{Answer, OutboundRequest, SendError};
+use shared::signing;
+use shared::tenancy::{ActivityType, TenancyError};
+use shared::work::ActivityView;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The header by which a receiver knows attempts of the same call apart from other calls.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Why an attempt failed: one word, and words for its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// `FAILURE` for an answer that is no success, and so on (README lists them).
+    pub outcome: &'static str,
+    /// What happened.
+    pub detail: Option<String>,
+}
+
+impl Failure {
+    /// The call cannot be made as it is configured.
+    pub fn configuration(detail: impl Into<String>) -> Self {
+        Self { outcome: "CONFIGURATION", detail: Some(detail.into()) }
+    }
+
+    /// Something of ours failed before the call.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self { outcome: "INTERNAL", detail: Some(detail.into()) }
+    }
+
+    /// The worker that had it is gone.
+    pub fn crashed() -> Self {
+        let detail = "the worker was lost between claiming and settling; the call may have been made";
+        Self { outcome: "CRASHED", detail: Some(detail.to_owned()) }
+    }
+
+    /// The receiver answered, and not with 2xx.
+    pub fn answered(answer: &Answer) -> Self {
+        Self { outcome: "FAILURE", detail: answer.excerpt() }
+    }
+
+    /// The receiver did not answer.
+    pub fn unanswered(error: &SendError) -> Self {
+        let outcome = match error {
+            SendError::Timeout(_) => "TIMEOUT",
+            SendError::Refused(_) => "REFUSED",
+            SendError::Connect(_) => "UNREACHABLE",
+            SendError::Protocol(_) => "BROKEN",
+            SendError::BadUrl(_) => "CONFIGURATION",
+        };
+        Self { outcome, detail: Some(error.to_string()) }
+    }
+}
+
+/// The activity type of a kind; `None` for channels and for a type that is gone.
+///
+/// # Errors
+/// [`TenancyError`] when the config table cannot be read.
+pub async fn activity_type(
+    ctx: &Context,
+    tenant: &Tenant,
+    kind: &Kind,
+) -> Result<Option<Arc<ActivityType>>, TenancyError> {
+    match kind {
+        Kind::Type(name) => ctx.tenancy.activity_type(tenant, name).await,
+        Kind::Channel(_) => Ok(None),
+    }
+}
+
+/// The request of one attempt.
+///
+/// # Errors
+/// [`Failure`]: the attempt has failed before a call was made.
+pub async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundRequest, Failure> {
+    let record = &view.record;
+    let found = activity_type(ctx, &record.tenant, &record.kind).await;
+    let found = found.map_err(|_| Failure::internal("the activity type could not be read"))?;
+    let Some(activity_type) = found else {
+        return Err(Failure::configuration(format!("the solution has no {}", record.kind)));
+    };
+    let secrets = ctx.tenancy.signing_secrets(&record.tenant).await;
+    let secrets = secrets.map_err(|error| Failure::internal(format!("the call cannot be signed: {error}")))?;
+    let Some(secrets) = secrets else { return Err(Failure::configuration("the solution is gone")) };
+
+    let url = url(&activity_type, view)?;
+    let body = if activity_type.verb.has_body() { Bytes::from(view.parameter.clone()) } else { Bytes::new() };
+    let call_id = format!("{}:{}", record.id, record.state.run);
+    let now = ctx.clock.now();
+    let signed = signing::headers(&call_id, now, &body, &secrets.at(now));
+    let signed = signed.map_err(|error| Failure::internal(error.to_string()))?;
+
+    let mut headers = Vec::with_capacity(activity_type.headers.len() + 5);
+    headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+    for (name, value) in &activity_type.headers {
+        let header = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()));
+        let (Ok(name), Ok(value)) = header else {
+            return Err(Failure::configuration(format!("header {name} is not valid")));
+        };
+        if name == CONTENT_TYPE {
+            headers.retain(|(name, _)| *name != CONTENT_TYPE);
+        }
+        headers.push((name, value));
+    }
+    let key = HeaderValue::try_from(&call_id).map_err(|error| Failure::internal(error.to_string()))?;
+    headers.push((IDEMPOTENCY_KEY, key));
+    headers.extend(signed);
+    Ok(OutboundRequest {
+        method: activity_type.verb.method(),
+        url,
+        headers,
+        body: activity_type.verb.has_body().then_some(body),
+        timeout: Duration::from_secs(u64::from(activity_type.timeout_seconds)),
+    })
+}
+
+fn url(activity_type: &ActivityType, view: &ActivityView) -> Result<String, Failure> {
+    let own: Option<UriPattern> = view
+        .record
+        .uri
+        .as_ref()
+        .map(|uri| uri.parse())
+        .transpose()
+        .map_err(|error| Failure::configuration(format!("uri {error}")))?;
+    let pattern = own.as_ref().unwrap_or(&activity_type.uri_pattern);
+    let parameter: Value = if pattern.fields().next().is_some() {
+        let parsed = serde_json::from_str(&view.parameter);
+        parsed.map_err(|error| Failure::internal(format!("the parameter is no JSON: {error}")))?
+    } else {
+        Value::Null
+    };
+    // Checked when it was accepted, but the type's pattern may have changed since.
+    pattern.expand(&parameter).map_err(|error| Failure::configuration(format!("uriPattern: {error}")))
+}

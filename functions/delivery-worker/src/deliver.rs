@@ -1,0 +1,187 @@
+//! Claim, then send, then settle (SPEC §9.2): the activities of one message.
+
+use crate::call::{self, Failure};
+use crate::{Worker, settle};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+use rules::activity::Event;
+use rules::due;
+use rules::names::Tenant;
+use rules::retry::RescheduleRules;
+use shared::outbound::Answer;
+use shared::queue::DueActivity;
+use shared::telemetry::AttemptPoint;
+use shared::tenancy::TenancyError;
+use shared::work::{ActivityView, Attempt, Claimed, HistoryEntry, Ref, StoreError};
+use std::collections::HashMap;
+
+/// Time to settle, added to the lease beyond the call's own time limit.
+pub const SETTLE_TIME: TimeDelta = TimeDelta::seconds(15);
+/// A message that comes earlier than this goes back to the queue instead of being waited for.
+pub const EARLY_MAX: TimeDelta = TimeDelta::seconds(20);
+/// The time limit assumed where the type cannot be read: the largest there is.
+const TIMEOUT_MAX: TimeDelta = TimeDelta::seconds(120);
+
+/// Why a message goes back to the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The config table.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
+    /// The work table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Worker {
+    /// Delivers what of `due` is due and nobody else has.
+    ///
+    /// # Errors
+    /// [`DeliveryError`] where some could not be claimed or settled. What was
+    /// settled stays so: when the message comes back, claims on it are lost.
+    pub(crate) async fn deliver(&self, due: Vec<DueActivity>) -> Result<(), DeliveryError> {
+        let lead = due::lead(due.len());
+        let due = self.running(due).await?;
+        let Some(first) = due.iter().map(|activity| activity.due).min() else { return Ok(()) };
+        if first - lead > self.ctx.clock.now() + EARLY_MAX {
+            // The queue's clock and ours disagree. Waiting would hold the worker; the message is sent anew.
+            return Ok(self.ctx.queue.enqueue(&due).await.map_err(StoreError::from)?);
+        }
+        self.ctx.clock.sleep_until(first - lead).await;
+
+        let mut refs = Vec::with_capacity(due.len());
+        for activity in due {
+            refs.push(self.reference(activity).await?);
+        }
+        let mut failed = None;
+        let (mut ours, mut abandoned) = (Vec::new(), Vec::new());
+        for claimed in self.ctx.work.claim(&refs, lead).await {
+            match claimed {
+                Ok(Claimed::Ours(record)) => ours.push(*record),
+                Ok(Claimed::Abandoned(record)) => abandoned.push(*record),
+                Ok(Claimed::NotOurs) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        let views = self.ctx.work.with_parameters(ours).await?;
+        let attempts = join_all(views.iter().map(|view| self.attempt(view)));
+        let recoveries = join_all(abandoned.into_iter().map(|record| async move {
+            let view = ActivityView { record, parameter: String::new(), history: Vec::new() };
+            self.recover(&view).await
+        }));
+        let (attempts, recoveries) = futures::join!(attempts, recoveries);
+        for settled in attempts.into_iter().chain(recoveries) {
+            if let Err(error) = settled {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Leaves out what belongs to paused solutions: it stays in the table, and resuming enqueues it again.
+    async fn running(&self, due: Vec<DueActivity>) -> Result<Vec<DueActivity>, TenancyError> {
+        let mut paused: HashMap<Tenant, bool> = HashMap::new();
+        for tenant in due.iter().map(|activity| &activity.tenant) {
+            if paused.contains_key(tenant) {
+                continue;
+            }
+            let mut solution = self.ctx.tenancy.solution(tenant).await?;
+            if solution.as_ref().is_none_or(|solution| solution.is_paused()) {
+                // Dropping what has just been resumed would make it late, so the cache is not enough.
+                solution = self.ctx.tenancy.solution_fresh(tenant).await?;
+            }
+            paused.insert(tenant.clone(), solution.is_none_or(|solution| solution.is_paused()));
+        }
+        Ok(due.into_iter().filter(|activity| !paused.get(&activity.tenant).copied().unwrap_or(true)).collect())
+    }
+
+    async fn reference(&self, activity: DueActivity) -> Result<Ref, TenancyError> {
+        let DueActivity { tenant, kind, id, due } = activity;
+        let found = call::activity_type(&self.ctx, &tenant, &kind).await?;
+        let timeout = found.map_or(TIMEOUT_MAX, |found| TimeDelta::seconds(i64::from(found.timeout_seconds)));
+        let lease_until = due.max(self.ctx.clock.now()) + timeout + SETTLE_TIME;
+        Ok(Ref { tenant, id, lease_until })
+    }
+
+    /// One attempt on an activity that is claimed: hold it until its instant, call, settle.
+    async fn attempt(&self, view: &ActivityView) -> Result<(), StoreError> {
+        let due = view.record.state.due;
+        let request = call::request(&self.ctx, view).await;
+        self.ctx.clock.sleep_until(due).await;
+        let began = self.ctx.clock.now();
+        let outcome = match request {
+            Ok(request) => match self.http.send(request).await {
+                Ok(answer) if answer.is_success() => Ok(answer),
+                Ok(answer) => Err((Failure::answered(&answer), Some(answer))),
+                Err(error) => Err((Failure::unanswered(&error), None)),
+            },
+            Err(failure) => Err((failure, None)),
+        };
+        let ended = self.ctx.clock.now();
+        self.settle_attempt(view, outcome, began, ended).await
+    }
+
+    async fn settle_attempt(
+        &self,
+        view: &ActivityView,
+        outcome: Result<Answer, (Failure, Option<Answer>)>,
+        began: DateTime<Utc>,
+        ended: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
+        let mut point = AttemptPoint {
+            outcome: shared::work::SUCCESS,
+            http_status: None,
+            lateness_ms: (began - view.record.state.due).num_milliseconds(),
+            duration_ms,
+        };
+        let status = match outcome {
+            Ok(answer) => {
+                point.http_status = Some(answer.status);
+                let success = shared::work::Success { http_status: Some(answer.status), duration_ms };
+                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded(success)).await?
+            }
+            Err((failure, answer)) => {
+                point.outcome = failure.outcome;
+                point.http_status = answer.as_ref().map(|answer| answer.status);
+                let rules = self.rules(view).await;
+                let event = Event::Failed { retry_after: answer.and_then(|answer| settle::asked(&answer, ended)), rules: &rules };
+                let entry = entry(failure, point.http_status, duration_ms, ended);
+                settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?
+            }
+        };
+        self.report(&view.record, &point, status);
+        Ok(())
+    }
+
+    /// Accounts for an attempt whose worker was lost (SPEC §9.3).
+    async fn recover(&self, view: &ActivityView) -> Result<(), StoreError> {
+        let rules = self.rules(view).await;
+        let now = self.ctx.clock.now();
+        let attempt = Attempt::Failed {
+            event: Event::LeaseExpired { rules: &rules },
+            entry: entry(Failure::crashed(), None, 0, now),
+        };
+        let status = settle::settle(&self.ctx, &view.record, &attempt).await?;
+        let lateness_ms = (now - view.record.state.due).num_milliseconds();
+        let point = AttemptPoint { outcome: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 };
+        self.report(&view.record, &point, status);
+        Ok(())
+    }
+
+    /// The rules of the activity's type; without any, the default wait holds.
+    async fn rules(&self, view: &ActivityView) -> RescheduleRules {
+        let found = call::activity_type(&self.ctx, &view.record.tenant, &view.record.kind).await;
+        found.ok().flatten().map_or_else(RescheduleRules::default, |found| found.reschedule_rules.clone())
+    }
+}
+
+fn entry(failure: Failure, http_status: Option<u16>, duration_ms: u32, at: DateTime<Utc>) -> HistoryEntry {
+    HistoryEntry {
+        at: rules::time::truncate(at),
+        outcome: failure.outcome.to_owned(),
+        http_status,
+        duration_ms,
+        detail: failure.detail,
+    }
+}
