@@ -12,5 +12,6 @@ pub mod queue;
 pub mod settings;
 pub mod signing;
 pub mod sweep;
+pub mod telemetry;
 pub mod tenancy;
 pub mod work;

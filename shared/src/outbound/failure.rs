@@ -28,6 +28,19 @@ pub enum SendError {
     BadUrl(String),
 }
 
+impl SendError {
+    /// The outcome in one word, for the history and the metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            SendError::Timeout(_) => "TIMEOUT",
+            SendError::Refused(_) => "ADDRESS_REFUSED",
+            SendError::Connect(_) => "NO_CONNECTION",
+            SendError::Protocol(_) => "NO_ANSWER",
+            SendError::BadUrl(_) => "BAD_URL",
+        }
+    }
+}
+
 fn in_seconds(time: Duration) -> String {
     match time.subsec_millis() {
         0 => format!("{} s", time.as_secs()),

@@ -1,0 +1,182 @@
+//! Metrics of one function, gathered over an invocation and written at its end.
+
+use super::AttemptRecord;
+use super::emf::{Metric, documents};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Takes one line without its end.
+pub type Sink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The dimension that tells functions and stacks apart.
+const FUNCTION: &str = "FunctionName";
+const OUTCOME: &str = "Outcome";
+
+/// Gathers metrics. Cheap to clone; clones gather together.
+#[derive(Clone)]
+pub struct Metrics(Option<Arc<Inner>>);
+
+struct Inner {
+    function: String,
+    sink: Sink,
+    attempts: Mutex<BTreeMap<&'static str, Attempts>>,
+}
+
+/// What there is to tell about the attempts with one outcome.
+#[derive(Default)]
+struct Attempts {
+    lateness_ms: Vec<Value>,
+    duration_ms: Vec<Value>,
+}
+
+impl Metrics {
+    /// To stdout, where CloudWatch finds them. `function` is the function's name as deployed
+    /// (`AWS_LAMBDA_FUNCTION_NAME`), so that two stacks in one account do not mix.
+    pub fn stdout(function: impl Into<String>) -> Self {
+        let sink = |line: &str| {
+            // A log that cannot be written is no reason to stop delivering.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        };
+        Self::to(function, Arc::new(sink))
+    }
+
+    /// To a sink of one's own.
+    pub fn to(function: impl Into<String>, sink: Sink) -> Self {
+        Self(Some(Arc::new(Inner { function: function.into(), sink, attempts: Mutex::default() })))
+    }
+
+    /// To nowhere, as in local mode.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Counts an attempt, by outcome.
+    pub fn attempt(&self, record: &AttemptRecord<'_>) {
+        let Some(inner) = &self.0 else { return };
+        let mut attempts = inner.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempts = attempts.entry(record.outcome).or_default();
+        attempts.lateness_ms.push(json!(record.lateness_ms));
+        attempts.duration_ms.push(json!(record.duration_ms));
+    }
+
+    /// Writes what a sweep found: how many activities are due and not enqueued yet, and the age of the oldest.
+    pub fn sweep(&self, now: DateTime<Utc>, backlog: u64, oldest_overdue_seconds: u64) {
+        let Some(inner) = &self.0 else { return };
+        let metrics = [
+            Metric { name: "SweepBacklog", unit: "Count", values: vec![json!(backlog)] },
+            Metric { name: "OldestOverdue", unit: "Seconds", values: vec![json!(oldest_overdue_seconds)] },
+        ];
+        inner.write(now, &[], &metrics);
+    }
+
+    /// Writes what was counted since the last time: a line per outcome and hundred attempts.
+    /// To be called at the end of an invocation, since Lambda may freeze or end the process after it.
+    pub fn flush(&self, now: DateTime<Utc>) {
+        let Some(inner) = &self.0 else { return };
+        let gathered = std::mem::take(&mut *inner.attempts.lock().unwrap_or_else(PoisonError::into_inner));
+        for (outcome, attempts) in gathered {
+            let count = attempts.lateness_ms.len();
+            let metrics = [
+                Metric { name: "Lateness", unit: "Milliseconds", values: attempts.lateness_ms },
+                Metric { name: "Duration", unit: "Milliseconds", values: attempts.duration_ms },
+                Metric { name: "Attempts", unit: "Count", values: vec![json!(count)] },
+            ];
+            inner.write(now, &[(OUTCOME, outcome)], &metrics);
+        }
+    }
+}
+
+impl Inner {
+    fn write(&self, now: DateTime<Utc>, dimensions: &[(&'static str, &str)], metrics: &[Metric]) {
+        let dimensions = [&[(FUNCTION, self.function.as_str())], dimensions].concat();
+        for document in documents(now, &dimensions, metrics) {
+            (self.sink)(&document.to_string());
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Metrics").field(&self.0.as_ref().map(|inner| &inner.function)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rules::names::Tenant;
+
+    fn captured() -> (Metrics, Arc<Mutex<Vec<String>>>) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = lines.clone();
+        let sink = move |line: &str| kept.lock().unwrap().push(line.to_owned());
+        (Metrics::to("worker", Arc::new(sink)), lines)
+    }
+
+    fn attempt(metrics: &Metrics, outcome: &'static str, lateness_ms: i64) {
+        let tenant = Tenant { company: "acme".parse().unwrap(), solution: "shop".parse().unwrap() };
+        metrics.attempt(&AttemptRecord {
+            tenant: &tenant,
+            id: &"a".parse().unwrap(),
+            kind: &"A:t".parse().unwrap(),
+            run: 0,
+            attempt: 1,
+            outcome,
+            http_status: None,
+            lateness_ms,
+            duration_ms: 7,
+        });
+    }
+
+    #[test]
+    fn attempts_of_an_invocation_are_a_line_per_outcome() {
+        let (metrics, lines) = captured();
+        for (outcome, lateness) in [("SUCCESS", 1), ("TIMEOUT", 2), ("SUCCESS", 3)] {
+            attempt(&metrics.clone(), outcome, lateness);
+        }
+        assert!(lines.lock().unwrap().is_empty());
+        metrics.flush(DateTime::UNIX_EPOCH);
+        metrics.flush(DateTime::UNIX_EPOCH);
+        let lines = lines.lock().unwrap();
+        let documents: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> = documents
+            .iter()
+            .map(|one| {
+                json!([
+                    one["FunctionName"],
+                    one["Outcome"],
+                    one["Lateness"],
+                    one["Duration"],
+                    one["Attempts"]
+                ])
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [json!(["worker", "SUCCESS", [1, 3], [7, 7], [2]]), json!(["worker", "TIMEOUT", [2], [7], [1]]),]
+        );
+        assert!(lines.iter().all(|line| !line.contains('\n') && !line.contains("acme")));
+    }
+
+    #[test]
+    fn a_sweep_is_a_line_of_its_own() {
+        let (metrics, lines) = captured();
+        metrics.sweep(DateTime::UNIX_EPOCH, 12, 34);
+        let document: Value = serde_json::from_str(&lines.lock().unwrap()[0]).unwrap();
+        assert_eq!((&document["SweepBacklog"], &document["OldestOverdue"]), (&json!([12]), &json!([34])));
+        assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["FunctionName"]]));
+    }
+
+    #[test]
+    fn what_is_off_gathers_nothing() {
+        let metrics = Metrics::off();
+        attempt(&metrics, "SUCCESS", 1);
+        metrics.sweep(DateTime::UNIX_EPOCH, 1, 1);
+        metrics.flush(DateTime::UNIX_EPOCH);
+        assert!(metrics.0.is_none());
+    }
+}
