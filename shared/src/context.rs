@@ -24,7 +24,8 @@ pub struct Clients {
 impl Clients {
     /// Clients of the account and region that the environment names.
     pub async fn from_env() -> Self {
-        let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+        // Boxed: the future is deep and large, and this is awaited once.
+        let config = Box::pin(aws_config::load_defaults(aws_config::BehaviorVersion::latest())).await;
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),

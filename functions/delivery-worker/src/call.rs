@@ -1,14 +1,15 @@
 //! The call an activity makes (SPEC §3, "Outbound request").
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use bytes::Bytes;
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use rules::names::{Kind, Tenant};
 use rules::uri::UriPattern;
 use serde_json::Value;
 use shared::context::Context;
 use shared::outbound::{Answer, OutboundRequest, SendError};
 use shared::signing;
-use shared::tenancy::{ActivityType, TenancyError};
+use shared::tenancy::{ActivityType, TenancyError, Verb};
 use shared::work::ActivityView;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +88,8 @@ pub async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundReque
         return Err(Failure::configuration(format!("the solution has no {}", record.kind)));
     };
     let secrets = ctx.tenancy.signing_secrets(&record.tenant).await;
-    let secrets = secrets.map_err(|error| Failure::internal(format!("the call cannot be signed: {error}")))?;
+    let secrets =
+        secrets.map_err(|error| Failure::internal(format!("the call cannot be signed: {error}")))?;
     let Some(secrets) = secrets else { return Err(Failure::configuration("the solution is gone")) };
 
     let url = url(&activity_type, view)?;
@@ -113,12 +115,21 @@ pub async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundReque
     headers.push((IDEMPOTENCY_KEY, key));
     headers.extend(signed);
     Ok(OutboundRequest {
-        method: activity_type.verb.method(),
+        method: method(activity_type.verb),
         url,
         headers,
         body: activity_type.verb.has_body().then_some(body),
         timeout: Duration::from_secs(u64::from(activity_type.timeout_seconds)),
     })
+}
+
+fn method(verb: Verb) -> Method {
+    match verb {
+        Verb::Post => Method::POST,
+        Verb::Put => Method::PUT,
+        Verb::Delete => Method::DELETE,
+        Verb::Get => Method::GET,
+    }
 }
 
 fn url(activity_type: &ActivityType, view: &ActivityView) -> Result<String, Failure> {

@@ -1,7 +1,7 @@
 //! Claim, then send, then settle (SPEC §9.2): the activities of one message.
 
 use crate::call::{self, Failure};
-use crate::{Worker, settle};
+use crate::{Outcome, Worker, settle};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use rules::activity::Event;
@@ -10,9 +10,8 @@ use rules::names::Tenant;
 use rules::retry::RescheduleRules;
 use shared::outbound::Answer;
 use shared::queue::DueActivity;
-use shared::telemetry::AttemptPoint;
 use shared::tenancy::TenancyError;
-use shared::work::{ActivityView, Attempt, Claimed, HistoryEntry, Ref, StoreError};
+use shared::work::{ActivityView, Attempt, Claimed, HistoryEntry, Ref, SUCCESS, StoreError, Success};
 use std::collections::HashMap;
 
 /// Time to settle, added to the lease beyond the call's own time limit.
@@ -92,7 +91,10 @@ impl Worker {
             }
             paused.insert(tenant.clone(), solution.is_none_or(|solution| solution.is_paused()));
         }
-        Ok(due.into_iter().filter(|activity| !paused.get(&activity.tenant).copied().unwrap_or(true)).collect())
+        Ok(due
+            .into_iter()
+            .filter(|activity| !paused.get(&activity.tenant).copied().unwrap_or(true))
+            .collect())
     }
 
     async fn reference(&self, activity: DueActivity) -> Result<Ref, TenancyError> {
@@ -129,28 +131,31 @@ impl Worker {
         ended: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
-        let mut point = AttemptPoint {
-            outcome: shared::work::SUCCESS,
+        let mut report = Outcome {
+            word: SUCCESS,
             http_status: None,
             lateness_ms: (began - view.record.state.due).num_milliseconds(),
             duration_ms,
         };
-        let status = match outcome {
+        match outcome {
             Ok(answer) => {
-                point.http_status = Some(answer.status);
-                let success = shared::work::Success { http_status: Some(answer.status), duration_ms };
-                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded(success)).await?
+                report.http_status = Some(answer.status);
+                let success = Success { http_status: Some(answer.status), duration_ms };
+                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded(success)).await?;
             }
             Err((failure, answer)) => {
-                point.outcome = failure.outcome;
-                point.http_status = answer.as_ref().map(|answer| answer.status);
+                report.word = failure.outcome;
+                report.http_status = answer.as_ref().map(|answer| answer.status);
                 let rules = self.rules(view).await;
-                let event = Event::Failed { retry_after: answer.and_then(|answer| settle::asked(&answer, ended)), rules: &rules };
-                let entry = entry(failure, point.http_status, duration_ms, ended);
-                settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?
+                let event = Event::Failed {
+                    retry_after: answer.and_then(|answer| settle::asked(&answer, ended)),
+                    rules: &rules,
+                };
+                let entry = entry(failure, report.http_status, duration_ms, ended);
+                settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?;
             }
-        };
-        self.report(&view.record, &point, status);
+        }
+        self.report(&view.record, &report);
         Ok(())
     }
 
@@ -162,10 +167,12 @@ impl Worker {
             event: Event::LeaseExpired { rules: &rules },
             entry: entry(Failure::crashed(), None, 0, now),
         };
-        let status = settle::settle(&self.ctx, &view.record, &attempt).await?;
+        settle::settle(&self.ctx, &view.record, &attempt).await?;
         let lateness_ms = (now - view.record.state.due).num_milliseconds();
-        let point = AttemptPoint { outcome: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 };
-        self.report(&view.record, &point, status);
+        self.report(
+            &view.record,
+            &Outcome { word: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 },
+        );
         Ok(())
     }
 

@@ -7,12 +7,11 @@ mod settle;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
 use lambda_runtime::{Error, LambdaEvent};
-use rules::activity::Status;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::queue::DueMessage;
-use shared::telemetry::{AttemptPoint, Metrics};
-use shared::work::{Record, Settled};
+use shared::telemetry::{AttemptRecord, Metrics};
+use shared::work::{Record, SUCCESS};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,7 +68,7 @@ impl Worker {
     /// # Errors
     /// None: what failed is named in the answer.
     pub async fn invoke(&self, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {
-        Ok(self.handle(event.payload).await)
+        Ok(Box::pin(self.handle(event.payload)).await)
     }
 
     async fn message(&self, message: SqsMessage) -> Option<BatchItemFailure> {
@@ -89,11 +88,30 @@ impl Worker {
     }
 
     /// One log line and the metrics of an attempt.
-    fn report(&self, record: &Record, point: &AttemptPoint, settled: Settled) {
-        let succeeded = point.outcome == shared::work::SUCCESS;
-        let counter = if succeeded { &self.counters.delivered } else { &self.counters.failed };
+    fn report(&self, record: &Record, outcome: &Outcome) {
+        let counter = if outcome.word == SUCCESS { &self.counters.delivered } else { &self.counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        let status = settled.status().map_or("STALE", Status::as_str);
-        self.metrics.attempt(record, point, status);
+        let attempt = AttemptRecord {
+            tenant: &record.tenant,
+            id: &record.id,
+            kind: &record.kind,
+            run: record.state.run,
+            attempt: record.state.attempts,
+            outcome: outcome.word,
+            http_status: outcome.http_status,
+            lateness_ms: outcome.lateness_ms,
+            duration_ms: outcome.duration_ms,
+        };
+        attempt.log();
+        self.metrics.attempt(&attempt);
     }
+}
+
+/// What came of an attempt, as it is reported.
+struct Outcome {
+    /// [`SUCCESS`], or a failure's word.
+    word: &'static str,
+    http_status: Option<u16>,
+    lateness_ms: i64,
+    duration_ms: u32,
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::context::Context;
 use shared::sweep::{self, SweepError, SweepReport};
-use shared::telemetry::{Metrics, SweepPoint};
+use shared::telemetry::Metrics;
 
 /// What invokes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -59,6 +59,8 @@ impl Sweeper {
             oldest_overdue_s = report.oldest_overdue_seconds,
             "swept"
         );
+        let overdue = u64::try_from(report.oldest_overdue_seconds).unwrap_or_default();
+        self.metrics.sweep(self.ctx.clock.now(), report.backlog as u64, overdue);
         Ok(report)
     }
 
@@ -67,6 +69,6 @@ impl Sweeper {
     /// # Errors
     /// See [`Sweeper::handle`].
     pub async fn invoke(&self, event: LambdaEvent<SweepEvent>) -> Result<SweepReport, Error> {
-        Ok(self.handle(event.payload).await?)
+        Ok(Box::pin(self.handle(event.payload)).await?)
     }
 }

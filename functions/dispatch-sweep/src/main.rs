@@ -1,1 +1,13 @@
-fn main() {}
+//! The Lambda function `dispatch-sweep`.
+
+use dispatch_sweep::Sweeper;
+use lambda_runtime::{Error, run, service_fn};
+use shared::context::Context;
+use shared::telemetry::{self, Metrics};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let sweeper = Sweeper::new(Context::from_env().await?, Metrics::stdout("dispatch-sweep"));
+    run(service_fn(|event| sweeper.invoke(event))).await
+}

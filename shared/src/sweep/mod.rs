@@ -69,7 +69,7 @@ impl SweepReport {
 /// # Errors
 /// [`SweepError`]; the next sweep goes on where this one stopped.
 pub async fn sweep(ctx: &Context) -> Result<SweepReport, SweepError> {
-    run(ctx, all_slices(ctx).await?, SWEEP_TIME).await
+    Box::pin(run(ctx, all_slices(ctx).await?, SWEEP_TIME)).await
 }
 
 /// Enqueues again everything due within the horizon, as after a loss of the queue.
@@ -79,7 +79,7 @@ pub async fn sweep(ctx: &Context) -> Result<SweepReport, SweepError> {
 pub async fn requeue(ctx: &Context) -> Result<SweepReport, SweepError> {
     let slices = all_slices(ctx).await?;
     ask_requeue(ctx, &slices).await?;
-    run(ctx, slices, SWEEP_TIME).await
+    Box::pin(run(ctx, slices, SWEEP_TIME)).await
 }
 
 /// Enqueues at once what is overdue of a solution that goes to running.
@@ -96,7 +96,7 @@ pub async fn resume(ctx: &Context, tenant: &Tenant) -> Result<SweepReport, Sweep
     });
     let slices: Vec<Slice> = slices.collect();
     ask_requeue(ctx, &slices).await?;
-    run(ctx, slices, RESUME_TIME).await
+    Box::pin(run(ctx, slices, RESUME_TIME)).await
 }
 
 async fn all_slices(ctx: &Context) -> Result<Vec<Slice>, SweepError> {
