@@ -27,6 +27,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::clock::SharedClock;
+use shared::context::Clients;
 use shared::entropy::OsEntropy;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -44,14 +45,6 @@ const EXPIRY_INTERVAL: TimeDelta = TimeDelta::hours(1);
 pub const TEST_ADMIN_KEY: &str = "admin-key-of-a-world-in-memory-000";
 const DATABASE_FILE: &str = "punctual.db";
 const KEYS_FILE: &str = "kms.json";
-
-/// The SDK clients.
-#[derive(Debug, Clone)]
-pub struct Clients {
-    pub dynamodb: aws_sdk_dynamodb::Client,
-    pub sqs: aws_sdk_sqs::Client,
-    pub kms: aws_sdk_kms::Client,
-}
 
 /// The three services.
 pub struct Mount {

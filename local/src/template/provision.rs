@@ -4,10 +4,10 @@ use super::functions::{self, Function};
 use super::intrinsics::{Scope, as_text};
 use super::tables::Table;
 use super::{Resource, STACK, Template, TemplateError};
-use crate::embedded::Clients;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{TableDescription, TimeToLiveSpecification};
 use aws_sdk_sqs::types::QueueAttributeName;
+use shared::context::Clients;
 use std::collections::{BTreeMap, HashMap};
 
 /// The queue properties that are attributes of the same name.

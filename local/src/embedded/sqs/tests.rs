@@ -1,5 +1,5 @@
 use crate::clock::LocalClock;
-use crate::embedded::{Clients, Counts, Embedded};
+use crate::embedded::{Counts, Embedded};
 use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
     QueueAttributeName, SendMessageBatchRequestEntry,
@@ -7,6 +7,7 @@ use aws_sdk_sqs::types::{
 use chrono::TimeDelta;
 use futures::FutureExt;
 use shared::clock::Clock;
+use shared::context::Clients;
 use std::sync::Arc;
 
 struct Bench {
