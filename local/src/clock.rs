@@ -1,0 +1,148 @@
+//! Local mode's clock: the machine's time and an offset that can be moved forward.
+//!
+//! The whole system in this process reads this one clock. Moving it wakes
+//! everything that sleeps on it, so that what fell due meanwhile is due now.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
+use shared::clock::{Clock, SystemClock};
+use tokio::sync::watch;
+
+/// Time that can be moved forward, never back.
+#[derive(Debug)]
+pub struct LocalClock {
+    base: Base,
+    offset: watch::Sender<TimeDelta>,
+}
+
+/// What the offset is added to.
+#[derive(Debug, Clone, Copy)]
+enum Base {
+    /// The machine's clock, which runs.
+    System,
+    /// One instant: time stands still but for [`LocalClock::advance_to`].
+    Frozen(DateTime<Utc>),
+}
+
+impl Base {
+    fn now(self) -> DateTime<Utc> {
+        match self {
+            Base::System => SystemClock.now(),
+            Base::Frozen(at) => at,
+        }
+    }
+}
+
+impl LocalClock {
+    /// A clock that runs `offset` ahead of the machine's.
+    pub fn running(offset: TimeDelta) -> Self {
+        Self { base: Base::System, offset: watch::Sender::new(offset) }
+    }
+
+    /// A clock that stands at `at` until it is moved: the tests' clock.
+    pub fn frozen(at: DateTime<Utc>) -> Self {
+        Self { base: Base::Frozen(at), offset: watch::Sender::new(TimeDelta::zero()) }
+    }
+
+    /// How far the clock is ahead of its base.
+    pub fn offset(&self) -> TimeDelta {
+        *self.offset.borrow()
+    }
+
+    /// Moves the clock to `at` and wakes all who sleep; an instant already
+    /// passed moves nothing.
+    pub fn advance_to(&self, at: DateTime<Utc>) {
+        let wanted = at - self.base.now();
+        self.offset.send_if_modified(|offset| {
+            let later = wanted > *offset;
+            if later {
+                *offset = wanted;
+            }
+            later
+        });
+    }
+}
+
+impl Clock for LocalClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.base.now() + self.offset()
+    }
+
+    fn sleep_until(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()> {
+        let base = self.base;
+        let mut offset = self.offset.subscribe();
+        Box::pin(async move {
+            loop {
+                let ahead = *offset.borrow_and_update();
+                if base.now() + ahead >= at {
+                    return;
+                }
+                let moved = async {
+                    // The clock itself is gone: nobody can move it any more.
+                    if offset.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                match base {
+                    Base::System => tokio::select! {
+                        () = moved => {}
+                        () = SystemClock.sleep_until(at - ahead) => {}
+                    },
+                    Base::Frozen(_) => moved.await,
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use rules::time::from_millis;
+
+    fn noon() -> DateTime<Utc> {
+        from_millis(1_800_000_000_000).unwrap()
+    }
+
+    #[test]
+    fn moves_forward_only() {
+        let clock = LocalClock::frozen(noon());
+        clock.advance_to(noon() + TimeDelta::seconds(5));
+        clock.advance_to(noon());
+        assert_eq!(clock.now(), noon() + TimeDelta::seconds(5));
+    }
+
+    #[test]
+    fn a_running_clock_keeps_its_lead() {
+        let clock = LocalClock::running(TimeDelta::days(30));
+        let lead = clock.now() - SystemClock.now();
+        assert!(lead > TimeDelta::days(29) && lead <= TimeDelta::days(30));
+    }
+
+    #[tokio::test]
+    async fn sleepers_wake_when_the_clock_is_moved_far_enough() {
+        let clock = LocalClock::frozen(noon());
+        let mut sleep = clock.sleep_until(noon() + TimeDelta::seconds(10));
+        assert!((&mut sleep).now_or_never().is_none());
+        clock.advance_to(noon() + TimeDelta::seconds(9));
+        assert!((&mut sleep).now_or_never().is_none());
+        clock.advance_to(noon() + TimeDelta::seconds(10));
+        sleep.await;
+    }
+
+    #[tokio::test]
+    async fn an_instant_that_has_passed_is_no_wait() {
+        let clock = LocalClock::frozen(noon());
+        assert!(clock.sleep_until(noon()).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_running_clock_wakes_sleepers_when_it_is_moved() {
+        let clock = LocalClock::running(TimeDelta::zero());
+        let at = clock.now() + TimeDelta::days(1);
+        let sleep = clock.sleep_until(at);
+        clock.advance_to(at);
+        sleep.await;
+    }
+}

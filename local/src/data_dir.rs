@@ -1,0 +1,176 @@
+//! The data directory: one process at a time, and the small files in it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
+use shared::entropy::Entropy;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const LOCK_FILE: &str = "lock";
+const CLOCK_FILE: &str = "clock-offset-ms";
+/// Bytes of a key that local mode makes.
+const KEY_BYTES: usize = 24;
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// Dropping it lets the next process in; so does the end of this one, whatever ends it.
+    _lock: File,
+}
+
+/// Why the directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error(
+        "another process is using the data directory {0}; stop it, or choose another one with --data-dir"
+    )]
+    InUse(PathBuf),
+    #[error("cannot use the data directory {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl DataDir {
+    /// Creates the directory if need be, and takes hold of it.
+    ///
+    /// # Errors
+    /// Another process holds it, or it cannot be written.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        create_private(path).map_err(failed)?;
+        let lock = path.join(LOCK_FILE);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The secret kept in the file `name`, made at the first time.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn secret(&self, name: &str, entropy: &dyn Entropy) -> Result<String, DataDirError> {
+        let file = self.path.join(name);
+        let failed = |source| DataDirError::Io { path: file.clone(), source };
+        match fs::read_to_string(&file) {
+            Ok(secret) if !secret.trim().is_empty() => Ok(secret.trim().to_owned()),
+            Ok(_) => self.make_secret(&file, entropy).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_secret(&file, entropy).map_err(failed)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn make_secret(&self, file: &Path, entropy: &dyn Entropy) -> io::Result<String> {
+        let secret = new_secret(entropy);
+        write_private(file, secret.as_bytes())?;
+        Ok(secret)
+    }
+
+    /// How far the test clock was ahead when it was last moved.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no number.
+    pub fn clock_offset(&self) -> Result<TimeDelta, DataDirError> {
+        let file = self.path.join(CLOCK_FILE);
+        let text = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TimeDelta::zero()),
+            text => text,
+        };
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        text.and_then(|text| text.trim().parse().map(TimeDelta::milliseconds).map_err(invalid))
+            .map_err(|source| DataDirError::Io { path: file, source })
+    }
+
+    /// Keeps the clock's offset for the next start.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep_clock_offset(&self, offset: TimeDelta) -> Result<(), DataDirError> {
+        let file = self.path.join(CLOCK_FILE);
+        write_private(&file, offset.num_milliseconds().to_string().as_bytes())
+            .map_err(|source| DataDirError::Io { path: file, source })
+    }
+}
+
+/// A fresh random key, as text.
+pub fn new_secret(entropy: &dyn Entropy) -> String {
+    URL_SAFE_NO_PAD.encode(entropy.bytes::<KEY_BYTES>())
+}
+
+/// Writes a file that only its owner may read. It has the old or the new
+/// content whenever the process dies, never a part of it.
+pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = file.with_extension("tmp");
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut out = options.open(&temporary)?;
+    out.write_all(content)?;
+    out.sync_all()?;
+    fs::rename(&temporary, file)
+}
+
+/// The directory holds keys, so others have no business in it.
+fn create_private(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::entropy::OsEntropy;
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::open(dir.path()).unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse(_))));
+        drop(held);
+        DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn secrets_are_made_once_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let secret = data.secret("admin-key", &OsEntropy).unwrap();
+        assert_eq!(data.secret("admin-key", &OsEntropy).unwrap(), secret);
+        assert!(secret.len() >= 32);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(dir.path().join("admin-key")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn the_clock_offset_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        assert_eq!(data.clock_offset().unwrap(), TimeDelta::zero());
+        data.keep_clock_offset(TimeDelta::days(30)).unwrap();
+        assert_eq!(data.clock_offset().unwrap(), TimeDelta::days(30));
+        fs::write(dir.path().join(CLOCK_FILE), "soon").unwrap();
+        assert!(data.clock_offset().is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! One AWS in this process: DynamoDB, SQS and KMS behind one mount.
+//!
+//! The mount has two doors: HTTP, for any SDK or CLI with `AWS_ENDPOINT_URL`,
+//! and a connector for SDK clients in this process, which skips the socket.
+
+mod answer;
+mod connector;
+mod dynamodb;
+mod expiry;
+mod http;
+mod kms;
+mod sqs;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::http::router;
+pub use answer::Answer;
+pub use sqs::Counts;
+pub use usage::{DynamoDbUsage, Report, Requests, TableUsage};
+
+use crate::template::{self, Provisioned, Template};
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::clock::SharedClock;
+use shared::context::Clients;
+use shared::entropy::OsEntropy;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The one region there is.
+pub const REGION: &str = "us-east-1";
+/// The one account there is.
+pub const ACCOUNT: &str = "123456789012";
+/// Where the queues' URLs point when there is no HTTP door.
+const IN_PROCESS_URL: &str = "http://127.0.0.1:4566";
+/// How often expired items are deleted. AWS takes up to two days.
+const EXPIRY_INTERVAL: TimeDelta = TimeDelta::hours(1);
+/// The admin key of worlds in memory.
+pub const TEST_ADMIN_KEY: &str = "admin-key-of-a-world-in-memory-000";
+const DATABASE_FILE: &str = "punctual.db";
+const KEYS_FILE: &str = "kms.json";
+
+/// The three services.
+pub struct Mount {
+    dynamodb: dynamodb::DynamoDb,
+    sqs: sqs::Sqs,
+    kms: kms::Kms,
+    usage: Arc<usage::Usage>,
+}
+
+/// Why the services did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    #[error(transparent)]
+    DynamoDb(#[from] dynamodb::OpenError),
+    #[error(transparent)]
+    Kms(#[from] kms::OpenError),
+    #[error(transparent)]
+    Template(#[from] template::TemplateError),
+    #[error(transparent)]
+    Provision(#[from] template::ProvisionError),
+}
+
+impl Mount {
+    /// Opens the services with their state in `data_dir`, or in memory.
+    ///
+    /// # Errors
+    /// What is in the directory cannot be read.
+    pub async fn open(
+        data_dir: Option<&Path>,
+        base_url: &str,
+        clock: SharedClock,
+    ) -> Result<Self, EmbeddedError> {
+        let usage = Arc::new(usage::Usage::default());
+        let database = data_dir.map(|dir| dir.join(DATABASE_FILE));
+        let keys = data_dir.map(|dir| dir.join(KEYS_FILE));
+        Ok(Self {
+            dynamodb: dynamodb::DynamoDb::open(database.as_deref(), Arc::clone(&usage))?,
+            sqs: sqs::Sqs::new(base_url.to_owned(), clock, Arc::new(OsEntropy)),
+            kms: kms::Kms::open(keys, Arc::clone(&usage)).await?,
+            usage,
+        })
+    }
+
+    /// Answers a request by its `X-Amz-Target`, such as `AmazonSQS.SendMessage`.
+    pub async fn answer(&self, target: &str, body: Bytes) -> Answer {
+        match target.split_once('.') {
+            Some(("DynamoDB_20120810", operation)) => self.dynamodb.handle(operation, &body).await,
+            Some(("AmazonSQS", operation)) => {
+                self.usage.request(usage::Service::Sqs, operation);
+                self.sqs.handle(operation, &body).await
+            }
+            Some(("TrentService", operation)) => self.kms.handle(operation, &body).await,
+            _ => {
+                let message = format!(
+                    "'{target}' is not a target of DynamoDB, SQS or KMS, which are all there is here."
+                );
+                Answer::fault(400, "UnknownOperationException", &message)
+            }
+        }
+    }
+
+    /// What the services were asked for so far.
+    pub fn usage(&self) -> Report {
+        self.usage.report()
+    }
+
+    /// Begins counting anew.
+    pub fn reset_usage(&self) {
+        self.usage.reset();
+    }
+
+    /// How many messages are where in a queue, by its name.
+    pub fn queue_counts(&self, name: &str) -> Option<Counts> {
+        self.sqs.counts(name)
+    }
+
+    /// When the next hidden message of a queue becomes visible.
+    pub fn next_visible(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.sqs.next_visible(name)
+    }
+
+    /// Deletes items past their time to live every hour, for ever.
+    pub async fn expire_items(self: Arc<Self>, clock: SharedClock) {
+        loop {
+            match self.dynamodb.delete_expired(clock.now().timestamp()).await {
+                Ok(deleted) => tracing::debug!(deleted, "expired items"),
+                Err(error) => tracing::error!(%error, "cannot delete expired items"),
+            }
+            clock.sleep_until(clock.now() + EXPIRY_INTERVAL).await;
+        }
+    }
+}
+
+/// Where the state is, where the services can be reached, and what the
+/// template's parameters are.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory of the state; `None` keeps it in memory.
+    pub data_dir: Option<PathBuf>,
+    /// The address of the HTTP door, such as `http://127.0.0.1:4566`.
+    pub base_url: String,
+    pub template: Arc<Template>,
+    /// Values that go before the defaults of the template's parameters.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// The project's template in memory, with local mode's parameters.
+    ///
+    /// # Errors
+    /// The template is none.
+    pub fn in_memory() -> Result<Self, EmbeddedError> {
+        Ok(Self {
+            data_dir: None,
+            base_url: IN_PROCESS_URL.to_owned(),
+            template: Arc::new(Template::project()?),
+            parameters: template::local_parameters(TEST_ADMIN_KEY),
+        })
+    }
+}
+
+/// The services with everything in them that template.yaml describes.
+pub struct Embedded {
+    mount: Arc<Mount>,
+    clients: Clients,
+    provisioned: Provisioned,
+}
+
+impl Embedded {
+    /// Opens the services and creates what the template describes and is not
+    /// there yet.
+    ///
+    /// # Errors
+    /// The state cannot be read, or the template's resources cannot be created.
+    pub async fn start(options: Options, clock: SharedClock) -> Result<Self, EmbeddedError> {
+        let Options { data_dir, base_url, template, parameters } = options;
+        let mount = Arc::new(Mount::open(data_dir.as_deref(), &base_url, clock).await?);
+        let clients = clients(&base_url, connector::http_client(Arc::clone(&mount)));
+        let provisioned = template::provision(&template, &parameters, &clients).await?;
+        Ok(Self { mount, clients, provisioned })
+    }
+
+    /// All in memory, without an HTTP door: a test's world.
+    ///
+    /// # Errors
+    /// The template's resources cannot be created.
+    pub async fn start_in_memory(clock: SharedClock) -> Result<Self, EmbeddedError> {
+        Self::start(Options::in_memory()?, clock).await
+    }
+
+    /// The services themselves.
+    pub fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    /// SDK clients that reach the services without a socket.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// The functions and queues that the template describes.
+    pub fn provisioned(&self) -> &Provisioned {
+        &self.provisioned
+    }
+
+    /// The environment variables that the template gives a function, by the
+    /// function's name (`api-ingest`); none for a function it does not have.
+    pub fn settings(&self, function: &str) -> HashMap<String, String> {
+        self.provisioned.environment(function)
+    }
+}
+
+/// Clients whose requests go to `base_url` through `http_client`.
+fn clients(base_url: &str, http_client: SharedHttpClient) -> Clients {
+    // Nobody checks them here, but the SDK signs its requests.
+    let credentials = Credentials::new("local", "local", None, None, "punctual local mode");
+    macro_rules! client {
+        ($sdk:ident) => {
+            $sdk::Client::from_conf(
+                $sdk::Config::builder()
+                    .behavior_version(BehaviorVersion::latest())
+                    .region(Region::from_static(REGION))
+                    .credentials_provider(credentials.clone())
+                    .endpoint_url(base_url)
+                    .http_client(http_client.clone())
+                    .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
+                    .build(),
+            )
+        };
+    }
+    Clients { dynamodb: client!(aws_sdk_dynamodb), sqs: client!(aws_sdk_sqs), kms: client!(aws_sdk_kms) }
+}
