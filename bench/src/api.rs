@@ -56,15 +56,8 @@ pub struct HistoryEntry {
 impl Api {
     /// A client of the API at `addresses`.
     pub fn new(addresses: &Addresses) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build()?;
-        Ok(Self {
-            http,
-            base: addresses.api.clone(),
-            key: addresses.admin_key,
-        })
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+        Ok(Self { http, base: addresses.api.clone(), key: addresses.admin_key })
     }
 
     /// Makes a company with one solution and one activity type that posts to `uri`.
@@ -79,79 +72,41 @@ impl Api {
         let solution: SolutionName = "main".parse()?;
         let company_path = format!("/v1/companies/{company}");
         let tenant = TenantPath(format!("{company_path}/solutions/{solution}"));
-        self.put(&company_path, &json!({ "qosLevel": qos_level }))
-            .await?;
+        self.put(&company_path, &json!({ "qosLevel": qos_level })).await?;
         self.put(&tenant.0, &json!({})).await?;
-        let activity_type =
-            json!({ "verb": "POST", "uriPattern": uri, "timeoutSeconds": timeout_seconds });
-        self.put(
-            &format!("{}/activity-types/{TYPE}", tenant.0),
-            &activity_type,
-        )
-        .await?;
+        let activity_type = json!({ "verb": "POST", "uriPattern": uri, "timeoutSeconds": timeout_seconds });
+        self.put(&format!("{}/activity-types/{TYPE}", tenant.0), &activity_type).await?;
         Ok(tenant)
     }
 
     /// Gives one activity.
     pub async fn create(&self, tenant: &TenantPath, activity: &Value) -> Result<()> {
-        self.call(
-            Method::POST,
-            &format!("{}/activities", tenant.0),
-            Some(activity),
-        )
-        .await
-        .map(drop)
+        self.call(Method::POST, &format!("{}/activities", tenant.0), Some(activity)).await.map(drop)
     }
 
     /// Gives up to 100 activities in one call; all must be accepted.
     pub async fn create_batch(&self, tenant: &TenantPath, activities: &[Value]) -> Result<()> {
         let body = json!({ "activities": activities });
-        let answer = self
-            .call(
-                Method::POST,
-                &format!("{}/activities/batch", tenant.0),
-                Some(&body),
-            )
-            .await?;
-        let answer: BatchAnswer =
-            serde_json::from_slice(&answer).context("unexpected answer to a batch")?;
+        let answer = self.call(Method::POST, &format!("{}/activities/batch", tenant.0), Some(&body)).await?;
+        let answer: BatchAnswer = serde_json::from_slice(&answer).context("unexpected answer to a batch")?;
         if answer.results.len() != activities.len() {
-            bail!(
-                "{} results for a batch of {}",
-                answer.results.len(),
-                activities.len()
-            );
+            bail!("{} results for a batch of {}", answer.results.len(), activities.len());
         }
-        match answer
-            .results
-            .iter()
-            .find(|result| !(200..300).contains(&result.status))
-        {
+        match answer.results.iter().find(|result| !(200..300).contains(&result.status)) {
             None => Ok(()),
-            Some(refused) => bail!(
-                "an activity was refused: {} {:?}",
-                refused.status,
-                refused.problem
-            ),
+            Some(refused) => bail!("an activity was refused: {} {:?}", refused.status, refused.problem),
         }
     }
 
     /// `running` or `paused`.
     pub async fn set_server_state(&self, tenant: &TenantPath, state: &str) -> Result<()> {
-        self.put(
-            &format!("{}/server-state", tenant.0),
-            &json!({ "serverState": state }),
-        )
-        .await
+        self.put(&format!("{}/server-state", tenant.0), &json!({ "serverState": state })).await
     }
 
     /// Reads one activity.
     pub async fn activity(&self, tenant: &TenantPath, id: &str) -> Result<Activity> {
-        let answer = self
-            .call(Method::GET, &format!("{}/activities/{id}", tenant.0), None)
-            .await?;
-        serde_json::from_slice(&answer)
-            .with_context(|| format!("unexpected answer for activity {id}"))
+        let answer = self.call(Method::GET, &format!("{}/activities/{id}", tenant.0), None).await?;
+        serde_json::from_slice(&answer).with_context(|| format!("unexpected answer for activity {id}"))
     }
 
     async fn put(&self, path: &str, body: &Value) -> Result<()> {
@@ -159,29 +114,16 @@ impl Api {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Vec<u8>> {
-        let mut request = self
-            .http
-            .request(method.clone(), format!("{}{path}", self.base))
-            .bearer_auth(self.key);
+        let mut request =
+            self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(self.key);
         if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(serde_json::to_vec(body)?);
+            request = request.header("content-type", "application/json").body(serde_json::to_vec(body)?);
         }
-        let answer = request
-            .send()
-            .await
-            .with_context(|| format!("{method} {path} got no answer"))?;
+        let answer = request.send().await.with_context(|| format!("{method} {path} got no answer"))?;
         let status = answer.status();
-        let answer = answer
-            .bytes()
-            .await
-            .with_context(|| format!("{method} {path} was answered in part"))?;
+        let answer = answer.bytes().await.with_context(|| format!("{method} {path} was answered in part"))?;
         if !status.is_success() {
-            bail!(
-                "{method} {path}: {status} {}",
-                String::from_utf8_lossy(&answer)
-            );
+            bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
         }
         Ok(answer.to_vec())
     }
@@ -217,9 +159,6 @@ mod tests {
     #[test]
     fn a_date_is_left_out_when_due_now() {
         assert!(activity_body("a", 60, None).get("date").is_none());
-        assert_eq!(
-            activity_body("a", 60, Some("2030-01-01T00:00:00Z"))["date"],
-            "2030-01-01T00:00:00Z"
-        );
+        assert_eq!(activity_body("a", 60, Some("2030-01-01T00:00:00Z"))["date"], "2030-01-01T00:00:00Z");
     }
 }

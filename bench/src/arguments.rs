@@ -94,11 +94,7 @@ impl Scenario {
 impl Arguments {
     /// What to run, in order: what was asked for, else everything.
     pub fn scenarios(&self) -> Vec<Scenario> {
-        if self.only.is_empty() {
-            Scenario::value_variants().to_vec()
-        } else {
-            self.only.clone()
-        }
+        if self.only.is_empty() { Scenario::value_variants().to_vec() } else { self.only.clone() }
     }
 }
 
@@ -122,8 +118,7 @@ mod tests {
 
     #[test]
     fn crash_has_its_own_count() {
-        let arguments =
-            Arguments::parse_from(["bench", "crash", "--activities", "50", "--patience", "9"]);
+        let arguments = Arguments::parse_from(["bench", "crash", "--activities", "50", "--patience", "9"]);
         assert_eq!(arguments.patience, 9);
         assert!(matches!(arguments.command, Some(Command::Crash(crash)) if crash.activities == 50));
     }

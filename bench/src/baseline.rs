@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementRequest, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
-    KeyType, TableDescription,
+    AttributeValue, BatchStatementRequest, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+    TableDescription,
 };
 use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::clock::{Clock, SystemClock};
@@ -44,9 +44,7 @@ pub async fn run(aws: &str, count: usize, report: &mut Report) -> Result<f64> {
     let mut best = (0.0, CONCURRENCIES[0]);
     for concurrency in CONCURRENCIES {
         let trial = Trial::prepare(&client, &work, &format!("bench-trial-{concurrency}")).await?;
-        let rate = trial
-            .run((count / TRIAL_SHARE).max(BATCH), concurrency)
-            .await?;
+        let rate = trial.run((count / TRIAL_SHARE).max(BATCH), concurrency).await?;
         report.add(NAME, format!("items_per_s_at_{concurrency}"), rate);
         if rate > best.0 {
             best = (rate, concurrency);
@@ -72,21 +70,11 @@ fn client(aws: &str) -> Client {
 
 /// The table that has both indexes, whatever its name.
 async fn work_table(client: &Client) -> Result<TableDescription> {
-    for name in client
-        .list_tables()
-        .send()
-        .await
-        .context("cannot list the tables")?
-        .table_names()
-    {
+    for name in client.list_tables().send().await.context("cannot list the tables")?.table_names() {
         let table = client.describe_table().table_name(name).send().await?.table;
         let table = table.with_context(|| format!("table {name} has no description"))?;
-        let has = |index: &str| {
-            table
-                .global_secondary_indexes()
-                .iter()
-                .any(|i| i.index_name() == Some(index))
-        };
+        let has =
+            |index: &str| table.global_secondary_indexes().iter().any(|i| i.index_name() == Some(index));
         if has(DUE_INDEX) && has(DONE_INDEX) {
             return Ok(table);
         }
@@ -118,15 +106,8 @@ impl Trial {
                 .build()?;
             create = create.global_secondary_indexes(index);
         }
-        create
-            .send()
-            .await
-            .with_context(|| format!("cannot create table {table}"))?;
-        Ok(Self {
-            client: client.clone(),
-            table: table.to_owned(),
-            keys: keys(like)?,
-        })
+        create.send().await.with_context(|| format!("cannot create table {table}"))?;
+        Ok(Self { client: client.clone(), table: table.to_owned(), keys: keys(like)? })
     }
 
     /// Items a second, with `concurrency` batches under way, each created, claimed and settled in turn.
@@ -136,12 +117,9 @@ impl Trial {
             .map(Ok)
             .try_for_each_concurrent(concurrency, |start| async move {
                 let numbers = start..(start + BATCH).min(count);
-                self.send(numbers.clone().map(|number| self.create(number)).collect())
-                    .await?;
-                self.send(numbers.clone().map(|number| self.claim(number)).collect())
-                    .await?;
-                self.send(numbers.map(|number| self.settle(number)).collect())
-                    .await
+                self.send(numbers.clone().map(|number| self.create(number)).collect()).await?;
+                self.send(numbers.clone().map(|number| self.claim(number)).collect()).await?;
+                self.send(numbers.map(|number| self.settle(number)).collect()).await
             })
             .await?;
         Ok(count as f64 / seconds(SystemClock.now() - started))
@@ -149,29 +127,15 @@ impl Trial {
 
     async fn send(&self, statements: Vec<Result<BatchStatementRequest>>) -> Result<()> {
         let statements = statements.into_iter().collect::<Result<Vec<_>>>()?;
-        let answer = self
-            .client
-            .batch_execute_statement()
-            .set_statements(Some(statements))
-            .send()
-            .await?;
-        match answer
-            .responses()
-            .iter()
-            .find_map(|response| response.error())
-        {
+        let answer = self.client.batch_execute_statement().set_statements(Some(statements)).send().await?;
+        match answer.responses().iter().find_map(|response| response.error()) {
             None => Ok(()),
             Some(error) => bail!("the baseline's write was refused: {error:?}"),
         }
     }
 
     fn create(&self, number: usize) -> Result<BatchStatementRequest> {
-        let Keys {
-            partition,
-            sort,
-            due: (due_partition, due_sort),
-            ..
-        } = &self.keys;
+        let Keys { partition, sort, due: (due_partition, due_sort), .. } = &self.keys;
         let text = format!(
             "INSERT INTO \"{}\" VALUE {{'{partition}': ?, '{sort}': ?, '{due_partition}': ?, '{due_sort}': ?, \
              'status': ?, 'attempts': ?, 'maxAttempts': ?, 'parameter': ?, 'createdAt': ?, 'bodyHash': ?}}",
@@ -195,9 +159,7 @@ impl Trial {
     }
 
     fn claim(&self, number: usize) -> Result<BatchStatementRequest> {
-        let Keys {
-            partition, sort, ..
-        } = &self.keys;
+        let Keys { partition, sort, .. } = &self.keys;
         let text = format!(
             "UPDATE \"{}\" SET attempts = ? SET leaseUntil = ? SET claim = ? \
              WHERE {partition} = ? AND {sort} = ? AND attempts = ? RETURNING ALL NEW *",
@@ -205,24 +167,13 @@ impl Trial {
         );
         statement(
             text,
-            [
-                int(1),
-                int(1_700_000_060_000),
-                token(number),
-                item_key(number),
-                string("ITEM"),
-                int(0),
-            ],
+            [int(1), int(1_700_000_060_000), token(number), item_key(number), string("ITEM"), int(0)],
         )
     }
 
     fn settle(&self, number: usize) -> Result<BatchStatementRequest> {
-        let Keys {
-            partition,
-            sort,
-            due: (due_partition, due_sort),
-            done: (done_partition, done_sort),
-        } = &self.keys;
+        let Keys { partition, sort, due: (due_partition, due_sort), done: (done_partition, done_sort) } =
+            &self.keys;
         let text = format!(
             "UPDATE \"{}\" SET status = ? SET executedAt = ? SET history = ? SET {done_partition} = ? SET {done_sort} = ? \
              REMOVE {due_partition} REMOVE {due_sort} REMOVE leaseUntil REMOVE claim \
@@ -245,43 +196,23 @@ impl Trial {
     }
 }
 
-fn statement(
-    text: String,
-    parameters: impl Into<Vec<AttributeValue>>,
-) -> Result<BatchStatementRequest> {
-    Ok(BatchStatementRequest::builder()
-        .statement(text)
-        .set_parameters(Some(parameters.into()))
-        .build()?)
+fn statement(text: String, parameters: impl Into<Vec<AttributeValue>>) -> Result<BatchStatementRequest> {
+    Ok(BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters.into())).build()?)
 }
 
 fn keys(table: &TableDescription) -> Result<Keys> {
     let (partition, sort) = pair(table.key_schema())?;
     let index = |name: &str| {
-        let index = table
-            .global_secondary_indexes()
-            .iter()
-            .find(|index| index.index_name() == Some(name));
-        pair(
-            index
-                .with_context(|| format!("no index {name}"))?
-                .key_schema(),
-        )
+        let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name));
+        pair(index.with_context(|| format!("no index {name}"))?.key_schema())
     };
-    Ok(Keys {
-        partition,
-        sort,
-        due: index(DUE_INDEX)?,
-        done: index(DONE_INDEX)?,
-    })
+    Ok(Keys { partition, sort, due: index(DUE_INDEX)?, done: index(DONE_INDEX)? })
 }
 
 fn pair(schema: &[KeySchemaElement]) -> Result<(String, String)> {
     let of = |kind: KeyType| {
         let element = schema.iter().find(|element| *element.key_type() == kind);
-        element
-            .map(|element| element.attribute_name().to_owned())
-            .with_context(|| format!("no {kind} key"))
+        element.map(|element| element.attribute_name().to_owned()).with_context(|| format!("no {kind} key"))
     };
     Ok((of(KeyType::Hash)?, of(KeyType::Range)?))
 }

@@ -32,13 +32,8 @@ pub struct Child {
 impl Child {
     /// Starts `command`; `name` is for messages.
     pub fn start(name: &'static str, mut command: Command) -> Result<Self> {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut process = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}: {command:?}"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().with_context(|| format!("cannot start {name}: {command:?}"))?;
         let tail = Tail::default();
         let (sender, lines) = mpsc::channel(START_LINES);
         if let Some(stdout) = process.stdout.take() {
@@ -47,12 +42,7 @@ impl Child {
         if let Some(stderr) = process.stderr.take() {
             read_lines(stderr, Arc::clone(&tail), None);
         }
-        Ok(Self {
-            name,
-            process,
-            lines,
-            tail,
-        })
+        Ok(Self { name, process, lines, tail })
     }
 
     /// Reads stdout until `wanted` finds something in a line.
@@ -67,16 +57,8 @@ impl Child {
         });
         match found.await {
             Ok(Some(found)) => Ok(found),
-            Ok(None) => bail!(
-                "{} ended before it was ready:\n{}",
-                self.name,
-                self.last_lines()
-            ),
-            Err(_) => bail!(
-                "{} was not ready in {START_LIMIT:?}:\n{}",
-                self.name,
-                self.last_lines()
-            ),
+            Ok(None) => bail!("{} ended before it was ready:\n{}", self.name, self.last_lines()),
+            Err(_) => bail!("{} was not ready in {START_LIMIT:?}:\n{}", self.name, self.last_lines()),
         }
     }
 
@@ -109,16 +91,11 @@ impl Child {
 
     fn proc_file(&self, file: &str) -> Result<String> {
         let path = format!("/proc/{}/{file}", self.process.id());
-        std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {path} of {}", self.name))
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {path} of {}", self.name))
     }
 
     fn last_lines(&self) -> String {
-        lock(&self.tail)
-            .iter()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("\n")
+        lock(&self.tail).iter().cloned().collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -135,11 +112,7 @@ fn lock(tail: &Tail) -> MutexGuard<'_, VecDeque<String>> {
 }
 
 /// Reads `from` to its end on a thread of its own, so that the child never waits for a full pipe.
-fn read_lines(
-    from: impl Read + Send + 'static,
-    tail: Tail,
-    announce: Option<mpsc::Sender<String>>,
-) {
+fn read_lines(from: impl Read + Send + 'static, tail: Tail, announce: Option<mpsc::Sender<String>>) {
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             if let Some(sender) = &announce {
@@ -163,9 +136,7 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
 }
 
 fn peak_mib(status: &str) -> Option<f64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib / 1024.0)
 }
@@ -177,14 +148,10 @@ mod tests {
 
     #[test]
     fn proc_files_are_read() {
-        let stat =
-            "4242 (a (odd) name) S 1 4242 4242 0 -1 4194560 900 0 0 0 150 25 0 0 20 0 9 0 100 1 1";
+        let stat = "4242 (a (odd) name) S 1 4242 4242 0 -1 4194560 900 0 0 0 150 25 0 0 20 0 9 0 100 1 1";
         assert_eq!(cpu_seconds(stat), Some(1.75));
         assert_eq!(cpu_seconds("4242 (cut"), None);
-        assert_eq!(
-            peak_mib("Name:\tx\nVmPeak:\t 9 kB\nVmHWM:\t  20480 kB\n"),
-            Some(20.0)
-        );
+        assert_eq!(peak_mib("Name:\tx\nVmPeak:\t 9 kB\nVmHWM:\t  20480 kB\n"), Some(20.0));
         assert_eq!(peak_mib("Name:\tx\n"), None);
     }
 
@@ -193,29 +160,19 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo starting; echo 'no such port' >&2; exit 3"]);
         let mut child = Child::start("toy", command).expect("starts");
-        let error = child
-            .announced(|line| line.strip_prefix("ready ").map(str::to_owned))
-            .await
-            .expect_err("ended");
-        assert!(
-            error.to_string().contains("toy ended before it was ready:"),
-            "{error}"
-        );
+        let error =
+            child.announced(|line| line.strip_prefix("ready ").map(str::to_owned)).await.expect_err("ended");
+        assert!(error.to_string().contains("toy ended before it was ready:"), "{error}");
         assert!(error.to_string().contains("starting"), "{error}");
     }
 
     #[tokio::test]
     async fn an_announcement_is_found_among_other_lines() {
         let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "echo hello; echo ready 8080; exec cat /dev/zero >/dev/null",
-        ]);
+        command.args(["-c", "echo hello; echo ready 8080; exec cat /dev/zero >/dev/null"]);
         let mut child = Child::start("toy", command).expect("starts");
-        let port = child
-            .announced(|line| line.strip_prefix("ready ").map(str::to_owned))
-            .await
-            .expect("announced");
+        let port =
+            child.announced(|line| line.strip_prefix("ready ").map(str::to_owned)).await.expect("announced");
         assert_eq!(port, "8080");
         child.check_alive().expect("alive");
         assert!(child.cpu_seconds().expect("stat") >= 0.0);

@@ -39,9 +39,7 @@ impl Load {
 
     /// Every `Idempotency-Key` that has to arrive: id and run 0.
     pub fn keys(&self) -> Vec<String> {
-        (0..self.count)
-            .map(|index| format!("{}:0", self.id(index)))
-            .collect()
+        (0..self.count).map(|index| format!("{}:0", self.id(index))).collect()
     }
 
     /// Gives them all with `callers` calls in flight.
@@ -51,9 +49,8 @@ impl Load {
         let accepted: Vec<DateTime<Utc>> = stream::iter((0..self.count).step_by(BATCH))
             .map(|start| async move {
                 let end = (start + BATCH).min(self.count);
-                let bodies: Vec<_> = (start..end)
-                    .map(|index| activity_body(&self.id(index), PARAMETER_BYTES, date))
-                    .collect();
+                let bodies: Vec<_> =
+                    (start..end).map(|index| activity_body(&self.id(index), PARAMETER_BYTES, date)).collect();
                 api.create_batch(tenant, &bodies).await?;
                 anyhow::Ok(SystemClock.now())
             })

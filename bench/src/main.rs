@@ -37,8 +37,7 @@ async fn main() -> anyhow::Result<()> {
     print!("{}", report.table());
     if let Some(file) = &arguments.json {
         let text = serde_json::to_string_pretty(&report.json())?;
-        std::fs::write(file, text + "\n")
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
     }
     outcome
 }
@@ -49,9 +48,7 @@ async fn run(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
     }
     for scenario in arguments.scenarios() {
         eprintln!("bench: {}", scenario.name());
-        scenario::run(scenario, arguments, report)
-            .await
-            .with_context(|| scenario.name())?;
+        scenario::run(scenario, arguments, report).await.with_context(|| scenario.name())?;
     }
     Ok(())
 }

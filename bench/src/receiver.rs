@@ -49,28 +49,18 @@ pub struct Receiver {
 impl Receiver {
     /// Starts on a free port. Calls are noted when their head has come, and answered `answer_after` that.
     pub async fn start(answer_after: TimeDelta) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            lanes: Mutex::default(),
-            changed: watch::Sender::new(()),
-            answer_after,
-        });
-        let routes = Router::new()
-            .route("/{lane}", axum::routing::any(receive))
-            .with_state(Arc::clone(&shared));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("cannot listen")?;
+        let shared =
+            Arc::new(Shared { lanes: Mutex::default(), changed: watch::Sender::new(()), answer_after });
+        let routes =
+            Router::new().route("/{lane}", axum::routing::any(receive)).with_state(Arc::clone(&shared));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
         let url = format!("http://{}", listener.local_addr()?);
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, routes).await {
                 eprintln!("bench: the receiver stopped: {error}");
             }
         });
-        Ok(Self {
-            url,
-            shared,
-            server,
-        })
+        Ok(Self { url, shared, server })
     }
 
     /// How many different calls came on `lane`.
@@ -80,9 +70,7 @@ impl Receiver {
 
     /// How many calls on `lane` had a key seen before.
     pub fn duplicates(&self, lane: &str) -> u64 {
-        self.lanes()
-            .get(lane)
-            .map_or(0, |lane| lane.calls - lane.first.len() as u64)
+        self.lanes().get(lane).map_or(0, |lane| lane.calls - lane.first.len() as u64)
     }
 
     /// When the call with `key` first came.
@@ -92,10 +80,7 @@ impl Receiver {
 
     /// First arrivals on `lane`, in the order they came.
     pub fn arrivals(&self, lane: &str) -> Vec<DateTime<Utc>> {
-        self.lanes()
-            .get(lane)
-            .map(|lane| lane.in_order.clone())
-            .unwrap_or_default()
+        self.lanes().get(lane).map(|lane| lane.in_order.clone()).unwrap_or_default()
     }
 
     /// Waits until each of `keys` has come. `alive` is asked now and then, so that the end of a process ends the wait.
@@ -112,17 +97,9 @@ impl Receiver {
         if self.wait_count(lane, keys.len(), patience, alive).await? {
             return Ok(());
         }
-        let missing: Vec<&str> = keys
-            .iter()
-            .map(String::as_str)
-            .filter(|key| self.arrival(lane, key).is_none())
-            .collect();
-        let named = missing
-            .iter()
-            .take(MISSING_NAMED)
-            .copied()
-            .collect::<Vec<_>>()
-            .join(", ");
+        let missing: Vec<&str> =
+            keys.iter().map(String::as_str).filter(|key| self.arrival(lane, key).is_none()).collect();
+        let named = missing.iter().take(MISSING_NAMED).copied().collect::<Vec<_>>().join(", ");
         bail!(
             "{} of {} on lane {lane} never arrived, and nothing has come for {} s: {named} ...",
             missing.len(),
@@ -188,11 +165,7 @@ async fn receive(
     if axum::body::to_bytes(body, BODY_LIMIT).await.is_err() {
         return StatusCode::BAD_REQUEST;
     }
-    let Some(key) = head
-        .headers
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok())
-    else {
+    let Some(key) = head.headers.get("idempotency-key").and_then(|key| key.to_str().ok()) else {
         return StatusCode::BAD_REQUEST;
     };
     note(&shared, lane, key, at);
@@ -221,9 +194,8 @@ mod tests {
     use chrono::TimeDelta;
 
     async fn call(receiver: &Receiver, lane: &str, key: &str) {
-        let request = reqwest::Client::new()
-            .post(format!("{}/{lane}", receiver.url))
-            .header("idempotency-key", key);
+        let request =
+            reqwest::Client::new().post(format!("{}/{lane}", receiver.url)).header("idempotency-key", key);
         let answer = request.body("{}").send().await.expect("answered");
         assert_eq!(answer.status(), 204);
     }
@@ -235,17 +207,11 @@ mod tests {
         call(&receiver, "a", "x:0").await;
         call(&receiver, "b", "y:0").await;
         let keys = ["x:0".to_owned()];
-        receiver
-            .wait_for("a", &keys, TimeDelta::zero(), || Ok(()))
-            .await
-            .expect("came");
+        receiver.wait_for("a", &keys, TimeDelta::zero(), || Ok(())).await.expect("came");
         assert_eq!((receiver.count("a"), receiver.duplicates("a")), (1, 1));
         assert_eq!((receiver.count("b"), receiver.duplicates("b")), (1, 0));
         assert_eq!((receiver.count("c"), receiver.duplicates("c")), (0, 0));
-        assert_eq!(
-            receiver.arrivals("a").first().copied(),
-            receiver.arrival("a", "x:0")
-        );
+        assert_eq!(receiver.arrivals("a").first().copied(), receiver.arrival("a", "x:0"));
         assert_eq!(receiver.arrival("a", "y:0"), None);
     }
 
@@ -254,16 +220,8 @@ mod tests {
         let receiver = Receiver::start(TimeDelta::zero()).await.expect("starts");
         call(&receiver, "a", "x:0").await;
         let keys = ["x:0".to_owned(), "z:0".to_owned()];
-        let error = receiver
-            .wait_for("a", &keys, TimeDelta::zero(), || Ok(()))
-            .await
-            .expect_err("missing");
-        assert!(
-            error
-                .to_string()
-                .starts_with("1 of 2 on lane a never arrived"),
-            "{error}"
-        );
+        let error = receiver.wait_for("a", &keys, TimeDelta::zero(), || Ok(())).await.expect_err("missing");
+        assert!(error.to_string().starts_with("1 of 2 on lane a never arrived"), "{error}");
         assert!(error.to_string().contains("z:0"), "{error}");
     }
 }

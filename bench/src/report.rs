@@ -28,11 +28,7 @@ impl Report {
     pub fn add(&mut self, scenario: &'static str, name: impl Into<String>, value: f64) {
         let name = name.into();
         eprintln!("bench: {scenario} {name} {}", shown(value));
-        self.figures.push(Figure {
-            scenario,
-            name,
-            value,
-        });
+        self.figures.push(Figure { scenario, name, value });
     }
 
     /// Adds p50, p99 and max of `spread` as `{name}_p50_ms` and so on.
@@ -44,31 +40,13 @@ impl Report {
 
     /// One line a figure, in columns.
     pub fn table(&self) -> String {
-        let scenario_width = self
-            .figures
-            .iter()
-            .map(|f| f.scenario.len())
-            .max()
-            .unwrap_or(0);
+        let scenario_width = self.figures.iter().map(|f| f.scenario.len()).max().unwrap_or(0);
         let name_width = self.figures.iter().map(|f| f.name.len()).max().unwrap_or(0);
-        let value_width = self
-            .figures
-            .iter()
-            .map(|f| shown(f.value).len())
-            .max()
-            .unwrap_or(0);
+        let value_width = self.figures.iter().map(|f| shown(f.value).len()).max().unwrap_or(0);
         let mut table = String::new();
-        for Figure {
-            scenario,
-            name,
-            value,
-        } in &self.figures
-        {
+        for Figure { scenario, name, value } in &self.figures {
             let value = shown(*value);
-            let _ = writeln!(
-                table,
-                "{scenario:scenario_width$}  {name:name_width$}  {value:>value_width$}"
-            );
+            let _ = writeln!(table, "{scenario:scenario_width$}  {name:name_width$}  {value:>value_width$}");
         }
         table
     }
@@ -76,20 +54,11 @@ impl Report {
     /// `{build, cores, figures: {scenario: {name: number}}}`.
     pub fn json(&self) -> Value {
         let mut scenarios = Map::new();
-        for Figure {
-            scenario,
-            name,
-            value,
-        } in &self.figures
-        {
+        for Figure { scenario, name, value } in &self.figures {
             let entry = scenarios.entry(*scenario).or_insert_with(|| json!({}));
             entry[name] = json!(value);
         }
-        let build = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
+        let build = if cfg!(debug_assertions) { "debug" } else { "release" };
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         json!({ "build": build, "cores": cores, "figures": scenarios })
     }
@@ -97,11 +66,7 @@ impl Report {
 
 /// Whole numbers without a fraction, others with three digits after the point.
 fn shown(value: f64) -> String {
-    if value.fract() == 0.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.3}")
-    }
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
 #[cfg(test)]

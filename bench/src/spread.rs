@@ -38,11 +38,7 @@ mod tests {
 
     fn check(values: &[f64], percent: f64, expect: f64) {
         let spread = Spread::of(values.iter().copied()).expect("values");
-        assert_eq!(
-            spread.percentile(percent),
-            expect,
-            "p{percent} of {values:?}"
-        );
+        assert_eq!(spread.percentile(percent), expect, "p{percent} of {values:?}");
     }
 
     #[test]

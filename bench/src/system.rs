@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// The program under measurement, beside this one in the target directory.
 const PROGRAM: &str = "punctual";
 /// Known to both sides; it guards a loopback address for the length of a run.
-const ADMIN_KEY: &str = "bench-admin-key";
+const ADMIN_KEY: &str = "bench-admin-key-of-one-run";
 /// Lets deliveries reach the receiver.
 const ALLOWED_CIDRS: &str = "127.0.0.0/8";
 /// A free port, which the start-up lines then tell.
@@ -42,26 +42,18 @@ impl System {
     pub async fn start(arguments: &Arguments) -> Result<Self> {
         let data_dir = new_data_dir(arguments)?;
         let mut services = program()?;
-        services
-            .args(["services", "--aws", ANY_PORT, "--data-dir"])
-            .arg(data_dir.path());
+        services.args(["services", "--aws", ANY_PORT, "--data-dir"]).arg(data_dir.path());
         let mut services = Child::start("punctual services", services)?;
         let aws = services.announced(|line| address(line, "aws")).await?;
         let mut functions = program()?;
-        functions
-            .args(["functions", "--api", ANY_PORT, "--data-dir"])
-            .arg(data_dir.path());
+        functions.args(["functions", "--api", ANY_PORT, "--data-dir"]).arg(data_dir.path());
         functions.env("AWS_ENDPOINT_URL", &aws);
         let mut functions = Child::start("punctual functions", functions)?;
         let api = functions.announced(|line| address(line, "api")).await?;
         Ok(Self {
             functions,
             services,
-            addresses: Addresses {
-                api,
-                aws,
-                admin_key: ADMIN_KEY,
-            },
+            addresses: Addresses { api, aws, admin_key: ADMIN_KEY },
             _data_dir: data_dir,
         })
     }
@@ -94,9 +86,7 @@ impl AllInOne {
     /// Starts it on `data_dir`, which may hold the state of an earlier one.
     pub async fn start(data_dir: &Path) -> Result<Self> {
         let mut command = program()?;
-        command
-            .args(["--api", ANY_PORT, "--aws", ANY_PORT, "--data-dir"])
-            .arg(data_dir);
+        command.args(["--api", ANY_PORT, "--aws", ANY_PORT, "--data-dir"]).arg(data_dir);
         let mut process = Child::start("punctual", command)?;
         // Either line may come first.
         let (mut api, mut aws) = (None, None);
@@ -110,17 +100,8 @@ impl AllInOne {
             api = api.or(found_api);
             aws = aws.or(found_aws);
         }
-        let (Some(api), Some(aws)) = (api, aws) else {
-            bail!("punctual did not tell its addresses")
-        };
-        Ok(Self {
-            process,
-            addresses: Addresses {
-                api,
-                aws,
-                admin_key: ADMIN_KEY,
-            },
-        })
+        let (Some(api), Some(aws)) = (api, aws) else { bail!("punctual did not tell its addresses") };
+        Ok(Self { process, addresses: Addresses { api, aws, admin_key: ADMIN_KEY } })
     }
 
     /// Fails if it has ended.
@@ -140,8 +121,7 @@ pub fn new_data_dir(arguments: &Arguments) -> Result<TempDir> {
     builder.prefix("punctual-bench-");
     let made = match &arguments.data_dir {
         Some(parent) => {
-            std::fs::create_dir_all(parent)
-                .with_context(|| format!("cannot create {}", parent.display()))?;
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
             builder.tempdir_in(parent)
         }
         None => builder.tempdir(),
@@ -152,25 +132,17 @@ pub fn new_data_dir(arguments: &Arguments) -> Result<TempDir> {
 fn program() -> Result<Command> {
     let beside: PathBuf = std::env::current_exe()?.with_file_name(PROGRAM);
     if !beside.is_file() {
-        bail!(
-            "{} is missing: build it with `cargo build --release --workspace`",
-            beside.display()
-        );
+        bail!("{} is missing: build it with `cargo build --release --workspace`", beside.display());
     }
     let mut command = Command::new(beside);
-    command
-        .env("PUNCTUAL_ADMIN_KEY", ADMIN_KEY)
-        .env("PUNCTUAL_ALLOWED_CIDRS", ALLOWED_CIDRS);
+    command.env("PUNCTUAL_ADMIN_KEY", ADMIN_KEY).env("PUNCTUAL_ALLOWED_CIDRS", ALLOWED_CIDRS);
     Ok(command)
 }
 
 /// The URL after the word `name` in a start-up line such as `aws http://127.0.0.1:4566`.
 fn address(line: &str, name: &str) -> Option<String> {
     let mut words = line.split_whitespace().skip_while(|word| *word != name);
-    words
-        .nth(1)
-        .filter(|url| url.starts_with("http://"))
-        .map(|url| url.trim_end_matches('/').to_owned())
+    words.nth(1).filter(|url| url.starts_with("http://")).map(|url| url.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -179,10 +151,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_from_start_up_lines() {
-        assert_eq!(
-            address("aws http://127.0.0.1:4566", "aws").as_deref(),
-            Some("http://127.0.0.1:4566")
-        );
+        assert_eq!(address("aws http://127.0.0.1:4566", "aws").as_deref(), Some("http://127.0.0.1:4566"));
         assert_eq!(
             address("  api   http://127.0.0.1:8080/ ", "api").as_deref(),
             Some("http://127.0.0.1:8080")

@@ -44,21 +44,11 @@ pub async fn run(arguments: &Arguments, crash: &CrashArguments, report: &mut Rep
     let uri = format!("{}/{NAME}", receiver.url);
     let tenant = api.make_tenant(NAME, 1, &uri, TIMEOUT_SECONDS).await?;
     let due = SystemClock.now() + TimeDelta::seconds(AHEAD_SECONDS);
-    let load = Load {
-        prefix: NAME,
-        count: crash.activities,
-        due: Some(due),
-    };
+    let load = Load { prefix: NAME, count: crash.activities, due: Some(due) };
     load.give(&api, &tenant, arguments.callers).await?;
     let half = load.count / 2;
-    if !receiver
-        .wait_count(NAME, half, patience, || punctual.check_alive())
-        .await?
-    {
-        bail!(
-            "only {} of {half} arrived before the kill",
-            receiver.count(NAME)
-        );
+    if !receiver.wait_count(NAME, half, patience, || punctual.check_alive()).await? {
+        bail!("only {} of {half} arrived before the kill", receiver.count(NAME));
     }
     punctual.kill()?;
     report.add(NAME, "arrived_before_kill", receiver.count(NAME) as f64);
@@ -66,39 +56,19 @@ pub async fn run(arguments: &Arguments, crash: &CrashArguments, report: &mut Rep
     let mut punctual = AllInOne::start(data_dir.path()).await?;
     let api = Api::new(&punctual.addresses)?;
     let restarted = SystemClock.now();
-    receiver
-        .wait_for(NAME, &load.keys(), patience, || punctual.check_alive())
-        .await?;
+    receiver.wait_for(NAME, &load.keys(), patience, || punctual.check_alive()).await?;
     report.add(NAME, "delivered", receiver.count(NAME) as f64);
-    report.add(
-        NAME,
-        "restart_to_all_arrived_s",
-        seconds(SystemClock.now() - restarted),
-    );
+    report.add(NAME, "restart_to_all_arrived_s", seconds(SystemClock.now() - restarted));
     let audit = audit_until_settled(&api, &tenant, &load, restarted + patience).await?;
-    report.add(
-        NAME,
-        "restart_to_all_recorded_s",
-        seconds(SystemClock.now() - restarted),
-    );
+    report.add(NAME, "restart_to_all_recorded_s", seconds(SystemClock.now() - restarted));
     report.add(NAME, "duplicates", receiver.duplicates(NAME) as f64);
     report.add(NAME, "more_than_one_attempt", audit.repeated as f64);
     report.add(NAME, "not_recorded", audit.faults.len() as f64);
     if audit.faults.is_empty() {
         return Ok(());
     }
-    let named: Vec<&str> = audit
-        .faults
-        .iter()
-        .take(FAULTS_NAMED)
-        .map(String::as_str)
-        .collect();
-    bail!(
-        "{} of {} are not recorded: {} ...",
-        audit.faults.len(),
-        load.count,
-        named.join("; ")
-    )
+    let named: Vec<&str> = audit.faults.iter().take(FAULTS_NAMED).map(String::as_str).collect();
+    bail!("{} of {} are not recorded: {} ...", audit.faults.len(), load.count, named.join("; "))
 }
 
 /// Audits until nothing is found, or `deadline`: what was in hand at the kill is sent again when its lease runs out.
@@ -114,9 +84,7 @@ async fn audit_until_settled(
         if audit.faults.is_empty() || now > deadline {
             return Ok(audit);
         }
-        SystemClock
-            .sleep_until(now + TimeDelta::milliseconds(CHECK_EVERY_MILLIS))
-            .await;
+        SystemClock.sleep_until(now + TimeDelta::milliseconds(CHECK_EVERY_MILLIS)).await;
     }
 }
 
@@ -126,15 +94,11 @@ async fn audit(api: &Api, tenant: &TenantPath, load: &Load) -> Result<Audit> {
         let activity = api.activity(tenant, &id).await?;
         anyhow::Ok((id, activity))
     };
-    let found = stream::iter(0..load.count)
-        .map(read)
-        .buffer_unordered(READERS);
+    let found = stream::iter(0..load.count).map(read).buffer_unordered(READERS);
     found
         .try_fold(Audit::default(), |mut audit, (id, activity)| async move {
             audit.repeated += usize::from(activity.attempts > 1);
-            audit
-                .faults
-                .extend(fault(&activity).map(|fault| format!("{id} {fault}")));
+            audit.faults.extend(fault(&activity).map(|fault| format!("{id} {fault}")));
             Ok(audit)
         })
         .await
@@ -142,25 +106,16 @@ async fn audit(api: &Api, tenant: &TenantPath, load: &Load) -> Result<Audit> {
 
 /// What is wrong with the record of a delivered activity, if anything.
 fn fault(activity: &Activity) -> Option<String> {
-    let Activity {
-        status,
-        attempts,
-        history,
-    } = activity;
+    let Activity { status, attempts, history } = activity;
     if status != "DISPATCHED" {
         return Some(format!("is {status}"));
     }
     if history.len() != *attempts as usize {
-        return Some(format!(
-            "has {attempts} attempts and {} history entries",
-            history.len()
-        ));
+        return Some(format!("has {attempts} attempts and {} history entries", history.len()));
     }
     let succeeded = |status: &u16| (200..300).contains(status);
     let last = history.last().and_then(|entry| entry.http_status);
-    last.as_ref()
-        .is_none_or(|status| !succeeded(status))
-        .then(|| format!("ends with HTTP status {last:?}"))
+    last.as_ref().is_none_or(|status| !succeeded(status)).then(|| format!("ends with HTTP status {last:?}"))
 }
 
 #[cfg(test)]
@@ -169,17 +124,8 @@ mod tests {
     use crate::api::{Activity, HistoryEntry};
 
     fn check(status: &str, attempts: u32, history: &[Option<u16>], expect: Option<&str>) {
-        let history = history
-            .iter()
-            .map(|http_status| HistoryEntry {
-                http_status: *http_status,
-            })
-            .collect();
-        let activity = Activity {
-            status: status.to_owned(),
-            attempts,
-            history,
-        };
+        let history = history.iter().map(|http_status| HistoryEntry { http_status: *http_status }).collect();
+        let activity = Activity { status: status.to_owned(), attempts, history };
         assert_eq!(fault(&activity).as_deref(), expect, "{activity:?}");
     }
 
@@ -188,18 +134,8 @@ mod tests {
         check("DISPATCHED", 1, &[Some(204)], None);
         check("DISPATCHED", 2, &[None, Some(200)], None);
         check("READY", 1, &[], Some("is READY"));
-        check(
-            "DISPATCHED",
-            2,
-            &[Some(204)],
-            Some("has 2 attempts and 1 history entries"),
-        );
-        check(
-            "DISPATCHED",
-            1,
-            &[Some(500)],
-            Some("ends with HTTP status Some(500)"),
-        );
+        check("DISPATCHED", 2, &[Some(204)], Some("has 2 attempts and 1 history entries"));
+        check("DISPATCHED", 1, &[Some(500)], Some("ends with HTTP status Some(500)"));
         check("DISPATCHED", 1, &[None], Some("ends with HTTP status None"));
     }
 }

@@ -19,11 +19,7 @@ const WARM_UP: usize = 5;
 pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let mut stage = Stage::start(arguments).await?;
     let tenant = stage.tenant(NAME, 1).await?;
-    let load = Load {
-        prefix: NAME,
-        count: WARM_UP + arguments.lone,
-        due: None,
-    };
+    let load = Load { prefix: NAME, count: WARM_UP + arguments.lone, due: None };
     let mut meter = Meter::start(&stage.system).await?;
     let (mut from_accepted, mut from_request) = (Vec::new(), Vec::new());
     for (index, key) in load.keys().into_iter().enumerate() {
@@ -34,13 +30,8 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         let requested = SystemClock.now();
         stage.api.create(&tenant, &body).await?;
         let accepted = SystemClock.now();
-        stage
-            .wait_keys(NAME, std::slice::from_ref(&key), TimeDelta::zero())
-            .await?;
-        let arrived = stage
-            .receiver
-            .arrival(NAME, &key)
-            .context("arrived, but not noted")?;
+        stage.wait_keys(NAME, std::slice::from_ref(&key), TimeDelta::zero()).await?;
+        let arrived = stage.receiver.arrival(NAME, &key).context("arrived, but not noted")?;
         if index >= WARM_UP {
             from_accepted.push(millis(arrived - accepted));
             from_request.push(millis(arrived - requested));
@@ -48,12 +39,9 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     }
     report.add(NAME, "delivered", from_accepted.len() as f64);
     report.add(NAME, "duplicates", stage.receiver.duplicates(NAME) as f64);
-    if let (Some(accepted), Some(requested)) = (Spread::of(from_accepted), Spread::of(from_request))
-    {
+    if let (Some(accepted), Some(requested)) = (Spread::of(from_accepted), Spread::of(from_request)) {
         report.add_millis(NAME, "accept_to_arrival", &accepted);
         report.add_millis(NAME, "request_to_arrival", &requested);
     }
-    meter
-        .report(&stage.system, NAME, arguments.lone, report)
-        .await
+    meter.report(&stage.system, NAME, arguments.lone, report).await
 }

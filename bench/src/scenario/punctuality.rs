@@ -17,11 +17,7 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let tenant = stage.tenant(NAME, 1).await?;
     let ahead = TimeDelta::seconds(arguments.ahead.into());
     let due = (SystemClock.now() + ahead).duration_trunc(TimeDelta::seconds(1))?;
-    let load = Load {
-        prefix: NAME,
-        count: arguments.punctuality,
-        due: Some(due),
-    };
+    let load = Load { prefix: NAME, count: arguments.punctuality, due: Some(due) };
     let meter = Meter::start(&stage.system).await?;
     let given = load.give(&stage.api, &tenant, arguments.callers).await?;
     if given.last_accepted >= due {

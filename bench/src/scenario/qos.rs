@@ -26,24 +26,12 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     stage.api.set_server_state(&gold, "paused").await?;
     stage.api.set_server_state(&basic, "paused").await?;
     let now = SystemClock.now();
-    SystemClock
-        .sleep_until(now + TimeDelta::seconds(PAUSE_SETTLES_SECONDS))
-        .await;
+    SystemClock.sleep_until(now + TimeDelta::seconds(PAUSE_SETTLES_SECONDS)).await;
     let due = Some(now - TimeDelta::hours(OVERDUE_HOURS));
-    let gold_load = Load {
-        prefix: GOLD,
-        count: arguments.qos,
-        due,
-    };
-    let basic_load = Load {
-        prefix: BASIC,
-        count: arguments.qos,
-        due,
-    };
+    let gold_load = Load { prefix: GOLD, count: arguments.qos, due };
+    let basic_load = Load { prefix: BASIC, count: arguments.qos, due };
     gold_load.give(&stage.api, &gold, arguments.callers).await?;
-    basic_load
-        .give(&stage.api, &basic, arguments.callers)
-        .await?;
+    basic_load.give(&stage.api, &basic, arguments.callers).await?;
     let resumed = SystemClock.now();
     futures::try_join!(
         stage.api.set_server_state(&gold, "running"),
@@ -51,10 +39,7 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     )?;
     stage.wait(GOLD, &gold_load, TimeDelta::zero()).await?;
     stage.wait(BASIC, &basic_load, TimeDelta::zero()).await?;
-    let (gold_arrivals, basic_arrivals) = (
-        stage.receiver.arrivals(GOLD),
-        stage.receiver.arrivals(BASIC),
-    );
+    let (gold_arrivals, basic_arrivals) = (stage.receiver.arrivals(GOLD), stage.receiver.arrivals(BASIC));
     report.add(
         NAME,
         "duplicates",
@@ -81,8 +66,7 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
 
 /// How many of `gold` came for each of `basic` up to `until`.
 fn ratio(gold: &[DateTime<Utc>], basic: &[DateTime<Utc>], until: DateTime<Utc>) -> f64 {
-    let come =
-        |arrivals: &[DateTime<Utc>]| arrivals.iter().filter(|at| **at <= until).count() as f64;
+    let come = |arrivals: &[DateTime<Utc>]| arrivals.iter().filter(|at| **at <= until).count() as f64;
     come(gold) / come(basic)
 }
 

@@ -15,20 +15,11 @@ const NAME: &str = "throughput";
 pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let mut stage = Stage::start(arguments).await?;
     let tenant = stage.tenant(NAME, 1).await?;
-    let load = Load {
-        prefix: NAME,
-        count: arguments.throughput,
-        due: None,
-    };
+    let load = Load { prefix: NAME, count: arguments.throughput, due: None };
     let meter = Meter::start(&stage.system).await?;
     let given = load.give(&stage.api, &tenant, arguments.callers).await?;
     stage.wait(NAME, &load, TimeDelta::zero()).await?;
-    let last_arrived = stage
-        .receiver
-        .arrivals(NAME)
-        .into_iter()
-        .max()
-        .context("nothing arrived")?;
+    let last_arrived = stage.receiver.arrivals(NAME).into_iter().max().context("nothing arrived")?;
     let rate = load.count as f64 / seconds(last_arrived - given.first_accepted);
     report.add(NAME, "delivered", stage.receiver.count(NAME) as f64);
     report.add(NAME, "duplicates", stage.receiver.duplicates(NAME) as f64);
@@ -38,9 +29,7 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         load.count as f64 / seconds(given.last_accepted - given.first_accepted),
     );
     report.add(NAME, "delivered_per_s", rate);
-    meter
-        .report(&stage.system, NAME, load.count, report)
-        .await?;
+    meter.report(&stage.system, NAME, load.count, report).await?;
     let alone = baseline::run(&stage.system.addresses.aws, load.count, report).await?;
     report.add(NAME, "share_of_baseline", rate / alone);
     Ok(())
