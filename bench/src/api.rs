@@ -129,15 +129,16 @@ impl Api {
     }
 }
 
-/// The body of an activity whose parameter is `parameter_bytes` long as JSON; due now without a `date`.
-pub fn activity_body(id: &str, parameter_bytes: usize, date: Option<&str>) -> Value {
+/// A parameter that is `bytes` long as JSON.
+pub fn parameter(id: &str, bytes: usize) -> Value {
     let frame = json!({ "order": id, "note": "" });
-    let filling = parameter_bytes.saturating_sub(frame.to_string().len());
-    let mut body = json!({
-        "activityType": TYPE,
-        "id": id,
-        "parameter": { "order": id, "note": "x".repeat(filling) },
-    });
+    let filling = bytes.saturating_sub(frame.to_string().len());
+    json!({ "order": id, "note": "x".repeat(filling) })
+}
+
+/// The body of an activity; due now without a `date`.
+pub fn activity_body(id: &str, parameter_bytes: usize, date: Option<&str>) -> Value {
+    let mut body = json!({ "activityType": TYPE, "id": id, "parameter": parameter(id, parameter_bytes) });
     if let Some(date) = date {
         body["date"] = json!(date);
     }

@@ -2,40 +2,34 @@
 //! DynamoDB, without queue, calls or decisions. The rate at which it takes them
 //! is the ceiling of everything built on it.
 
+use crate::api::parameter;
 use crate::load::PARAMETER_BYTES;
 use crate::report::Report;
 use crate::stage::seconds;
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementRequest, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
-    TableDescription,
-};
+use aws_sdk_dynamodb::types::{BatchStatementRequest, BillingMode, GlobalSecondaryIndex, TableDescription};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use rules::activity::{Claim, Event, accepted, decide};
+use rules::names::{Kind, Tenant};
 use shared::clock::{Clock, SystemClock};
+use shared::work::codec::{Record, Success};
+use shared::work::{attr, batcher, statements};
 
 const NAME: &str = "baseline";
-/// Statements in one `BatchExecuteStatement`, DynamoDB's limit.
-const BATCH: usize = 25;
 /// Callers at once that are tried; the best is taken.
 const CONCURRENCIES: [usize; 4] = [1, 2, 4, 8];
 /// Part of the items with which the best is looked for.
 const TRIAL_SHARE: usize = 5;
-/// The indexes an item stands in before and after it is finished.
-const DUE_INDEX: &str = "due";
-const DONE_INDEX: &str = "done";
-/// The length of a claim token.
-const TOKEN_BYTES: usize = 32;
-
-/// Names of the key attributes of a table and of the two indexes that every item passes through.
-#[derive(Debug, Clone)]
-struct Keys {
-    partition: String,
-    sort: String,
-    due: (String, String),
-    done: (String, String),
-}
+/// Shards of the indexes, as a type has by default.
+const SHARDS: u32 = shared::settings::DEFAULT_DUE_SHARDS;
+/// As long as those of the engine.
+const BODY_HASH: &str = "0123456789012345678901";
+const TOKEN: &str = "0123456789012345";
+const MAX_ATTEMPTS: u32 = 3;
+const LEASE: TimeDelta = TimeDelta::seconds(60);
 
 /// Writes `count` items three times each and returns how many items a second went through all three.
 pub async fn run(aws: &str, count: usize, report: &mut Report) -> Result<f64> {
@@ -44,7 +38,7 @@ pub async fn run(aws: &str, count: usize, report: &mut Report) -> Result<f64> {
     let mut best = (0.0, CONCURRENCIES[0]);
     for concurrency in CONCURRENCIES {
         let trial = Trial::prepare(&client, &work, &format!("bench-trial-{concurrency}")).await?;
-        let rate = trial.run((count / TRIAL_SHARE).max(BATCH), concurrency).await?;
+        let rate = trial.run((count / TRIAL_SHARE).max(batcher::BATCH_MAX), concurrency).await?;
         report.add(NAME, format!("items_per_s_at_{concurrency}"), rate);
         if rate > best.0 {
             best = (rate, concurrency);
@@ -75,11 +69,11 @@ async fn work_table(client: &Client) -> Result<TableDescription> {
         let table = table.with_context(|| format!("table {name} has no description"))?;
         let has =
             |index: &str| table.global_secondary_indexes().iter().any(|i| i.index_name() == Some(index));
-        if has(DUE_INDEX) && has(DONE_INDEX) {
+        if has(attr::DUE_INDEX) && has(attr::DONE_INDEX) {
             return Ok(table);
         }
     }
-    bail!("no table has the indexes {DUE_INDEX} and {DONE_INDEX}")
+    bail!("no table has the indexes {} and {}", attr::DUE_INDEX, attr::DONE_INDEX)
 }
 
 /// An empty table of the work table's shape.
@@ -87,7 +81,6 @@ async fn work_table(client: &Client) -> Result<TableDescription> {
 struct Trial {
     client: Client,
     table: String,
-    keys: Keys,
 }
 
 impl Trial {
@@ -107,128 +100,65 @@ impl Trial {
             create = create.global_secondary_indexes(index);
         }
         create.send().await.with_context(|| format!("cannot create table {table}"))?;
-        Ok(Self { client: client.clone(), table: table.to_owned(), keys: keys(like)? })
+        Ok(Self { client: client.clone(), table: table.to_owned() })
     }
 
     /// Items a second, with `concurrency` batches under way, each created, claimed and settled in turn.
     async fn run(&self, count: usize, concurrency: usize) -> Result<f64> {
         let started = SystemClock.now();
-        stream::iter((0..count).step_by(BATCH))
+        stream::iter((0..count).step_by(batcher::BATCH_MAX))
             .map(Ok)
-            .try_for_each_concurrent(concurrency, |start| async move {
-                let numbers = start..(start + BATCH).min(count);
-                self.send(numbers.clone().map(|number| self.create(number)).collect()).await?;
-                self.send(numbers.clone().map(|number| self.claim(number)).collect()).await?;
-                self.send(numbers.map(|number| self.settle(number)).collect()).await
+            .try_for_each_concurrent(concurrency, |start| {
+                self.batch(start..(start + batcher::BATCH_MAX).min(count))
             })
             .await?;
         Ok(count as f64 / seconds(SystemClock.now() - started))
     }
 
-    async fn send(&self, statements: Vec<Result<BatchStatementRequest>>) -> Result<()> {
-        let statements = statements.into_iter().collect::<Result<Vec<_>>>()?;
+    /// The three writes of each item, with the statements that the engine itself uses.
+    async fn batch(&self, numbers: std::ops::Range<usize>) -> Result<()> {
+        let now = rules::time::truncate(SystemClock.now());
+        let mut records = numbers.map(|number| record(number, now)).collect::<Result<Vec<_>>>()?;
+        self.send(records.iter().map(|record| statements::insert(&self.table, record.encode(now))).collect())
+            .await?;
+        let claim = Claim { token: TOKEN.to_owned(), lease_until: now + LEASE };
+        let claims = records.iter().map(|record| statements::claim(&self.table, record.pk(), &claim, now));
+        self.send(claims.collect()).await?;
+        let mut settles = Vec::with_capacity(records.len());
+        for record in &mut records {
+            record.state.claim = Some(claim.clone());
+            record.state.attempts += 1;
+            let step = decide(&record.state, Event::Succeeded, now)?;
+            let success = Success { http_status: Some(204), duration_ms: 1 };
+            settles.push(statements::step(&self.table, record, &step.to, Some(success), now));
+        }
+        self.send(settles).await
+    }
+
+    async fn send(&self, statements: Vec<BatchStatementRequest>) -> Result<()> {
         let answer = self.client.batch_execute_statement().set_statements(Some(statements)).send().await?;
         match answer.responses().iter().find_map(|response| response.error()) {
             None => Ok(()),
             Some(error) => bail!("the baseline's write was refused: {error:?}"),
         }
     }
-
-    fn create(&self, number: usize) -> Result<BatchStatementRequest> {
-        let Keys { partition, sort, due: (due_partition, due_sort), .. } = &self.keys;
-        let text = format!(
-            "INSERT INTO \"{}\" VALUE {{'{partition}': ?, '{sort}': ?, '{due_partition}': ?, '{due_sort}': ?, \
-             'status': ?, 'attempts': ?, 'maxAttempts': ?, 'parameter': ?, 'createdAt': ?, 'bodyHash': ?}}",
-            self.table
-        );
-        statement(
-            text,
-            [
-                item_key(number),
-                string("ITEM"),
-                string(&format!("bench/main/A:call#{}", number % 4)),
-                string(&format!("{number:015}#{number:06}")),
-                string("READY"),
-                int(0),
-                int(3),
-                string(&"x".repeat(PARAMETER_BYTES)),
-                int(1_700_000_000_000),
-                string(&"h".repeat(43)),
-            ],
-        )
-    }
-
-    fn claim(&self, number: usize) -> Result<BatchStatementRequest> {
-        let Keys { partition, sort, .. } = &self.keys;
-        let text = format!(
-            "UPDATE \"{}\" SET attempts = ? SET leaseUntil = ? SET claim = ? \
-             WHERE {partition} = ? AND {sort} = ? AND attempts = ? RETURNING ALL NEW *",
-            self.table
-        );
-        statement(
-            text,
-            [int(1), int(1_700_000_060_000), token(number), item_key(number), string("ITEM"), int(0)],
-        )
-    }
-
-    fn settle(&self, number: usize) -> Result<BatchStatementRequest> {
-        let Keys { partition, sort, due: (due_partition, due_sort), done: (done_partition, done_sort) } =
-            &self.keys;
-        let text = format!(
-            "UPDATE \"{}\" SET status = ? SET executedAt = ? SET history = ? SET {done_partition} = ? SET {done_sort} = ? \
-             REMOVE {due_partition} REMOVE {due_sort} REMOVE leaseUntil REMOVE claim \
-             WHERE {partition} = ? AND {sort} = ? AND claim = ?",
-            self.table
-        );
-        statement(
-            text,
-            [
-                string("DISPATCHED"),
-                int(1_700_000_000_100),
-                string(&"y".repeat(80)),
-                string(&format!("bench/main#A:call#DISPATCHED#{}", number % 4)),
-                string(&format!("{number:015}#{number:06}")),
-                item_key(number),
-                string("ITEM"),
-                token(number),
-            ],
-        )
-    }
 }
 
-fn statement(text: String, parameters: impl Into<Vec<AttributeValue>>) -> Result<BatchStatementRequest> {
-    Ok(BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters.into())).build()?)
-}
-
-fn keys(table: &TableDescription) -> Result<Keys> {
-    let (partition, sort) = pair(table.key_schema())?;
-    let index = |name: &str| {
-        let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name));
-        pair(index.with_context(|| format!("no index {name}"))?.key_schema())
-    };
-    Ok(Keys { partition, sort, due: index(DUE_INDEX)?, done: index(DONE_INDEX)? })
-}
-
-fn pair(schema: &[KeySchemaElement]) -> Result<(String, String)> {
-    let of = |kind: KeyType| {
-        let element = schema.iter().find(|element| *element.key_type() == kind);
-        element.map(|element| element.attribute_name().to_owned()).with_context(|| format!("no {kind} key"))
-    };
-    Ok((of(KeyType::Hash)?, of(KeyType::Range)?))
-}
-
-fn item_key(number: usize) -> AttributeValue {
-    string(&format!("I#bench/main#baseline-{number:06}"))
-}
-
-fn token(number: usize) -> AttributeValue {
-    string(&format!("{number:0TOKEN_BYTES$}"))
-}
-
-fn string(text: &str) -> AttributeValue {
-    AttributeValue::S(text.to_owned())
-}
-
-fn int(number: i64) -> AttributeValue {
-    AttributeValue::N(number.to_string())
+/// An activity such as the scenario `throughput` gives.
+fn record(number: usize, now: DateTime<Utc>) -> Result<Record> {
+    let id = format!("{NAME}-{number:06}");
+    let tenant = Tenant { company: NAME.parse()?, solution: "main".parse()? };
+    Ok(Record {
+        tenant,
+        kind: Kind::Type("call".parse()?),
+        state: accepted(now, MAX_ATTEMPTS, now),
+        created_at: now,
+        parameter: Some(parameter(&id, PARAMETER_BYTES).to_string()),
+        uri: None,
+        body_hash: BODY_HASH.to_owned(),
+        shard: rules::due::shard(&id, SHARDS),
+        object: None,
+        success: None,
+        id: id.parse()?,
+    })
 }
