@@ -1,0 +1,125 @@
+//! What can be asked for on the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Measures Punctual's local mode, which it starts itself from the `punctual` program beside it.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Also write the figures to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Only these scenarios, comma separated
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<Scenario>,
+    /// Where to make the data directories, which are removed afterwards [default: the system's temporary directory]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+    /// Immediate activities in `throughput`
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub throughput: usize,
+    /// Concurrent callers of the batch endpoint
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub callers: usize,
+    /// Activities due in the same second in `punctuality`
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub punctuality: usize,
+    /// How many seconds ahead `punctuality` is due
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub ahead: u32,
+    /// Activities given one after another in `lone`
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub lone: usize,
+    /// Due activities of the large tenant in `fairness`
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub fairness_many: usize,
+    /// Due activities of the small tenant in `fairness`
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub fairness_few: usize,
+    /// How many seconds ahead `fairness` is due; all must be accepted by then [default: 20, and one more per 1,500 activities]
+    #[arg(long, value_name = "SECONDS")]
+    pub fairness_ahead: Option<u32>,
+    /// Overdue activities of each company in `qos`
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub qos: usize,
+    /// Give up when nothing has arrived for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 150, global = true)]
+    pub patience: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Kill local mode with SIGKILL in the middle of deliveries, start it again, and look for losses
+    Crash(CrashArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct CrashArguments {
+    /// Activities to deliver; half of them before the kill
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub activities: usize,
+}
+
+/// A measurement that can be asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// One activity after another: accept to arrival
+    Lone,
+    /// Immediate activities by the batch endpoint, and the same writes alone
+    Throughput,
+    /// Many due in one second
+    Punctuality,
+    /// A tenant with very many beside one with few
+    Fairness,
+    /// Two companies with `qosLevel` 3 and 1, both overdue
+    Qos,
+}
+
+impl Scenario {
+    /// As written on the command line and in the figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lone => "lone",
+            Self::Throughput => "throughput",
+            Self::Punctuality => "punctuality",
+            Self::Fairness => "fairness",
+            Self::Qos => "qos",
+        }
+    }
+}
+
+impl Arguments {
+    /// What to run, in order: what was asked for, else everything.
+    pub fn scenarios(&self) -> Vec<Scenario> {
+        if self.only.is_empty() { Scenario::value_variants().to_vec() } else { self.only.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, Command, Scenario};
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn only_narrows_what_is_run() {
+        let all = Arguments::parse_from(["bench"]);
+        assert_eq!(all.scenarios().len(), 5);
+        let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
+        assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
+    }
+
+    #[test]
+    fn crash_has_its_own_count() {
+        let arguments = Arguments::parse_from(["bench", "crash", "--activities", "50", "--patience", "9"]);
+        assert_eq!(arguments.patience, 9);
+        assert!(matches!(arguments.command, Some(Command::Crash(crash)) if crash.activities == 50));
+    }
+}

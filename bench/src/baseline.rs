@@ -1,0 +1,164 @@
+//! The writes of a delivery alone: create, claim and settle on the embedded
+//! DynamoDB, without queue, calls or decisions. The rate at which it takes them
+//! is the ceiling of everything built on it.
+
+use crate::api::parameter;
+use crate::load::PARAMETER_BYTES;
+use crate::report::Report;
+use crate::stage::seconds;
+use anyhow::{Context, Result, bail};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::{BatchStatementRequest, BillingMode, GlobalSecondaryIndex, TableDescription};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use rules::activity::{Claim, Event, accepted, decide};
+use rules::names::{Kind, Tenant};
+use shared::clock::{Clock, SystemClock};
+use shared::work::codec::{Record, Success};
+use shared::work::{attr, batcher, statements};
+
+const NAME: &str = "baseline";
+/// Callers at once that are tried; the best is taken.
+const CONCURRENCIES: [usize; 4] = [1, 2, 4, 8];
+/// Part of the items with which the best is looked for.
+const TRIAL_SHARE: usize = 5;
+/// Shards of the indexes, as a type has by default.
+const SHARDS: u32 = shared::settings::DEFAULT_DUE_SHARDS;
+/// As long as those of the engine.
+const BODY_HASH: &str = "0123456789012345678901";
+const TOKEN: &str = "0123456789012345";
+const MAX_ATTEMPTS: u32 = 3;
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+
+/// Writes `count` items three times each and returns how many items a second went through all three.
+pub async fn run(aws: &str, count: usize, report: &mut Report) -> Result<f64> {
+    let client = client(aws);
+    let work = work_table(&client).await?;
+    let mut best = (0.0, CONCURRENCIES[0]);
+    for concurrency in CONCURRENCIES {
+        let trial = Trial::prepare(&client, &work, &format!("bench-trial-{concurrency}")).await?;
+        let rate = trial.run((count / TRIAL_SHARE).max(batcher::BATCH_MAX), concurrency).await?;
+        report.add(NAME, format!("items_per_s_at_{concurrency}"), rate);
+        if rate > best.0 {
+            best = (rate, concurrency);
+        }
+    }
+    let (_, concurrency) = best;
+    let trial = Trial::prepare(&client, &work, "bench-baseline").await?;
+    let rate = trial.run(count, concurrency).await?;
+    report.add(NAME, "callers", concurrency as f64);
+    report.add(NAME, "items_per_s", rate);
+    Ok(rate)
+}
+
+fn client(aws: &str) -> Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, NAME))
+        .endpoint_url(aws)
+        .build();
+    Client::from_conf(config)
+}
+
+/// The table that has both indexes, whatever its name.
+async fn work_table(client: &Client) -> Result<TableDescription> {
+    for name in client.list_tables().send().await.context("cannot list the tables")?.table_names() {
+        let table = client.describe_table().table_name(name).send().await?.table;
+        let table = table.with_context(|| format!("table {name} has no description"))?;
+        let has =
+            |index: &str| table.global_secondary_indexes().iter().any(|i| i.index_name() == Some(index));
+        if has(attr::DUE_INDEX) && has(attr::DONE_INDEX) {
+            return Ok(table);
+        }
+    }
+    bail!("no table has the indexes {} and {}", attr::DUE_INDEX, attr::DONE_INDEX)
+}
+
+/// An empty table of the work table's shape.
+#[derive(Debug, Clone)]
+struct Trial {
+    client: Client,
+    table: String,
+}
+
+impl Trial {
+    async fn prepare(client: &Client, like: &TableDescription, table: &str) -> Result<Self> {
+        let mut create = client
+            .create_table()
+            .table_name(table)
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_attribute_definitions(like.attribute_definitions.clone())
+            .set_key_schema(like.key_schema.clone());
+        for index in like.global_secondary_indexes() {
+            let index = GlobalSecondaryIndex::builder()
+                .set_index_name(index.index_name.clone())
+                .set_key_schema(index.key_schema.clone())
+                .set_projection(index.projection.clone())
+                .build()?;
+            create = create.global_secondary_indexes(index);
+        }
+        create.send().await.with_context(|| format!("cannot create table {table}"))?;
+        Ok(Self { client: client.clone(), table: table.to_owned() })
+    }
+
+    /// Items a second, with `concurrency` batches under way, each created, claimed and settled in turn.
+    async fn run(&self, count: usize, concurrency: usize) -> Result<f64> {
+        let started = SystemClock.now();
+        stream::iter((0..count).step_by(batcher::BATCH_MAX))
+            .map(Ok)
+            .try_for_each_concurrent(concurrency, |start| {
+                self.batch(start..(start + batcher::BATCH_MAX).min(count))
+            })
+            .await?;
+        Ok(count as f64 / seconds(SystemClock.now() - started))
+    }
+
+    /// The three writes of each item, with the statements that the engine itself uses.
+    async fn batch(&self, numbers: std::ops::Range<usize>) -> Result<()> {
+        let now = rules::time::truncate(SystemClock.now());
+        let mut records = numbers.map(|number| record(number, now)).collect::<Result<Vec<_>>>()?;
+        self.send(records.iter().map(|record| statements::insert(&self.table, record.encode(now))).collect())
+            .await?;
+        let claim = Claim { token: TOKEN.to_owned(), lease_until: now + LEASE };
+        let claims = records.iter().map(|record| statements::claim(&self.table, record.pk(), &claim, now));
+        self.send(claims.collect()).await?;
+        let mut settles = Vec::with_capacity(records.len());
+        for record in &mut records {
+            record.state.claim = Some(claim.clone());
+            record.state.attempts += 1;
+            let step = decide(&record.state, Event::Succeeded, now)?;
+            let success = Success { http_status: Some(204), duration_ms: 1 };
+            settles.push(statements::step(&self.table, record, &step.to, Some(success), now));
+        }
+        self.send(settles).await
+    }
+
+    async fn send(&self, statements: Vec<BatchStatementRequest>) -> Result<()> {
+        let answer = self.client.batch_execute_statement().set_statements(Some(statements)).send().await?;
+        match answer.responses().iter().find_map(|response| response.error()) {
+            None => Ok(()),
+            Some(error) => bail!("the baseline's write was refused: {error:?}"),
+        }
+    }
+}
+
+/// An activity such as the scenario `throughput` gives.
+fn record(number: usize, now: DateTime<Utc>) -> Result<Record> {
+    let id = format!("{NAME}-{number:06}");
+    let tenant = Tenant { company: NAME.parse()?, solution: "main".parse()? };
+    Ok(Record {
+        tenant,
+        kind: Kind::Type("call".parse()?),
+        state: accepted(now, MAX_ATTEMPTS, now),
+        created_at: now,
+        parameter: Some(parameter(&id, PARAMETER_BYTES).to_string()),
+        uri: None,
+        body_hash: BODY_HASH.to_owned(),
+        shard: rules::due::shard(&id, SHARDS),
+        object: None,
+        success: None,
+        id: id.parse()?,
+    })
+}

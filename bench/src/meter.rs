@@ -1,0 +1,52 @@
+//! What a scenario cost: capacity units, requests, CPU time and memory.
+
+use crate::report::Report;
+use crate::system::System;
+use crate::usage::Usage;
+use anyhow::Result;
+
+/// Readings taken before the work.
+#[derive(Debug)]
+pub struct Meter {
+    usage: Usage,
+    functions_cpu: f64,
+    services_cpu: f64,
+}
+
+impl Meter {
+    /// Takes the readings that the work starts from.
+    pub async fn start(system: &System) -> Result<Self> {
+        let usage = Usage::read(&system.addresses.aws).await?;
+        let (functions_cpu, services_cpu) = system.cpu_seconds()?;
+        Ok(Self { usage, functions_cpu, services_cpu })
+    }
+
+    /// Reports what `delivered` activities took since [`Meter::start`].
+    pub async fn report(
+        self,
+        system: &System,
+        scenario: &'static str,
+        delivered: usize,
+        report: &mut Report,
+    ) -> Result<()> {
+        let usage = Usage::read(&system.addresses.aws).await?;
+        let (functions_cpu, services_cpu) = system.cpu_seconds()?;
+        let (functions_mib, services_mib) = system.peak_mib()?;
+        let each = 1.0 / delivered.max(1) as f64;
+        let writes = usage.dynamodb.write_units - self.usage.dynamodb.write_units;
+        let reads = usage.dynamodb.read_units - self.usage.dynamodb.read_units;
+        let requests = usage.sqs_requests().saturating_sub(self.usage.sqs_requests()) as f64;
+        report.add(scenario, "write_units_each", writes * each);
+        report.add(scenario, "read_units_each", reads * each);
+        report.add(scenario, "sqs_requests_each", requests * each);
+        report.add(
+            scenario,
+            "functions_cpu_s_per_1000",
+            (functions_cpu - self.functions_cpu) * each * 1000.0,
+        );
+        report.add(scenario, "services_cpu_s_per_1000", (services_cpu - self.services_cpu) * each * 1000.0);
+        report.add(scenario, "functions_peak_mib", functions_mib);
+        report.add(scenario, "services_peak_mib", services_mib);
+        Ok(())
+    }
+}

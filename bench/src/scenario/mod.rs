@@ -1,0 +1,23 @@
+//! What is measured.
+
+pub mod crash;
+mod fairness;
+mod lone;
+mod punctuality;
+mod qos;
+mod throughput;
+
+use crate::arguments::{Arguments, Scenario};
+use crate::report::Report;
+use anyhow::Result;
+
+/// Runs one scenario on a system of its own.
+pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report) -> Result<()> {
+    match scenario {
+        Scenario::Lone => lone::run(arguments, report).await,
+        Scenario::Throughput => throughput::run(arguments, report).await,
+        Scenario::Punctuality => punctuality::run(arguments, report).await,
+        Scenario::Fairness => fairness::run(arguments, report).await,
+        Scenario::Qos => qos::run(arguments, report).await,
+    }
+}
