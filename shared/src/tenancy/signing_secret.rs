@@ -112,7 +112,7 @@ impl Tenancy {
     ) -> Result<(Zeroizing<String>, String), TenancyError> {
         let secret = Zeroizing::new(signing::new_secret(&*self.entropy));
         let sealed = self.envelope.seal(tenant, PURPOSE, secret.as_bytes()).await?;
-        Ok((secret, sealed.to_string()))
+        Ok((secret, sealed))
     }
 
     async fn open_secret(&self, tenant: &Tenant, sealed: &str) -> Result<Zeroizing<String>, TenancyError> {
