@@ -70,7 +70,8 @@ impl Tenancy {
         Ok(Some(secrets))
     }
 
-    /// Makes a new secret and answers it this once; the one before signs for [`ROTATION_OVERLAP`] more.
+    /// Makes a new secret and answers it this once, with the instant up to which the one before signs
+    /// too: [`ROTATION_OVERLAP`] from now.
     ///
     /// # Errors
     /// [`ChangeError::NotFound`] without the solution, or the table or KMS failed.
@@ -78,7 +79,7 @@ impl Tenancy {
         &self,
         actor: &Actor,
         tenant: &Tenant,
-    ) -> Result<(Solution, Zeroizing<String>), ChangeError> {
+    ) -> Result<(Zeroizing<String>, DateTime<Utc>), ChangeError> {
         let scope = AuditScope::Solution(tenant.clone());
         let (secret, sealed) = self.new_secret(tenant).await?;
         for _ in 0..TRIES_MAX {
@@ -86,10 +87,11 @@ impl Tenancy {
                 return Err(ChangeError::NotFound("solution"));
             };
             let now = rules::time::truncate(self.clock.now());
+            let until = rules::time::after(now, ROTATION_OVERLAP);
             let new = Solution {
                 signing: SealedSecrets {
                     current: sealed.clone(),
-                    previous: Some((old.signing.current.clone(), rules::time::after(now, ROTATION_OVERLAP))),
+                    previous: Some((old.signing.current.clone(), until)),
                 },
                 meta: old.meta.changed(now),
                 ..Solution::clone(&old)
@@ -97,7 +99,7 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, "signingSecret.rotated");
             if self.replace_solution(&old, &new, self.audit(&scope, &entry)).await? == Commit::Applied {
                 self.secrets.forget(tenant);
-                return Ok((new, secret));
+                return Ok((secret, until));
             }
         }
         Err(ChangeError::contended())
@@ -110,7 +112,7 @@ impl Tenancy {
     ) -> Result<(Zeroizing<String>, String), TenancyError> {
         let secret = Zeroizing::new(signing::new_secret(&*self.entropy));
         let sealed = self.envelope.seal(tenant, PURPOSE, secret.as_bytes()).await?;
-        Ok((secret, sealed.to_string()))
+        Ok((secret, sealed))
     }
 
     async fn open_secret(&self, tenant: &Tenant, sealed: &str) -> Result<Zeroizing<String>, TenancyError> {
