@@ -1,0 +1,57 @@
+//! A clock that stands still until somebody waits.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
+use shared::clock::Clock;
+use shared::entropy::Entropy;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Time that jumps to whatever instant is waited for.
+#[derive(Debug)]
+pub struct JumpingClock(Mutex<DateTime<Utc>>);
+
+impl JumpingClock {
+    /// Stands at `at`.
+    pub fn at(at: DateTime<Utc>) -> Self {
+        Self(Mutex::new(at))
+    }
+
+    /// Goes on by `by`.
+    pub fn advance(&self, by: TimeDelta) {
+        *self.0.lock().unwrap() += by;
+    }
+
+    /// Goes on to `at`, never back.
+    pub fn advance_to(&self, at: DateTime<Utc>) {
+        let mut now = self.0.lock().unwrap();
+        *now = at.max(*now);
+    }
+}
+
+impl Clock for JumpingClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep_until(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()> {
+        self.advance_to(at);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Chance that is the same in every run (SplitMix64).
+#[derive(Debug, Default)]
+pub struct SeededEntropy(AtomicU64);
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^= z >> 31;
+            chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}

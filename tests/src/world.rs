@@ -1,0 +1,241 @@
+//! A whole Punctual in memory, driven by hand.
+
+use crate::clock::{JumpingClock, SeededEntropy};
+use crate::receiver::Receiver;
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use chrono::{DateTime, TimeDelta, Utc};
+use delivery_worker::Worker;
+use dispatch_sweep::{SweepEvent, Sweeper};
+use local::embedded::Embedded;
+use rules::activity::State;
+use rules::names::{ActivityId, Tenant};
+use shared::clock::Clock;
+use shared::context::{Clients, Context};
+use shared::outbound::Outbound;
+use shared::settings::Settings;
+use shared::sweep::SweepReport;
+use shared::telemetry::Metrics;
+use shared::tenancy::{Actor, ActivityType, Company, Solution, Verb};
+use shared::work::{ActivityView, Created, NewActivity};
+use std::sync::Arc;
+
+/// The instant at which worlds begin.
+pub fn beginning() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+/// Most rounds of [`World::run`]; more are a loop that never ends.
+const ROUNDS_MAX: usize = 10_000;
+
+/// Embedded services, a clock, a receiver, and the handlers on them.
+pub struct World {
+    pub clock: Arc<JumpingClock>,
+    pub entropy: Arc<SeededEntropy>,
+    pub embedded: Embedded,
+    pub receiver: Receiver,
+    /// The context that the World's own calls use.
+    pub ctx: Context,
+    settings: Settings,
+}
+
+impl World {
+    /// An empty world.
+    pub async fn new() -> Self {
+        let clock = Arc::new(JumpingClock::at(beginning()));
+        let entropy = Arc::new(SeededEntropy::default());
+        let embedded = Embedded::start_in_memory(clock.clone()).await.unwrap();
+        let variables = embedded.settings("delivery-worker");
+        let settings = Settings::read(&|name| variables.get(name).cloned()).unwrap();
+        let ctx = Context::new(embedded.clients().clone(), &settings, clock.clone(), entropy.clone());
+        Self { clock, entropy, embedded, receiver: Receiver::start().await, ctx, settings }
+    }
+
+    /// A context with caches of its own, as another process has it.
+    pub fn process(&self) -> Context {
+        self.process_with(self.embedded.clients().clone())
+    }
+
+    /// The same, on clients of one's own.
+    pub fn process_with(&self, clients: Clients) -> Context {
+        Context::new(clients, &self.settings, self.clock.clone(), self.entropy.clone())
+    }
+
+    /// A worker of its own process; loopback is open to it.
+    pub fn worker(&self) -> Worker {
+        self.worker_on(self.process())
+    }
+
+    /// A worker on a context of one's own.
+    pub fn worker_on(&self, ctx: Context) -> Worker {
+        let http = Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap();
+        Worker::new(ctx, http, Metrics::off())
+    }
+
+    /// One sweep by a process of its own.
+    pub async fn sweep(&self) -> SweepReport {
+        let event = serde_json::from_str(include_str!("../../events/dispatch-sweep/schedule.json")).unwrap();
+        self.sweep_with(event).await
+    }
+
+    /// One sweep with an event of one's own.
+    pub async fn sweep_with(&self, event: SweepEvent) -> SweepReport {
+        Sweeper::new(self.process(), Metrics::off()).handle(event).await.unwrap()
+    }
+
+    /// A company, a solution and a type `call` that POSTs to the receiver.
+    pub async fn tenant(&self, company: &str, qos_level: u32) -> Tenant {
+        let tenant = Tenant { company: company.parse().unwrap(), solution: "main".parse().unwrap() };
+        let tenancy = &self.ctx.tenancy;
+        let actor = Actor::Admin;
+        tenancy.put_company(&actor, Company::new(tenant.company.clone(), qos_level)).await.unwrap();
+        tenancy.put_solution(&actor, &tenant, 1, shared::tenancy::Rolling::default()).await.unwrap();
+        self.put_type(&tenant, "call", |_| {}).await;
+        tenant
+    }
+
+    /// An activity type that POSTs to the receiver, changed by `edit`.
+    pub async fn put_type(&self, tenant: &Tenant, name: &str, edit: impl FnOnce(&mut ActivityType)) {
+        let uri = format!("{}/{name}/{{id}}", self.receiver.url());
+        let mut activity_type = ActivityType::new(name.parse().unwrap(), Verb::Post, uri.parse().unwrap());
+        activity_type.timeout_seconds = 1;
+        edit(&mut activity_type);
+        self.ctx.tenancy.put_activity_type(&Actor::Admin, tenant, activity_type).await.unwrap();
+    }
+
+    /// An activity of the type `call`, due `after` the beginning of now.
+    pub fn activity(&self, tenant: &Tenant, id: &str, after: TimeDelta) -> NewActivity {
+        NewActivity {
+            tenant: tenant.clone(),
+            kind: "A:call".parse().unwrap(),
+            id: id.parse().unwrap(),
+            date: self.clock.now() + after,
+            parameter: format!("{{\"id\":\"{id}\"}}"),
+            max_attempts: 3,
+            uri: None,
+            objects: Vec::new(),
+            body_hash: format!("hash of {id}"),
+            shards: 4,
+        }
+    }
+
+    /// Accepts activities; each must be new.
+    pub async fn accept(&self, activities: Vec<NewActivity>) {
+        for created in self.ctx.work.create(activities).await {
+            assert!(matches!(created, Ok(Created::New(_))), "{created:?}");
+        }
+    }
+
+    /// An activity with its history.
+    pub async fn get(&self, tenant: &Tenant, id: &str) -> ActivityView {
+        let id: ActivityId = id.parse().unwrap();
+        self.ctx.work.get(tenant, &id).await.unwrap().unwrap()
+    }
+
+    /// An activity's state.
+    pub async fn state(&self, tenant: &Tenant, id: &str) -> State {
+        self.get(tenant, id).await.record.state
+    }
+
+    /// Receives up to ten messages that are visible now.
+    pub async fn receive(&self) -> SqsEvent {
+        let output = self
+            .embedded
+            .clients()
+            .sqs
+            .receive_message()
+            .queue_url(&self.settings.queue_url)
+            .max_number_of_messages(10)
+            .send()
+            .await
+            .unwrap();
+        let message = |message: aws_sdk_sqs::types::Message| {
+            let mut event = SqsMessage::default();
+            event.message_id = message.message_id;
+            event.receipt_handle = message.receipt_handle;
+            event.body = message.body;
+            event
+        };
+        let mut event = SqsEvent::default();
+        event.records = output.messages.unwrap_or_default().into_iter().map(message).collect();
+        event
+    }
+
+    /// Deletes messages, as the trigger does with those that were handled.
+    pub async fn delete(&self, event: &SqsEvent) {
+        for message in &event.records {
+            self.embedded
+                .clients()
+                .sqs
+                .delete_message()
+                .queue_url(&self.settings.queue_url)
+                .set_receipt_handle(message.receipt_handle.clone())
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Handles what is visible now until nothing is; returns how many messages there were.
+    pub async fn work(&self, worker: &Worker) -> usize {
+        let mut handled = 0;
+        loop {
+            let event = self.receive().await;
+            if event.records.is_empty() {
+                return handled;
+            }
+            handled += event.records.len();
+            let response = worker.handle(event.clone()).await;
+            assert!(response.batch_item_failures.is_empty(), "{response:?}");
+            self.delete(&event).await;
+        }
+    }
+
+    /// Lets time go on to `until`: messages are handled when they become visible, sweeps run each minute.
+    pub async fn run(&self, until: DateTime<Utc>) {
+        let worker = self.worker();
+        let minute = TimeDelta::minutes(1);
+        let mut next_sweep = self.clock.now() + minute;
+        for _ in 0..ROUNDS_MAX {
+            self.work(&worker).await;
+            let visible = self.next_visible();
+            let next = visible.into_iter().chain([next_sweep]).min().unwrap();
+            if next > until {
+                self.clock.advance_to(until);
+                return;
+            }
+            self.clock.advance_to(next);
+            if next >= next_sweep {
+                self.sweep().await;
+                next_sweep += minute;
+            }
+        }
+        panic!("the world never comes to rest");
+    }
+
+    /// When the next hidden message becomes visible.
+    pub fn next_visible(&self) -> Option<DateTime<Utc>> {
+        self.embedded.mount().next_visible(self.queue_name())
+    }
+
+    /// Loses everything that is in the queue.
+    pub async fn purge_queue(&self) {
+        self.embedded.clients().sqs.purge_queue().queue_url(&self.settings.queue_url).send().await.unwrap();
+    }
+
+    /// Messages in the queue: visible, delayed, in flight.
+    pub fn queued(&self) -> local::embedded::Counts {
+        self.embedded.mount().queue_counts(self.queue_name()).unwrap()
+    }
+
+    fn queue_name(&self) -> &str {
+        self.settings.queue_url.rsplit('/').next().unwrap()
+    }
+
+    /// Every item of the work table.
+    pub async fn dump(&self) -> Vec<shared::work::codec::Item> {
+        let output =
+            self.embedded.clients().dynamodb.scan().table_name(&self.settings.work_table).send().await.unwrap();
+        assert!(output.last_evaluated_key.is_none(), "more than one page");
+        output.items.unwrap_or_default()
+    }
+}
