@@ -9,6 +9,8 @@ mod guard;
 mod guard_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 pub use failure::SendError;
 pub use guard::{Lookup, system_lookup};
@@ -28,7 +30,7 @@ use url::Url;
 /// Most bytes of an answer that are read; a longer one is cut, not failed (SPEC §11).
 pub const ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// Unused connections kept to one host. Each is a file descriptor, and Lambda gives 1,024.
-const IDLE_CONNECTIONS_MAX: usize = 128;
+const IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long a connection stays open unused: less than the 5 s after which common servers (Node.js) hang
 /// up, since a call that meets the hang-up half-way is a failed attempt of the caller's.
 const IDLE_CONNECTION_AGE_MAX: Duration = Duration::from_secs(4);
@@ -104,21 +106,7 @@ impl Outbound {
     /// As [`Outbound::new`].
     pub fn with_lookup(allowed: Vec<IpNet>, lookup: Lookup) -> Result<Self, OutboundError> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let client = reqwest::Client::builder()
-            .dns_resolver(Arc::new(Guard::new(allowed.clone(), lookup)))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            // The history shows what was received, and no 64 KiB become gigabytes.
-            .no_gzip()
-            .no_brotli()
-            .no_deflate()
-            .no_zstd()
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_CONNECTION_AGE_MAX)
-            .user_agent(USER_AGENT)
-            .build()?;
+        let client = client(&allowed, lookup).build()?;
         Ok(Self { client, allowed })
     }
 
@@ -177,6 +165,24 @@ impl Outbound {
             body,
         })
     }
+}
+
+/// The client as every call needs it; tests add a root certificate.
+fn client(allowed: &Arc<[IpNet]>, lookup: Lookup) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .dns_resolver(Arc::new(Guard::new(allowed.clone(), lookup)))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        // The history shows what was received, and no 64 KiB become gigabytes.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .pool_idle_timeout(IDLE_CONNECTION_AGE_MAX)
+        .user_agent(USER_AGENT)
 }
 
 async fn first_bytes(response: &mut Response) -> Result<Bytes, reqwest::Error> {

@@ -43,7 +43,7 @@ async fn addresses_are_refused_in_every_notation() {
 }
 
 /// A lookup that gives the next of its answers each time, the last one for ever.
-fn scripted(answers: &[&[&str]]) -> (Lookup, Arc<AtomicUsize>) {
+pub(super) fn scripted(answers: &[&[&str]]) -> (Lookup, Arc<AtomicUsize>) {
     let parse = |ips: &&[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
     let answers: Mutex<VecDeque<_>> = Mutex::new(answers.iter().map(parse).collect());
     let count = Arc::new(AtomicUsize::new(0));

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,7 +21,7 @@ pub(super) fn get(url: impl Into<String>, timeout: Duration) -> OutboundRequest 
 }
 
 /// Starts a receiver that treats each connection as `treat` says; returns its port.
-async fn receiver<F, T>(treat: T) -> u16
+pub(super) async fn receiver<F, T>(treat: T) -> u16
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
     T: Fn(TcpStream) -> F + Send + 'static,
@@ -125,6 +126,28 @@ async fn any_status_is_an_answer_and_redirects_are_not_followed() {
         let expect = retry_after.map(|seconds| RetryAfter::Wait(chrono::TimeDelta::seconds(seconds)));
         assert_eq!((answer.status, answer.retry_after), (status, expect), "{head}");
     }
+}
+
+#[tokio::test]
+async fn calls_one_after_the_other_share_a_connection() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    let port = receiver(move |mut stream| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            loop {
+                read_head(&mut stream).await?;
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+            }
+        }
+    })
+    .await;
+    let shared = open();
+    for _ in 0..20 {
+        let answer = shared.clone().send(get(format!("http://127.0.0.1:{port}/"), AMPLE)).await;
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
