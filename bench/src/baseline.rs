@@ -9,14 +9,15 @@ use crate::stage::seconds;
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::{BatchStatementRequest, BillingMode, GlobalSecondaryIndex, TableDescription};
+use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, TableDescription};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use rules::activity::{Claim, Event, accepted, decide};
 use rules::names::{Kind, Tenant};
 use shared::clock::{Clock, SystemClock};
 use shared::work::codec::{Record, Success};
-use shared::work::{attr, batcher, statements};
+use shared::work::statements::{self, Statement};
+use shared::work::{attr, batcher};
 
 const NAME: &str = "baseline";
 /// Callers at once that are tried; the best is taken.
@@ -119,8 +120,13 @@ impl Trial {
     async fn batch(&self, numbers: std::ops::Range<usize>) -> Result<()> {
         let now = rules::time::truncate(SystemClock.now());
         let mut records = numbers.map(|number| record(number, now)).collect::<Result<Vec<_>>>()?;
-        self.send(records.iter().map(|record| statements::insert(&self.table, record.encode(now))).collect())
-            .await?;
+        self.send(
+            records
+                .iter()
+                .map(|record| statements::insert(&self.table, record.pk(), attr::ITEM, record.encode(now)))
+                .collect(),
+        )
+        .await?;
         let claim = Claim { token: TOKEN.to_owned(), lease_until: now + LEASE };
         let claims = records.iter().map(|record| statements::claim(&self.table, record.pk(), &claim, now));
         self.send(claims.collect()).await?;
@@ -135,7 +141,8 @@ impl Trial {
         self.send(settles).await
     }
 
-    async fn send(&self, statements: Vec<BatchStatementRequest>) -> Result<()> {
+    async fn send(&self, statements: Vec<Statement>) -> Result<()> {
+        let statements = statements.into_iter().map(|statement| statement.request).collect();
         let answer = self.client.batch_execute_statement().set_statements(Some(statements)).send().await?;
         match answer.responses().iter().find_map(|response| response.error()) {
             None => Ok(()),

@@ -138,7 +138,19 @@ impl DueQueue {
     /// # Errors
     /// [`QueueError`] where SQS did not take some; the others are sent all the same.
     pub async fn enqueue(&self, activities: &[DueActivity]) -> Result<(), QueueError> {
-        let messages = messages(activities, self.clock.now());
+        self.enqueue_in_order(std::iter::once(activities)).await
+    }
+
+    /// The same for one slot after the other: those of a later slot are sent after those of an earlier one, nearly.
+    ///
+    /// # Errors
+    /// See [`DueQueue::enqueue`].
+    pub async fn enqueue_in_order<'a>(
+        &self,
+        slots: impl Iterator<Item = &'a [DueActivity]>,
+    ) -> Result<(), QueueError> {
+        let now = self.clock.now();
+        let messages: Vec<_> = slots.flat_map(|slot| messages(slot, now)).collect();
         let calls = messages.chunks(SEND_BATCH_MAX).map(|chunk| {
             let entries =
                 chunk.iter().enumerate().map(|(index, (delay, message))| entry(index, *delay, message));

@@ -6,8 +6,10 @@
 
 pub mod clock;
 pub mod receiver;
+pub mod steps;
 pub mod world;
 
 pub use clock::JumpingClock;
 pub use receiver::{Arrival, Receiver, Reply};
+pub use steps::Steps;
 pub use world::World;

@@ -50,14 +50,7 @@ impl Failure {
 
     /// The receiver did not answer.
     pub fn unanswered(error: &SendError) -> Self {
-        let outcome = match error {
-            SendError::Timeout(_) => "TIMEOUT",
-            SendError::Refused(_) => "REFUSED",
-            SendError::Connect(_) => "UNREACHABLE",
-            SendError::Protocol(_) => "BROKEN",
-            SendError::BadUrl(_) => "CONFIGURATION",
-        };
-        Self { outcome, detail: Some(error.to_string()) }
+        Self { outcome: error.outcome(), detail: Some(error.to_string()) }
     }
 }
 

@@ -14,8 +14,8 @@ use shared::tenancy::TenancyError;
 use shared::work::{ActivityView, Attempt, Claimed, HistoryEntry, Ref, SUCCESS, StoreError, Success};
 use std::collections::HashMap;
 
-/// Time to settle, added to the lease beyond the call's own time limit.
-pub const SETTLE_TIME: TimeDelta = TimeDelta::seconds(15);
+/// Time to get through the gate and to settle, added to the lease beyond the call's own time limit.
+pub const SETTLE_TIME: TimeDelta = TimeDelta::seconds(20);
 /// A message that comes earlier than this goes back to the queue instead of being waited for.
 pub const EARLY_MAX: TimeDelta = TimeDelta::seconds(20);
 /// The time limit assumed where the type cannot be read: the largest there is.
@@ -110,6 +110,10 @@ impl Worker {
         let due = view.record.state.due;
         let request = call::request(&self.ctx, view).await;
         self.ctx.clock.sleep_until(due).await;
+        let _place = match &request {
+            Ok(request) => self.gate.enter(&request.url).await,
+            Err(_) => None,
+        };
         let began = self.ctx.clock.now();
         let outcome = match request {
             Ok(request) => match self.http.send(request).await {
@@ -147,10 +151,8 @@ impl Worker {
                 report.word = failure.outcome;
                 report.http_status = answer.as_ref().map(|answer| answer.status);
                 let rules = self.rules(view).await;
-                let event = Event::Failed {
-                    retry_after: answer.and_then(|answer| settle::asked(&answer, ended)),
-                    rules: &rules,
-                };
+                let retry_after = answer.and_then(|answer| answer.retry_after).map(|asked| asked.wait(ended));
+                let event = Event::Failed { retry_after, rules: &rules };
                 let entry = entry(failure, report.http_status, duration_ms, ended);
                 settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?;
             }

@@ -2,10 +2,12 @@
 
 mod call;
 mod deliver;
+mod gate;
 mod settle;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
+use gate::Gate;
 use lambda_runtime::{Error, LambdaEvent};
 use shared::context::Context;
 use shared::outbound::Outbound;
@@ -41,12 +43,14 @@ pub struct Worker {
     http: Outbound,
     metrics: Metrics,
     counters: Arc<Counters>,
+    gate: Arc<Gate>,
 }
 
 impl Worker {
     /// Built once for a process.
     pub fn new(ctx: Context, http: Outbound, metrics: Metrics) -> Self {
-        Self { ctx, http, metrics, counters: Arc::default() }
+        let gate = Arc::new(Gate::new(ctx.clock.clone()));
+        Self { ctx, http, metrics, counters: Arc::default(), gate }
     }
 
     /// Attempts since the start of the process.

@@ -1,8 +1,7 @@
 //! Settling, with patience: an attempt that was made must not count as lost because of a moment's trouble.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use shared::context::Context;
-use shared::outbound::Answer;
 use shared::work::{Attempt, Record, Settled, StoreError};
 
 /// How often a settle is tried in all, beside the SDK's own tries.
@@ -25,9 +24,4 @@ pub async fn settle(ctx: &Context, record: &Record, attempt: &Attempt<'_>) -> Re
         wait = wait * 2;
     }
     ctx.work.settle(record, attempt).await
-}
-
-/// What the receiver asked for: `Retry-After` counts on 429 and 503 alone (SPEC §3).
-pub fn asked(answer: &Answer, now: DateTime<Utc>) -> Option<TimeDelta> {
-    matches!(answer.status, 429 | 503).then_some(answer.retry_after)?.map(|asked| asked.wait(now))
 }

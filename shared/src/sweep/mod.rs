@@ -8,7 +8,7 @@ mod slice;
 use crate::context::Context;
 use crate::queue::{DueActivity, QueueError};
 use crate::tenancy::TenancyError;
-use crate::work::StoreError;
+use crate::work::{DueRow, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use rules::due::SWEEP_HORIZON;
@@ -176,12 +176,11 @@ async fn take_turns(
     report: &mut SweepReport,
 ) -> Result<(), SweepError> {
     loop {
-        let now = ctx.clock.now();
-        let hands = turns.next(IN_FLIGHT);
+        let (order, hands) = turns.next(IN_FLIGHT);
         if hands.is_empty() {
             return Ok(());
         }
-        if now >= deadline {
+        if ctx.clock.now() >= deadline {
             hands.into_iter().for_each(|(held, _)| turns.give_back(held));
             return Ok(());
         }
@@ -189,19 +188,13 @@ async fn take_turns(
         let played: Vec<_> = played.collect();
         // All hands are finished before an error is looked at, so that none is dropped with its lease held.
         let played: Vec<_> = stream::iter(played).buffered(IN_FLIGHT).collect().await;
-        let mut slots: Vec<DueActivity> = Vec::new();
+        let mut taken: BTreeMap<String, VecDeque<DueActivity>> = BTreeMap::new();
         let mut failed = None;
-        for (held, taken) in played {
-            match taken {
-                Ok(Some(taken)) => {
-                    report.recovered += taken.recovered;
-                    let tenant_kind = held.slice().kind.clone();
-                    slots.extend(taken.rows.into_iter().map(|row| DueActivity {
-                        tenant: row.tenant,
-                        kind: tenant_kind.clone(),
-                        id: row.id,
-                        due: row.due,
-                    }));
+        for (held, result) in played {
+            match result {
+                Ok(Some(rows)) => {
+                    report.recovered += rows.recovered;
+                    taken.insert(held.slice().partition.clone(), due_activities(&held, rows));
                     turns.give_back(held);
                 }
                 // Another sweep took it over: it notes its own progress.
@@ -212,8 +205,13 @@ async fn take_turns(
                 }
             }
         }
-        ctx.queue.enqueue(&slots).await?;
-        report.enqueued += slots.len();
+        report.enqueued += taken.values().map(VecDeque::len).sum::<usize>();
+        let slot = |partition: String| -> Vec<DueActivity> {
+            let rows = taken.get_mut(&partition);
+            rows.map(|rows| rows.drain(..rows.len().min(SLOT_ACTIVITIES_MAX)).collect()).unwrap_or_default()
+        };
+        let slots: Vec<Vec<DueActivity>> = order.into_iter().map(slot).collect();
+        ctx.queue.enqueue_in_order(slots.iter().map(Vec::as_slice)).await?;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -237,6 +235,13 @@ async fn play(
     }
     .await;
     (held, taken)
+}
+
+fn due_activities(held: &Held, taken: slice::Taken) -> VecDeque<DueActivity> {
+    let kind = &held.slice().kind;
+    let activity =
+        |row: DueRow| DueActivity { tenant: row.tenant, kind: kind.clone(), id: row.id, due: row.due };
+    taken.rows.into_iter().map(activity).collect()
 }
 
 async fn next_after_horizon(ctx: &Context, held: &Held) -> Result<Option<DateTime<Utc>>, SweepError> {
@@ -263,9 +268,9 @@ impl Turns {
         self.held.insert(partition, held);
     }
 
-    /// The slices of the next `count` turns, each with the number of its turns.
-    fn next(&mut self, count: usize) -> Vec<(Held, usize)> {
-        let mut order: Vec<(String, usize)> = Vec::new();
+    /// The slices of the next `count` turns in order, and each of them with the number of its turns.
+    fn next(&mut self, count: usize) -> (Vec<String>, Vec<(Held, usize)>) {
+        let mut order: Vec<String> = Vec::new();
         for _ in 0..count {
             let Some(company) = self.companies.turn() else { break };
             let Some(solution) = self.solutions.get_mut(&company).and_then(SmoothWeighted::turn) else {
@@ -274,15 +279,15 @@ impl Turns {
             let Some(ring) = self.slices.get_mut(&Tenant { company, solution }) else { break };
             let Some(partition) = ring.pop_front() else { break };
             ring.push_back(partition.clone());
-            match order.iter_mut().find(|(other, _)| *other == partition) {
-                Some((_, slots)) => *slots += 1,
-                None => order.push((partition, 1)),
-            }
+            order.push(partition);
         }
-        order
+        let mut slots: BTreeMap<&String, usize> = BTreeMap::new();
+        order.iter().for_each(|partition| *slots.entry(partition).or_default() += 1);
+        let hands = slots
             .into_iter()
-            .filter_map(|(partition, slots)| self.held.remove(&partition).map(|held| (held, slots)))
-            .collect()
+            .filter_map(|(partition, slots)| self.held.remove(partition).map(|held| (held, slots)))
+            .collect();
+        (order, hands)
     }
 
     fn give_back(&mut self, held: Held) {

@@ -6,12 +6,13 @@
 
 use super::StoreError;
 use super::codec::Item;
+use super::statements::Statement;
 use crate::clock::SharedClock;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse};
+use aws_sdk_dynamodb::types::{BatchStatementErrorCodeEnum, BatchStatementResponse};
 use chrono::TimeDelta;
 use futures::FutureExt;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -41,7 +42,7 @@ type Answer = oneshot::Sender<Result<Outcome, StoreError>>;
 pub struct Batcher {
     client: Client,
     clock: SharedClock,
-    waiting: Mutex<VecDeque<(BatchStatementRequest, Answer)>>,
+    waiting: Mutex<VecDeque<(Statement, Answer)>>,
     calls: Semaphore,
 }
 
@@ -55,7 +56,7 @@ impl Batcher {
     ///
     /// # Errors
     /// [`StoreError`] when DynamoDB could not be asked or would not answer.
-    pub async fn run(&self, statement: BatchStatementRequest) -> Result<Outcome, StoreError> {
+    pub async fn run(&self, statement: Statement) -> Result<Outcome, StoreError> {
         let (answer, outcome) = oneshot::channel();
         self.queue().push_back((statement, answer));
         let mut outcome = outcome.fuse();
@@ -65,10 +66,10 @@ impl Batcher {
                 outcome = &mut outcome => return outcome.unwrap_or_else(|_| Err(StoreError::Abandoned)),
                 permit = self.calls.acquire() => permit,
             };
-            let batch: Vec<_> = {
+            let batch = {
                 let mut waiting = self.queue();
                 let count = waiting.len().min(BATCH_MAX);
-                waiting.drain(..count).collect()
+                waiting.drain(..count).collect::<Vec<_>>()
             };
             if batch.is_empty() {
                 // Somebody else took ours along and will answer.
@@ -85,39 +86,47 @@ impl Batcher {
         }
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<(BatchStatementRequest, Answer)>> {
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<(Statement, Answer)>> {
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Runs up to [`BATCH_MAX`] statements in one call; answers in order.
-    pub async fn run_all(&self, statements: Vec<BatchStatementRequest>) -> Vec<Result<Outcome, StoreError>> {
+    /// Runs up to [`BATCH_MAX`] statements in one call, answers in order; statements on one item in calls of their own.
+    pub async fn run_all(&self, statements: Vec<Statement>) -> Vec<Result<Outcome, StoreError>> {
         let mut outcomes: Vec<Option<Result<Outcome, StoreError>>> = vec![None; statements.len()];
         let mut pending: Vec<usize> = (0..statements.len()).collect();
         let mut wait = STATEMENT_WAIT;
-        for attempt in 1..=STATEMENT_TRIES {
-            let batch = pending.iter().map(|index| statements[*index].clone()).collect();
-            let responses =
-                match self.client.batch_execute_statement().set_statements(Some(batch)).send().await {
-                    Ok(output) => output.responses.unwrap_or_default(),
-                    Err(error) => {
-                        let error = StoreError::from_sdk(error);
-                        pending.drain(..).for_each(|index| outcomes[index] = Some(Err(error.clone())));
-                        break;
-                    }
-                };
-            let mut again = Vec::new();
-            for (index, response) in pending.iter().zip(responses) {
-                match outcome(response) {
-                    Err(StoreError::Throttled) if attempt < STATEMENT_TRIES => again.push(*index),
-                    outcome => outcomes[*index] = Some(outcome),
+        let mut attempt = 0;
+        while !pending.is_empty() && attempt < STATEMENT_TRIES {
+            // DynamoDB refuses a batch that names an item twice: the second waits for the next call.
+            let mut keys = HashSet::new();
+            let (now, mut later): (Vec<usize>, Vec<usize>) =
+                pending.iter().partition(|index| keys.insert(&statements[**index].key));
+            let batch = now.iter().map(|index| statements[*index].request.clone()).collect();
+            let sent = self.client.batch_execute_statement().set_statements(Some(batch)).send().await;
+            let responses = match sent {
+                Ok(output) => output.responses.unwrap_or_default(),
+                Err(error) => {
+                    let error = StoreError::from_sdk(error);
+                    pending.into_iter().for_each(|index| outcomes[index] = Some(Err(error.clone())));
+                    break;
                 }
+            };
+            let mut throttled = Vec::new();
+            for (index, response) in now.into_iter().zip(responses) {
+                let outcome = outcome(response);
+                if outcome == Err(StoreError::Throttled) {
+                    throttled.push(index);
+                }
+                outcomes[index] = Some(outcome);
             }
-            if again.is_empty() {
-                break;
+            if !throttled.is_empty() {
+                attempt += 1;
+                self.clock.sleep_until(self.clock.now() + wait).await;
+                wait = wait * 2;
             }
-            pending = again;
-            self.clock.sleep_until(self.clock.now() + wait).await;
-            wait = wait * 2;
+            // Throttled ones go first, so that statements on one item keep their order.
+            throttled.append(&mut later);
+            pending = throttled;
         }
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(StoreError::Abandoned))).collect()
     }

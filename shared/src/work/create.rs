@@ -2,7 +2,8 @@
 
 use super::batcher::{BATCH_MAX, CALLS_IN_FLIGHT, Outcome};
 use super::codec::{Record, s};
-use super::{ActivityView, StoreError, WorkStore, attr, statements};
+use super::statements::{self, Statement};
+use super::{ActivityView, StoreError, WorkStore, attr};
 use crate::queue::DueActivity;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
@@ -103,12 +104,9 @@ impl WorkStore {
         }
     }
 
-    fn insert(
-        &self,
-        prepared: &Prepared,
-        now: DateTime<Utc>,
-    ) -> aws_sdk_dynamodb::types::BatchStatementRequest {
-        statements::insert(&self.table, prepared.record.encode(now))
+    fn insert(&self, prepared: &Prepared, now: DateTime<Utc>) -> Statement {
+        let record = &prepared.record;
+        statements::insert(&self.table, record.pk(), attr::ITEM, record.encode(now))
     }
 
     /// An activity of several items is written whole or not at all.

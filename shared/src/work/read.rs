@@ -60,17 +60,16 @@ impl Record {
     }
 }
 
-/// The item of a history entry. Its key names run and attempt, so that it is written once whoever writes it.
+/// The item of a history entry. Its sort key `sk` names run and attempt, so that it is written once whoever writes it.
 pub(super) fn encode_entry(
     pk: String,
-    run: u32,
-    attempt: u32,
+    sk: &str,
     entry: &HistoryEntry,
 ) -> Vec<(&'static str, AttributeValue)> {
     use super::codec::{n, s, t};
     let mut item = vec![
         (attr::PK, s(pk)),
-        (attr::SK, s(keys::history(run, attempt))),
+        (attr::SK, s(sk)),
         (attr::ENTRY_AT, t(entry.at)),
         (attr::ENTRY_OUTCOME, s(&entry.outcome)),
         (attr::ENTRY_MILLIS, n(entry.duration_ms)),

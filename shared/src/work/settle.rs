@@ -8,7 +8,7 @@ use super::batcher::Outcome;
 use super::codec::{Record, Success};
 use super::create::due_activity;
 use super::read::encode_entry;
-use super::{HistoryEntry, StoreError, WorkStore, statements};
+use super::{HistoryEntry, StoreError, WorkStore, keys, statements};
 use rules::activity::{Event, Refusal, Status, Transition, decide};
 
 /// What came of an attempt.
@@ -67,8 +67,9 @@ impl WorkStore {
 
     /// Writes a history entry of the attempt under way; one that is there already stands.
     pub(super) async fn record_entry(&self, record: &Record, entry: &HistoryEntry) -> Result<(), StoreError> {
-        let item = encode_entry(record.pk(), record.state.run, record.state.attempts, entry);
-        self.batcher.run(statements::insert(&self.table, item)).await?;
+        let sk = keys::history(record.state.run, record.state.attempts);
+        let item = encode_entry(record.pk(), &sk, entry);
+        self.batcher.run(statements::insert(&self.table, record.pk(), &sk, item)).await?;
         Ok(())
     }
 }

@@ -10,6 +10,15 @@ use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValue
 use chrono::{DateTime, Utc};
 use rules::activity::{Claim, Index, State, Status, index};
 
+/// A statement, and the key of the item it writes: a batch may name an item once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Partition and sort key of the item.
+    pub key: (String, String),
+    /// The statement.
+    pub request: BatchStatementRequest,
+}
+
 /// Text and parameters of one statement under way.
 struct Builder {
     text: String,
@@ -30,7 +39,7 @@ impl Builder {
         self.text.push_str(&format!(" REMOVE \"{attribute}\""));
     }
 
-    fn key(&mut self, pk: String) {
+    fn key(&mut self, pk: &str) {
         self.text.push_str(&format!(" WHERE \"{}\"=? AND \"{}\"='{}'", attr::PK, attr::SK, attr::ITEM));
         self.parameters.push(s(pk));
     }
@@ -44,38 +53,39 @@ impl Builder {
         self.text.push_str(&format!(" AND \"{attribute}\" IS MISSING"));
     }
 
-    fn finish(self) -> BatchStatementRequest {
-        BatchStatementRequest::builder()
+    fn finish(self, pk: String, sk: &str) -> Statement {
+        let request = BatchStatementRequest::builder()
             .statement(self.text)
             .set_parameters((!self.parameters.is_empty()).then_some(self.parameters))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
-            .unwrap_or_else(|_| unreachable!("the statement is set"))
+            .unwrap_or_else(|_| unreachable!("the statement is set"));
+        Statement { key: (pk, sk.to_owned()), request }
     }
 }
 
-/// Puts an item that must not exist yet.
-pub fn insert(table: &str, item: Vec<(&str, AttributeValue)>) -> BatchStatementRequest {
+/// Puts an item that must not exist yet: one of the activity `pk`, with the sort key `sk`.
+pub fn insert(table: &str, pk: String, sk: &str, item: Vec<(&str, AttributeValue)>) -> Statement {
     let names: Vec<String> = item.iter().map(|(name, _)| format!("'{name}':?")).collect();
     let mut builder = Builder::new(format!("INSERT INTO \"{table}\" VALUE {{{}}}", names.join(",")));
     builder.parameters = item.into_iter().map(|(_, value)| value).collect();
-    builder.finish()
+    builder.finish(pk, sk)
 }
 
 /// Claims an activity (SPEC §9.2): raises its attempts, sets token and lease, returns the item.
 ///
 /// It touches no indexed attribute, so it costs one write unit. Its condition
 /// is [`rules::activity::claimable`]; `due_by` is now and the lead.
-pub fn claim(table: &str, pk: String, claim: &Claim, due_by: DateTime<Utc>) -> BatchStatementRequest {
-    let mut builder = Builder::new(format!("UPDATE \"{table}\" SET \"{0}\"=\"{0}\"+1", attr::ATTEMPTS));
+pub fn claim(table: &str, pk: String, claim: &Claim, due_by: DateTime<Utc>) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\" SET {0}={0}+1", attr::ATTEMPTS));
     builder.set(attr::TOKEN, s(&claim.token));
     builder.set(attr::LEASE, t(claim.lease_until));
-    builder.key(pk);
+    builder.key(&pk);
     builder.and(attr::STATUS, "=", s(Status::Ready.as_str()));
     builder.and(attr::DUE, "<=", t(due_by));
     builder.and_missing(attr::TOKEN);
     builder.text.push_str(" RETURNING ALL NEW *");
-    builder.finish()
+    builder.finish(pk, attr::ITEM)
 }
 
 /// Writes the step from `record` to `to`: only what changes, and only if nobody else has changed it.
@@ -87,7 +97,7 @@ pub fn step(
     to: &State,
     success: Option<Success>,
     now: DateTime<Utc>,
-) -> BatchStatementRequest {
+) -> Statement {
     let from = &record.state;
     let mut builder = Builder::new(format!("UPDATE \"{table}\""));
     for (attribute, before, after) in [
@@ -135,18 +145,20 @@ pub fn step(
         builder.remove(attr::TOKEN);
         builder.remove(attr::LEASE);
     }
-    builder.key(record.pk());
+    let pk = record.pk();
+    builder.key(&pk);
     guard(&mut builder, from);
-    builder.finish()
+    builder.finish(pk, attr::ITEM)
 }
 
 /// Gives a free activity another URI pattern.
-pub fn set_uri(table: &str, record: &Record, uri: &str) -> BatchStatementRequest {
+pub fn set_uri(table: &str, record: &Record, uri: &str) -> Statement {
     let mut builder = Builder::new(format!("UPDATE \"{table}\""));
     builder.set(attr::URI, s(uri));
-    builder.key(record.pk());
+    let pk = record.pk();
+    builder.key(&pk);
     guard(&mut builder, &record.state);
-    builder.finish()
+    builder.finish(pk, attr::ITEM)
 }
 
 fn guard(builder: &mut Builder, from: &State) {

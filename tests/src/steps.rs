@@ -1,0 +1,149 @@
+//! Service calls one by one: before or after any of them a process can be stopped.
+//!
+//! [`Steps`] sits at the HTTP seam of the real SDK clients. It counts their
+//! calls, and at the one that is told it stops the process: the call never
+//! returns, whether or not it took effect. A test that then drops the process
+//! has killed it there; one that goes on has frozen and woken it.
+
+use aws_sdk_dynamodb::config::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use shared::context::Clients;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, Semaphore};
+
+/// Where a process stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// At which of its service calls, from 0.
+    pub call: usize,
+    /// After the call took effect, or before it was made.
+    pub after: bool,
+}
+
+impl Stop {
+    /// Never.
+    pub const NEVER: Stop = Stop { call: usize::MAX, after: false };
+
+    /// Every stop within the first `calls` calls.
+    pub fn all(calls: usize) -> impl Iterator<Item = Stop> {
+        (0..calls).flat_map(|call| [false, true].map(|after| Stop { call, after }))
+    }
+}
+
+/// The service calls of one process.
+pub struct Steps {
+    inner: SharedHttpClient,
+    stop: Stop,
+    calls: AtomicUsize,
+    stopped: Notify,
+    go_on: Semaphore,
+    sent: Mutex<Vec<String>>,
+}
+
+impl Steps {
+    /// A process on `clients` that stops at `stop`, and its clients.
+    pub fn of(clients: &Clients, stop: Stop) -> (Arc<Self>, Clients) {
+        let inner = clients.dynamodb.config().http_client().expect("embedded clients have one");
+        let steps = Arc::new(Self {
+            inner,
+            stop,
+            calls: AtomicUsize::new(0),
+            stopped: Notify::new(),
+            go_on: Semaphore::new(0),
+            sent: Mutex::default(),
+        });
+        let connector = steps.clone();
+        let http_client =
+            http_client_fn(move |_, _| SharedHttpConnector::new(Stepped { steps: connector.clone() }));
+        macro_rules! through {
+            ($sdk:ident, $client:expr) => {
+                $sdk::Client::from_conf(
+                    $client.config().to_builder().http_client(http_client.clone()).build(),
+                )
+            };
+        }
+        let clients = Clients {
+            dynamodb: through!(aws_sdk_dynamodb, clients.dynamodb),
+            sqs: through!(aws_sdk_sqs, clients.sqs),
+            kms: through!(aws_sdk_kms, clients.kms),
+        };
+        (steps, clients)
+    }
+
+    /// Resolves once the process has stopped.
+    pub async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// Lets the process go on.
+    pub fn go_on(&self) {
+        self.go_on.add_permits(1);
+    }
+
+    /// The bodies of the messages it sent, in order.
+    pub fn sent(&self) -> Vec<String> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    fn note_sent(&self, request: &HttpRequest) {
+        if request.headers().get("x-amz-target") != Some("AmazonSQS.SendMessageBatch") {
+            return;
+        }
+        let body: serde_json::Value =
+            serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap();
+        let entries = body["Entries"].as_array().unwrap().iter();
+        let bodies = entries.map(|entry| entry["MessageBody"].as_str().unwrap().to_owned());
+        self.sent.lock().unwrap().extend(bodies);
+    }
+
+    /// How many calls were begun.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    async fn stop(&self) {
+        self.stopped.notify_one();
+        if let Ok(permit) = self.go_on.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
+struct Stepped {
+    steps: Arc<Steps>,
+}
+
+impl fmt::Debug for Stepped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stepped")
+    }
+}
+
+impl HttpConnector for Stepped {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        use aws_smithy_runtime_api::client::http::HttpClient;
+        let steps = self.steps.clone();
+        steps.note_sent(&request);
+        HttpConnectorFuture::new(async move {
+            let call = steps.calls.fetch_add(1, Ordering::SeqCst);
+            let here = call == steps.stop.call;
+            if here && !steps.stop.after {
+                steps.stop().await;
+            }
+            let settings = HttpConnectorSettings::builder().build();
+            let components: RuntimeComponents =
+                RuntimeComponentsBuilder::for_tests().build().expect("none are needed in process");
+            let answer = steps.inner.http_connector(&settings, &components).call(request).await;
+            if here && steps.stop.after {
+                steps.stop().await;
+            }
+            answer
+        })
+    }
+}

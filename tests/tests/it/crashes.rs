@@ -1,0 +1,217 @@
+//! Claim, then send, then settle, with a process stopped at every step of it.
+
+use chrono::TimeDelta;
+use rules::activity::Status;
+use shared::work::ActivityView;
+use tests::steps::{Steps, Stop};
+use tests::world::beginning;
+use tests::{Reply, World};
+
+/// More service calls than a worker makes for one message; the loop ends when a stop is not reached.
+const CALLS_MAX: usize = 40;
+
+/// What must hold when all has come to rest, however often a process died.
+fn audit(world: &World, view: &ActivityView, crashes: usize, what: &str) {
+    let state = &view.record.state;
+    assert_eq!(state.status, Status::Dispatched, "{what}");
+    assert!(state.claim.is_none(), "{what}");
+    assert!(state.attempts <= state.max_attempts, "{what}");
+    assert_eq!(
+        view.history.len(),
+        state.attempts as usize,
+        "each attempt is recorded: {what} {:?}",
+        view.history
+    );
+    assert!(view.history.windows(2).all(|pair| pair[0].at <= pair[1].at), "in order: {what}");
+    let keys = world.receiver.keys();
+    assert!(!keys.is_empty() && keys.len() <= 1 + crashes, "{what}: {keys:?}");
+    assert!(keys.iter().all(|key| key == "a:0"), "a duplicate carries the same key: {what}");
+}
+
+/// Kills a worker before and after each of its service calls. Others find what it left.
+#[tokio::test]
+async fn a_worker_killed_at_any_step_loses_nothing() {
+    let mut reached = 0;
+    for stop in Stop::all(CALLS_MAX) {
+        let world = World::new().await;
+        let tenant = world.tenant("acme", 1).await;
+        world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+        let worker = world.worker_on(world.process_with(clients));
+        let event = world.receive().await;
+        let killed = tokio::select! {
+            biased;
+            () = steps.stopped() => true,
+            _ = worker.handle(event.clone()) => false,
+        };
+        if !killed {
+            world.delete(&event).await;
+        }
+        reached += usize::from(killed);
+        // The message comes back after its visibility timeout, the recovery pass is earlier.
+        world.run(beginning() + TimeDelta::minutes(20)).await;
+        audit(&world, &world.get(&tenant, "a").await, usize::from(killed), &format!("{stop:?}"));
+        if !killed && !stop.after {
+            break;
+        }
+    }
+    assert!(reached >= 6, "the claim, the settle and the reads around them: {reached}");
+}
+
+/// The same with a receiver that fails first: the history entry and the retry have steps of their own.
+#[tokio::test]
+async fn a_worker_killed_while_settling_a_failure_loses_nothing() {
+    for stop in Stop::all(CALLS_MAX) {
+        let world = World::new().await;
+        let tenant = world.tenant("acme", 1).await;
+        world.receiver.reply([Reply::status(500)]);
+        world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+        let worker = world.worker_on(world.process_with(clients));
+        let event = world.receive().await;
+        let killed = tokio::select! {
+            biased;
+            () = steps.stopped() => true,
+            _ = worker.handle(event.clone()) => false,
+        };
+        if !killed {
+            world.delete(&event).await;
+        }
+        world.run(beginning() + TimeDelta::minutes(20)).await;
+        let what = format!("{stop:?}");
+        // One failed call, one that succeeded, and one more if the crash hid the first from the history.
+        audit(&world, &world.get(&tenant, "a").await, 1 + usize::from(killed), &what);
+        if !killed && !stop.after {
+            break;
+        }
+    }
+}
+
+/// Two workers with the same message, the one stopped at each step while the other runs through;
+/// then the first goes on, in time or after its lease.
+#[tokio::test]
+async fn two_workers_interleaved_at_any_step_send_once_or_with_the_same_key() {
+    for late in [false, true] {
+        for stop in Stop::all(CALLS_MAX) {
+            let world = World::new().await;
+            let tenant = world.tenant("acme", 1).await;
+            world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+            let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+            let first = world.worker_on(world.process_with(clients));
+            let second = world.worker();
+            let event = world.receive().await;
+            let mut handled = std::pin::pin!(first.handle(event.clone()));
+            let stopped = tokio::select! {
+                biased;
+                () = steps.stopped() => true,
+                _ = &mut handled => false,
+            };
+            if stopped {
+                if late {
+                    world.clock.advance(TimeDelta::minutes(2));
+                }
+                second.handle(event.clone()).await;
+                steps.go_on();
+                handled.await;
+            } else {
+                second.handle(event.clone()).await;
+            }
+            world.delete(&event).await;
+            world.run(beginning() + TimeDelta::minutes(20)).await;
+            let what = format!("late {late} {stop:?}");
+            // Frozen past its lease, its attempt counts as crashed although its call may still be made.
+            audit(&world, &world.get(&tenant, "a").await, usize::from(stopped && late), &what);
+            if !stopped && !stop.after {
+                break;
+            }
+        }
+    }
+}
+
+/// Crashes use up attempts: an activity whose every worker dies ends as a dead letter that says so.
+#[tokio::test]
+async fn one_whose_every_worker_dies_ends_as_a_dead_letter() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    world.receiver.reply((0..3).map(|_| Reply::Hang));
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    for _ in 0..200 {
+        // Each worker is killed as soon as its claim has taken effect.
+        let event = world.receive().await;
+        if event.records.is_empty() {
+            world.clock.advance(TimeDelta::seconds(20));
+            world.sweep().await;
+            continue;
+        }
+        let before = world.state(&tenant, "a").await.attempts;
+        for call in 0..CALLS_MAX {
+            let (steps, clients) = Steps::of(world.embedded.clients(), Stop { call, after: true });
+            let worker = world.worker_on(world.process_with(clients));
+            tokio::select! {
+                biased;
+                () = steps.stopped() => {}
+                _ = worker.handle(event.clone()) => break,
+            }
+            if world.state(&tenant, "a").await.attempts != before {
+                break;
+            }
+        }
+        world.delete(&event).await;
+        if world.state(&tenant, "a").await.status != Status::Ready {
+            break;
+        }
+    }
+    let view = world.get(&tenant, "a").await;
+    let outcomes: Vec<&str> = view.history.iter().map(|entry| entry.outcome.as_str()).collect();
+    assert_eq!(view.record.state.status, Status::Failed);
+    assert_eq!(outcomes, ["CRASHED", "CRASHED", "CRASHED"]);
+}
+
+/// A creator that dies at any step: what it was answered for is kept, and what is written is delivered.
+#[tokio::test]
+async fn a_creator_killed_at_any_step_loses_nothing_it_accepted() {
+    for stop in Stop::all(CALLS_MAX) {
+        let world = World::new().await;
+        let tenant = world.tenant("acme", 1).await;
+        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+        let process = world.process_with(clients);
+        let killed = tokio::select! {
+            biased;
+            () = steps.stopped() => true,
+            _ = process.work.create(vec![world.activity(&tenant, "a", TimeDelta::zero())]) => false,
+        };
+        world.run(beginning() + TimeDelta::minutes(10)).await;
+        let written = world.ctx.work.get(&tenant, &"a".parse().unwrap()).await.unwrap();
+        match written {
+            Some(view) => audit(&world, &view, 0, &format!("{stop:?}")),
+            None => assert!(killed && world.receiver.keys().is_empty(), "{stop:?}"),
+        }
+        if !killed {
+            break;
+        }
+    }
+}
+
+/// A sweep that dies at any step leaves its slices to the next one.
+#[tokio::test]
+async fn a_sweep_killed_at_any_step_loses_nothing() {
+    for stop in Stop::all(CALLS_MAX) {
+        let world = World::new().await;
+        let tenant = world.tenant("acme", 1).await;
+        world.put_type(&tenant, "call", |_| {}).await;
+        world.accept(vec![world.activity(&tenant, "a", TimeDelta::minutes(16))]).await;
+        world.clock.advance(TimeDelta::minutes(5));
+        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+        let process = world.process_with(clients);
+        let killed = tokio::select! {
+            biased;
+            () = steps.stopped() => true,
+            report = shared::sweep::sweep(&process) => report.is_err(),
+        };
+        world.run(beginning() + TimeDelta::minutes(30)).await;
+        audit(&world, &world.get(&tenant, "a").await, 0, &format!("{stop:?}"));
+        if !killed {
+            break;
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The main job: due activities are called on time, retried by their rules, and recorded.
+
+use chrono::TimeDelta;
+use rules::activity::{Event, Status};
+use shared::clock::Clock;
+use shared::tenancy::{Actor, ServerState, Verb};
+use shared::work::{Change, Created, Filter};
+use tests::world::beginning;
+use tests::{Reply, World};
+
+#[tokio::test]
+async fn an_immediate_one_is_called_once_and_recorded() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    world.work(&world.worker()).await;
+
+    let [arrival] = <[_; 1]>::try_from(world.receiver.arrivals()).unwrap();
+    assert_eq!((arrival.method.as_str(), arrival.uri.path()), ("POST", "/call/a"));
+    assert_eq!(arrival.idempotency_key(), "a:0");
+    assert_eq!(arrival.headers["content-type"], "application/json");
+    assert_eq!(arrival.body, r#"{"id":"a"}"#);
+    let secrets = world.ctx.tenancy.signing_secrets(&tenant).await.unwrap().unwrap();
+    let webhook = standardwebhooks::Webhook::new(secrets.at(beginning())[0]).unwrap();
+    let signature = webhook.sign("a:0", beginning().timestamp(), &arrival.body).unwrap();
+    assert_eq!(arrival.headers["webhook-id"], "a:0");
+    assert_eq!(arrival.headers["webhook-timestamp"], beginning().timestamp().to_string());
+    assert_eq!(arrival.headers["webhook-signature"], signature);
+
+    let view = world.get(&tenant, "a").await;
+    assert_eq!(view.record.state.status, Status::Dispatched);
+    assert_eq!(view.record.state.executed_at, Some(beginning()));
+    assert_eq!(view.next_attempt_at(), None);
+    let [entry] = <[_; 1]>::try_from(view.history).unwrap();
+    assert_eq!((entry.outcome.as_str(), entry.http_status), ("SUCCESS", Some(200)));
+}
+
+#[tokio::test]
+async fn one_within_the_horizon_and_one_past_it_arrive_at_their_instants() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let soon = TimeDelta::milliseconds(65_250);
+    let far = TimeDelta::hours(30) + TimeDelta::milliseconds(1);
+    world.accept(vec![world.activity(&tenant, "soon", soon), world.activity(&tenant, "far", far)]).await;
+    assert_eq!(world.queued().delayed, 1, "what lies past the horizon is in the table alone");
+    for (id, after) in [("soon", soon), ("far", far)] {
+        world.run(beginning() + after - TimeDelta::milliseconds(1)).await;
+        assert_eq!(
+            world.state(&tenant, id).await.executed_at.map(|at| at - beginning()),
+            Some(after),
+            "{id}"
+        );
+    }
+    assert_eq!(world.receiver.keys(), ["far:0", "soon:0"]);
+}
+
+#[tokio::test]
+async fn failures_are_retried_after_thirty_seconds_and_end_as_a_dead_letter() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let body = format!("no {}", "x".repeat(5_000));
+    world.receiver.reply([Reply::Status(500, vec![("content-type", "text/plain".into())], body)]);
+    world.receiver.reply([Reply::status(404), Reply::status(302)]);
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    world.run(beginning() + TimeDelta::minutes(5)).await;
+
+    let view = world.get(&tenant, "a").await;
+    let state = &view.record.state;
+    assert_eq!((state.status, state.attempts, state.max_attempts), (Status::Failed, 3, 3));
+    let seen: Vec<_> = view
+        .history
+        .iter()
+        .map(|entry| ((entry.at - beginning()).num_seconds(), entry.outcome.as_str(), entry.http_status))
+        .collect();
+    assert_eq!(seen, [(0, "FAILURE", Some(500)), (30, "FAILURE", Some(404)), (60, "FAILURE", Some(302))]);
+    let detail = view.history[0].detail.as_deref().unwrap();
+    assert!(detail.len() <= 1_024 && detail.starts_with("no"), "{detail}");
+    assert_eq!(world.receiver.keys(), ["a:0", "a:0", "a:0"]);
+
+    // By hand, it begins anew with its history kept and another key.
+    let id = "a".parse().unwrap();
+    assert!(matches!(world.ctx.work.change(&tenant, &id, Event::Retry).await, Ok(Change::Applied(_))));
+    world.run(beginning() + TimeDelta::minutes(6)).await;
+    let view = world.get(&tenant, "a").await;
+    assert_eq!((view.record.state.status, view.record.state.run), (Status::Dispatched, 1));
+    assert_eq!(view.history.len(), 4);
+    assert_eq!(world.receiver.keys()[3], "a:1");
+}
+
+#[tokio::test]
+async fn rules_and_retry_after_set_the_wait() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let rules = r#"{"late": {"attempt": 2, "retries": 5, "retryAfterS": 7}, "first": {"attempt": 1, "retryAfterS": 90}}"#;
+    world.put_type(&tenant, "call", |t| t.reschedule_rules = serde_json::from_str(rules).unwrap()).await;
+    let retry_after = |value: &str| vec![("retry-after", value.to_owned())];
+    world.receiver.reply([
+        Reply::status(500),
+        Reply::status(500),
+        Reply::Status(503, retry_after("11"), String::new()),
+        // Only 429 and 503 may ask.
+        Reply::Status(500, retry_after("1000"), String::new()),
+        Reply::Status(429, retry_after("99999999"), String::new()),
+    ]);
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    world.run(beginning() + TimeDelta::minutes(10)).await;
+    let view = world.get(&tenant, "a").await;
+    let at: Vec<i64> = view.history.iter().map(|entry| (entry.at - beginning()).num_seconds()).collect();
+    assert_eq!(at, [0, 90, 97, 108, 138]);
+    assert_eq!(view.record.state.status, Status::Failed, "five executions, as the rule for attempt 2 says");
+}
+
+#[tokio::test]
+async fn every_way_a_receiver_can_fail_is_a_recorded_attempt() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    world.put_type(&tenant, "gone", |t| t.uri_pattern = "http://127.0.0.1:1/x".parse().unwrap()).await;
+    world.put_type(&tenant, "meta", |t| t.uri_pattern = "http://169.254.169.254/x".parse().unwrap()).await;
+    world.put_type(&tenant, "nowhere", |t| t.uri_pattern = "http://nowhere.invalid/".parse().unwrap()).await;
+    world.receiver.reply([Reply::Hang, Reply::Status(200, Vec::new(), "x".repeat(5_000_000))]);
+    for (id, kind, outcome) in [
+        ("hang", "A:call", "TIMEOUT"),
+        ("long", "A:call", "SUCCESS"),
+        ("gone", "A:gone", "NO_CONNECTION"),
+        ("meta", "A:meta", "ADDRESS_REFUSED"),
+        ("nowhere", "A:nowhere", "NO_CONNECTION"),
+        ("no-type", "A:none", "CONFIGURATION"),
+    ] {
+        let mut activity = world.activity(&tenant, id, TimeDelta::zero());
+        activity.kind = kind.parse().unwrap();
+        world.accept(vec![activity]).await;
+        world.work(&world.worker()).await;
+        let view = world.get(&tenant, id).await;
+        assert_eq!(view.history.len(), 1, "{id}");
+        assert_eq!(view.history[0].outcome, outcome, "{id}: {:?}", view.history[0].detail);
+        assert_eq!(view.history[0].detail.is_some(), outcome != "SUCCESS", "{id}");
+        let expect = if outcome == "SUCCESS" { Status::Dispatched } else { Status::Ready };
+        assert_eq!(view.record.state.status, expect, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn get_and_delete_carry_no_body_and_large_parameters_arrive_whole() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    world.put_type(&tenant, "fetch", |t| t.verb = Verb::Get).await;
+    let mut get = world.activity(&tenant, "get", TimeDelta::zero());
+    get.kind = "A:fetch".parse().unwrap();
+    let mut large = world.activity(&tenant, "large", TimeDelta::zero());
+    large.parameter = format!(r#"{{"id":"large","x":"{}"}}"#, "y".repeat(100_000));
+    let parameter = large.parameter.clone();
+    world.accept(vec![get, large]).await;
+    world.work(&world.worker()).await;
+    for arrival in world.receiver.arrivals() {
+        match arrival.method.as_str() {
+            "GET" => assert!(arrival.body.is_empty() && arrival.uri.path() == "/fetch/get"),
+            _ => assert_eq!(arrival.body, parameter),
+        }
+    }
+    assert_eq!(world.get(&tenant, "large").await.parameter, parameter);
+}
+
+#[tokio::test]
+async fn the_same_id_is_the_same_activity_or_a_conflict() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let small = world.activity(&tenant, "small", TimeDelta::zero());
+    let mut large = world.activity(&tenant, "large", TimeDelta::zero());
+    large.parameter = format!(r#"{{"id":"large","x":"{}"}}"#, "y".repeat(2_000));
+    for activity in [small, large] {
+        let mut other = activity.clone();
+        other.body_hash = "another".into();
+        let answers = world.ctx.work.create(vec![activity.clone(), activity, other]).await;
+        assert!(matches!(answers[0], Ok(Created::New(_))), "{:?}", answers[0]);
+        assert!(matches!(answers[1], Ok(Created::Existing(_))), "{:?}", answers[1]);
+        assert_eq!(answers[2], Ok(Created::Conflict));
+    }
+    world.work(&world.worker()).await;
+    assert_eq!(world.receiver.keys(), ["large:0", "small:0"]);
+}
+
+#[tokio::test]
+async fn paused_nothing_is_sent_and_resumed_everything_at_once() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let other = world.tenant("other", 1).await;
+    world
+        .accept((0..60).map(|n| world.activity(&tenant, &format!("a{n}"), TimeDelta::seconds(10))).collect())
+        .await;
+    world.accept(vec![world.activity(&other, "b", TimeDelta::seconds(10))]).await;
+    let set = |state| world.ctx.tenancy.set_server_state(&Actor::Admin, &tenant, state, None);
+    set(ServerState::Paused).await.unwrap();
+    world.run(beginning() + TimeDelta::hours(2)).await;
+    assert_eq!(world.receiver.keys(), ["b:0"]);
+    assert_eq!(world.state(&tenant, "a0").await.attempts, 0, "nothing counts as an attempt");
+
+    set(ServerState::Running).await.unwrap();
+    let report = shared::sweep::resume(&world.ctx, &tenant).await.unwrap();
+    assert_eq!(report.enqueued, 60);
+    world.work(&world.worker()).await;
+    assert_eq!(world.receiver.keys().len(), 61);
+}
+
+#[tokio::test]
+async fn owners_cancel_reschedule_and_dispatch() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let hour = TimeDelta::hours(1);
+    world
+        .accept(["cancel", "later", "sooner", "now"].map(|id| world.activity(&tenant, id, hour)).to_vec())
+        .await;
+    let work = &world.ctx.work;
+    let changes = [
+        ("cancel", Event::Cancel),
+        ("later", Event::Reschedule(beginning() + hour * 2)),
+        ("sooner", Event::Reschedule(beginning() + TimeDelta::minutes(1))),
+        ("now", Event::DispatchNow),
+    ];
+    for (id, event) in changes {
+        let change = work.change(&tenant, &id.parse().unwrap(), event).await.unwrap();
+        assert!(matches!(change, Change::Applied(_)), "{id} {change:?}");
+    }
+    let missing = work.change(&tenant, &"none".parse().unwrap(), Event::Cancel).await.unwrap();
+    assert_eq!(missing, Change::NotFound);
+    let again = work.change(&tenant, &"cancel".parse().unwrap(), Event::Cancel).await.unwrap();
+    assert!(matches!(again, Change::Refused(_)), "{again:?}");
+    world.run(beginning() + hour * 3).await;
+    let executed = async |id: &str| {
+        world.state(&tenant, id).await.executed_at.map(|at| (at - beginning()).num_minutes())
+    };
+    assert_eq!(executed("now").await, Some(0));
+    assert_eq!(executed("sooner").await, Some(1));
+    assert_eq!(executed("later").await, Some(120));
+    assert_eq!(executed("cancel").await, None);
+    assert_eq!(world.receiver.keys(), ["later:0", "now:0", "sooner:0"]);
+}
+
+/// The sparse indexes: something will happen to it, or not, and never both.
+#[tokio::test]
+async fn an_item_stands_in_exactly_one_of_due_and_done() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let work = &world.ctx.work;
+    world.receiver.reply((0..4).map(|_| Reply::status(500)));
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    let check = async |step: &str| {
+        for item in world.dump().await.iter().filter(|item| item.contains_key("st")) {
+            let due = item.contains_key("dp") && item.contains_key("ds");
+            let done = item.contains_key("fp") && item.contains_key("fs");
+            let any = ["dp", "ds", "fp", "fs"].iter().filter(|name| item.contains_key(**name)).count();
+            assert!(due != done && any == 2, "{step}: {item:?}");
+        }
+    };
+    check("created").await;
+    world.work(&world.worker()).await;
+    check("retry").await;
+    world.run(beginning() + TimeDelta::minutes(3)).await;
+    check("failed").await;
+    for event in [Event::Retry, Event::Reschedule(beginning() + TimeDelta::hours(1)), Event::DispatchNow] {
+        work.change(&tenant, &"a".parse().unwrap(), event).await.unwrap();
+        check("changed").await;
+    }
+    world.run(beginning() + TimeDelta::minutes(9)).await;
+    check("dispatched").await;
+    assert_eq!(world.state(&tenant, "a").await.status, Status::Dispatched);
+}
+
+#[tokio::test]
+async fn lists_follow_cursors_over_all_shards_and_statuses() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let work = &world.ctx.work;
+    let mut all: Vec<_> =
+        (0..70).map(|n| world.activity(&tenant, &format!("r{n:02}"), TimeDelta::hours(n + 1))).collect();
+    all.extend((0..30).map(|n| world.activity(&tenant, &format!("d{n:02}"), TimeDelta::zero())));
+    for activity in &mut all {
+        let object = format!("acme/main/call/={}", activity.id.as_str().starts_with('d'));
+        activity.objects = vec![object];
+    }
+    for chunk in all.chunks(50) {
+        world.accept(chunk.to_vec()).await;
+    }
+    world.work(&world.worker()).await;
+    let kinds = world.ctx.tenancy.kinds(&tenant).await.unwrap();
+    let walk = async |filter: &Filter, limit: usize| {
+        let (mut ids, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = work.list(&tenant, &kinds, filter, cursor.as_deref(), limit).await.unwrap();
+            assert!(page.items.len() <= limit);
+            ids.extend(page.items.iter().map(|view| view.record.id.to_string()));
+            cursor = page.next;
+            if cursor.is_none() {
+                return ids;
+            }
+        }
+    };
+    for limit in [1, 7, 25, 100] {
+        let ready = walk(&Filter { status: Some(Status::Ready), ..Filter::default() }, limit).await;
+        assert_eq!(ready, (0..70).map(|n| format!("r{n:02}")).collect::<Vec<_>>(), "next due first");
+        let mut everything = walk(&Filter::default(), limit).await;
+        everything.sort();
+        everything.dedup();
+        assert_eq!(everything.len(), 100);
+    }
+    let by_object = walk(&Filter { object_id: Some("true".into()), ..Filter::default() }, 25).await;
+    assert_eq!(by_object.len(), 30);
+    let window = Filter {
+        from: Some(beginning() + TimeDelta::hours(10)),
+        to: Some(beginning() + TimeDelta::hours(12)),
+        ..Filter::default()
+    };
+    assert_eq!(walk(&window, 2).await, ["r09", "r10", "r11"]);
+    assert!(work.list(&tenant, &kinds, &Filter::default(), Some("nonsense"), 5).await.is_err());
+
+    let stats = work.stats(&tenant, &kinds).await.unwrap();
+    assert_eq!(
+        (stats.by_status[&Status::Ready], stats.by_status[&Status::Dispatched], stats.overdue),
+        (70, 30, 0)
+    );
+    world.clock.advance(TimeDelta::hours(2));
+    let stats = work.stats(&tenant, &kinds).await.unwrap();
+    assert_eq!((stats.overdue, stats.oldest_overdue), (1, Some(beginning() + TimeDelta::hours(1))));
+    assert!(work.has_waiting(&tenant, &kinds).await.unwrap());
+}
+
+#[tokio::test]
+async fn bulk_covers_all_matches_in_as_many_calls_as_it_takes() {
+    use shared::work::BulkAction;
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let work = &world.ctx.work;
+    for part in 0..5 {
+        let activities =
+            (0..100).map(|n| world.activity(&tenant, &format!("p{part}n{n}"), TimeDelta::hours(n)));
+        world.accept(activities.collect()).await;
+    }
+    let kinds = world.ctx.tenancy.kinds(&tenant).await.unwrap();
+    let ready = Filter { status: Some(Status::Ready), ..Filter::default() };
+    let run = async |action: BulkAction, deadline: TimeDelta| {
+        let (mut matched, mut changed, mut cursor, mut calls) = (0, 0, None, 0);
+        loop {
+            let until = world.clock.now() + deadline;
+            let report = work.bulk(&tenant, &kinds, &ready, &action, cursor.as_deref(), until).await.unwrap();
+            matched += report.matched;
+            changed += report.changed;
+            calls += 1;
+            cursor = report.cursor;
+            if cursor.is_none() {
+                return (matched, changed, calls > 1);
+            }
+        }
+    };
+    let target = beginning() + TimeDelta::hours(50);
+    assert_eq!(run(BulkAction::Reschedule(target), TimeDelta::minutes(1)).await, (500, 500, false));
+    let elsewhere = format!("{}/elsewhere/{{id}}", world.receiver.url());
+    assert_eq!(run(BulkAction::SetUri(elsewhere), TimeDelta::zero()).await, (500, 500, true));
+    let view = world.get(&tenant, "p0n0").await;
+    assert_eq!(view.record.state.due, target);
+    assert_eq!(run(BulkAction::Cancel, TimeDelta::zero()).await, (500, 500, true));
+    assert!(!work.has_waiting(&tenant, &kinds).await.unwrap());
+}
