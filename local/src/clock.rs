@@ -6,6 +6,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use shared::clock::{Clock, SystemClock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Time that can be moved forward, never back.
@@ -95,6 +97,76 @@ impl Clock for LocalClock {
     }
 }
 
+/// The clock that the functions are given: [`LocalClock`], and a record of who
+/// sleeps on it. Whoever moves time forward sees from it for what work in hand waits.
+#[derive(Debug, Clone)]
+pub struct FunctionClock {
+    clock: Arc<LocalClock>,
+    sleepers: Arc<Mutex<Sleepers>>,
+}
+
+#[derive(Debug, Default)]
+struct Sleepers {
+    until: BTreeSet<(DateTime<Utc>, u64)>,
+    last_key: u64,
+}
+
+impl FunctionClock {
+    /// The functions' view of `clock`.
+    pub fn new(clock: Arc<LocalClock>) -> Self {
+        Self { clock, sleepers: Arc::default() }
+    }
+
+    /// The first instant at which one of those asleep wakes.
+    pub fn next_wake(&self) -> Option<DateTime<Utc>> {
+        lock(&self.sleepers).until.first().map(|(until, _)| *until)
+    }
+}
+
+impl Clock for FunctionClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    fn sleep_until(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()> {
+        if at <= self.clock.now() {
+            return Box::pin(std::future::ready(()));
+        }
+        let sleeper = Sleeper::register(&self.sleepers, at);
+        let sleep = self.clock.sleep_until(at);
+        Box::pin(async move {
+            sleep.await;
+            drop(sleeper);
+        })
+    }
+}
+
+/// An entry among the sleepers, gone when the sleep ends or is given up.
+struct Sleeper {
+    sleepers: Arc<Mutex<Sleepers>>,
+    entry: (DateTime<Utc>, u64),
+}
+
+impl Sleeper {
+    fn register(sleepers: &Arc<Mutex<Sleepers>>, at: DateTime<Utc>) -> Self {
+        let mut all = lock(sleepers);
+        all.last_key += 1;
+        let entry = (at, all.last_key);
+        all.until.insert(entry);
+        Self { sleepers: Arc::clone(sleepers), entry }
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        lock(&self.sleepers).until.remove(&self.entry);
+    }
+}
+
+fn lock(sleepers: &Mutex<Sleepers>) -> MutexGuard<'_, Sleepers> {
+    sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +216,20 @@ mod tests {
         let sleep = clock.sleep_until(at);
         clock.advance_to(at);
         sleep.await;
+    }
+
+    #[tokio::test]
+    async fn the_functions_sleeps_are_on_record() {
+        let clock = Arc::new(LocalClock::frozen(noon()));
+        let functions = FunctionClock::new(clock.clone());
+        let (early, late) = (noon() + TimeDelta::seconds(1), noon() + TimeDelta::seconds(2));
+        let (first, second) = (functions.sleep_until(early), functions.sleep_until(late));
+        functions.sleep_until(noon()).await;
+        assert_eq!(functions.next_wake(), Some(early));
+        clock.advance_to(early);
+        first.await;
+        assert_eq!(functions.next_wake(), Some(late));
+        drop(second);
+        assert_eq!(functions.next_wake(), None);
     }
 }

@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod data_dir;
 pub mod embedded;
+pub mod runner;
 pub mod template;

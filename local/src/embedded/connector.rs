@@ -1,6 +1,6 @@
 //! The door for SDK clients in this process: an HTTP client without a network.
 
-use super::Mount;
+use super::{Door, Mount};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -35,7 +35,7 @@ impl HttpConnector for InProcess {
         // The JSON protocols send whole bodies, never streams.
         let body = request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
         HttpConnectorFuture::new(async move {
-            let answer = mount.answer(&target, body).await;
+            let answer = mount.answer(Door::InProcess, &target, body).await;
             let status = StatusCode::try_from(answer.status)
                 .map_err(|error| ConnectorError::other(error.into(), None))?;
             let mut response = HttpResponse::new(status, SdkBody::from(answer.body));

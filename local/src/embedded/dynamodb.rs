@@ -19,6 +19,19 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
+/// The operations that change no table.
+pub const READS: &[&str] = &[
+    "BatchGetItem",
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "GetItem",
+    "ListTables",
+    "ListTagsOfResource",
+    "Query",
+    "Scan",
+    "TransactGetItems",
+];
+
 type Job = Box<dyn FnOnce(&Database) + Send>;
 
 /// The service.

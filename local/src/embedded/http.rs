@@ -1,7 +1,7 @@
 //! The HTTP door, and the usage report beside it.
 
-use super::Mount;
 use super::usage::Report;
+use super::{Door, Mount};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -40,7 +40,7 @@ async fn serve(State(mount): State<Arc<Mount>>, headers: HeaderMap, body: Bytes)
                     Point an AWS SDK or the AWS CLI at it with AWS_ENDPOINT_URL.\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let answer = mount.answer(target, body).await;
+    let answer = mount.answer(Door::Network, target, body).await;
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response

@@ -32,6 +32,7 @@ use shared::entropy::OsEntropy;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The one region there is.
 pub const REGION: &str = "us-east-1";
@@ -52,6 +53,18 @@ pub struct Mount {
     sqs: sqs::Sqs,
     kms: kms::Kms,
     usage: Arc<usage::Usage>,
+    /// Requests so far, and those of them that may have changed a table.
+    requests: AtomicU64,
+    writes: AtomicU64,
+}
+
+/// Through which door a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// HTTP.
+    Network,
+    /// An SDK client of this process.
+    InProcess,
 }
 
 /// Why the services did not start.
@@ -85,16 +98,24 @@ impl Mount {
             sqs: sqs::Sqs::new(base_url.to_owned(), clock, Arc::new(OsEntropy)),
             kms: kms::Kms::open(keys, Arc::clone(&usage)).await?,
             usage,
+            requests: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
         })
     }
 
     /// Answers a request by its `X-Amz-Target`, such as `AmazonSQS.SendMessage`.
-    pub async fn answer(&self, target: &str, body: Bytes) -> Answer {
+    pub async fn answer(&self, door: Door, target: &str, body: Bytes) -> Answer {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         match target.split_once('.') {
-            Some(("DynamoDB_20120810", operation)) => self.dynamodb.handle(operation, &body).await,
+            Some(("DynamoDB_20120810", operation)) => {
+                if !dynamodb::READS.contains(&operation) {
+                    self.writes.fetch_add(1, Ordering::Relaxed);
+                }
+                self.dynamodb.handle(operation, &body).await
+            }
             Some(("AmazonSQS", operation)) => {
                 self.usage.request(usage::Service::Sqs, operation);
-                self.sqs.handle(operation, &body).await
+                self.sqs.handle(door, operation, &body).await
             }
             Some(("TrentService", operation)) => self.kms.handle(operation, &body).await,
             _ => {
@@ -114,6 +135,16 @@ impl Mount {
     /// Begins counting anew.
     pub fn reset_usage(&self) {
         self.usage.reset();
+    }
+
+    /// Requests so far: while it grows, somebody is at work.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests so far that may have changed a table.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// How many messages are where in a queue, by its name.

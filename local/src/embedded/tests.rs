@@ -61,7 +61,8 @@ async fn malformed_requests_are_refused_as_such() {
         ("Lambda.Invoke", "{}", 400),
         ("", "", 400),
     ] {
-        let answer = embedded.mount().answer(target, Bytes::from_static(body.as_bytes())).await;
+        let answer =
+            embedded.mount().answer(Door::Network, target, Bytes::from_static(body.as_bytes())).await;
         assert_eq!(answer.status, status, "{target}");
         assert!(answer.body.starts_with(b"{\""), "{target}");
     }

@@ -5,7 +5,7 @@ use super::wire::{
     Batch, BatchAnswer, BatchSuccess, Handled, Receive, ReceivedMessage, Send, Sent, SqsError,
 };
 use super::{Answer, Entry, Message, Sqs, answer, arn, checksum, limits, parse, queue_name};
-use crate::embedded::ACCOUNT;
+use crate::embedded::{ACCOUNT, Door};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ impl Sqs {
 
     /// Answers as soon as there is a message: at once, when one is sent, or
     /// when a delay or a visibility timeout ends.
-    pub(super) async fn receive(&self, body: &Bytes) -> Result<Answer, SqsError> {
+    pub(super) async fn receive(&self, door: Door, body: &Bytes) -> Result<Answer, SqsError> {
         let request: Receive = parse(body)?;
         let name = queue_name(request.queue_url.as_deref())?;
         let (limits, arrivals) = self.with_queue(Some(name), |entry, _| {
@@ -70,7 +70,7 @@ impl Sqs {
             // Listening begins before looking, so that no arrival falls between.
             let mut arrival = pin!(arrivals.notified());
             arrival.as_mut().enable();
-            let taken = self.take(name, limits.max, limits.visibility_seconds)?;
+            let taken = self.take(door, name, limits.max, limits.visibility_seconds)?;
             if !taken.is_empty() || self.clock.now() >= deadline {
                 let messages: Vec<_> =
                     taken.into_iter().map(|taken| self.describe(taken, &request)).collect();
@@ -84,11 +84,14 @@ impl Sqs {
         }
     }
 
-    fn take(&self, name: &str, max: usize, visibility_seconds: u32) -> Result<Vec<Received>, SqsError> {
+    fn take(&self, door: Door, name: &str, max: usize, visibility: u32) -> Result<Vec<Received>, SqsError> {
         let now = self.now_millis();
         let mut queues = self.lock();
         let entry = queues.get_mut(name).ok_or_else(SqsError::no_queue)?;
-        let Taken { received, dead } = entry.queue.receive(now, max, visibility_seconds);
+        let Taken { received, dead } = entry.queue.receive(now, max, visibility);
+        if door == Door::InProcess {
+            entry.queue.handed_out += received.len() as u64;
+        }
         let target = entry.queue.attributes.redrive.as_ref().map(|redrive| redrive.target_arn.clone());
         let target = target.and_then(|target| queues.get_mut(target.rsplit(':').next().unwrap_or_default()));
         if let Some(target) = target {

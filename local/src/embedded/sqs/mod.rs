@@ -15,7 +15,7 @@ mod wire;
 mod tests;
 
 use super::answer::Answer;
-use super::{ACCOUNT, REGION};
+use super::{ACCOUNT, Door, REGION};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use queue::{Message, Queue, Ticket};
@@ -56,9 +56,9 @@ impl Sqs {
     }
 
     /// Answers one request; a receive with a wait takes as long as that.
-    pub async fn handle(&self, operation: &str, body: &Bytes) -> Answer {
+    pub async fn handle(&self, door: Door, operation: &str, body: &Bytes) -> Answer {
         let answer = match operation {
-            "ReceiveMessage" => self.receive(body).await,
+            "ReceiveMessage" => self.receive(door, body).await,
             "SendMessage" => self.send(body),
             "SendMessageBatch" => self.send_batch(body),
             "DeleteMessage" => self.delete(body),

@@ -60,6 +60,9 @@ pub struct Counts {
     pub in_flight: usize,
     /// Sent with a delay that has not passed.
     pub delayed: usize,
+    /// Messages that receivers of this process got so far, through the
+    /// in-process door. Who counts what it is done with sees what is in hand.
+    pub handed_out: u64,
 }
 
 #[derive(Debug)]
@@ -86,6 +89,8 @@ pub struct Queue {
     by_age: BTreeSet<(i64, u64)>,
     in_flight: usize,
     next_key: u64,
+    /// Messages received in this process so far; see [`Counts::handed_out`].
+    pub handed_out: u64,
 }
 
 impl Queue {
@@ -101,6 +106,7 @@ impl Queue {
             by_age: BTreeSet::new(),
             in_flight: 0,
             next_key: 0,
+            handed_out: 0,
         }
     }
 
@@ -201,6 +207,7 @@ impl Queue {
             visible: self.slots.len() - self.hidden.len(),
             in_flight: self.in_flight,
             delayed: self.hidden.len() - self.in_flight,
+            handed_out: self.handed_out,
         }
     }
 

@@ -62,7 +62,7 @@ impl Bench {
     }
 
     fn counts(&self, queue: &str) -> (usize, usize, usize) {
-        let Counts { visible, in_flight, delayed } = self.embedded.mount().queue_counts(queue).unwrap();
+        let Counts { visible, in_flight, delayed, .. } = self.embedded.mount().queue_counts(queue).unwrap();
         (visible, in_flight, delayed)
     }
 

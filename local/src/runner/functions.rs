@@ -1,0 +1,99 @@
+//! Which handler runs which function of the template.
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use chrono::{DateTime, Utc};
+use delivery_worker::Worker;
+use dispatch_sweep::{SweepEvent, Sweeper};
+use futures::future::BoxFuture;
+use rules::due::SWEEP_HORIZON;
+use serde_json::Value;
+use shared::context::Context;
+use shared::outbound::Outbound;
+use shared::settings::{Reader, Settings};
+use shared::sweep::SweepReport;
+use shared::telemetry::Metrics;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Handles a batch of messages.
+pub type QueueHandler = Arc<dyn Fn(SqsEvent) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
+/// Handles a tick of a schedule.
+pub type ScheduleHandler = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Idle, String>> + Send + Sync>;
+
+/// What a scheduled invocation knows of the next ones, for when the test
+/// clock is moved over very many of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// The next one may have something to do.
+    No,
+    /// Nothing to do before this instant, unless something is written before.
+    Until(DateTime<Utc>),
+    /// Nothing to do at all, unless something is written.
+    Always,
+}
+
+/// The handlers by the names of their functions.
+#[derive(Clone, Default)]
+pub struct Functions {
+    pub queue: BTreeMap<&'static str, QueueHandler>,
+    pub schedule: BTreeMap<&'static str, ScheduleHandler>,
+}
+
+/// The name of each function, as in the template.
+pub const API_INGEST: &str = "api-ingest";
+/// See [`API_INGEST`].
+pub const DISPATCH_SWEEP: &str = "dispatch-sweep";
+/// See [`API_INGEST`].
+pub const DELIVERY_WORKER: &str = "delivery-worker";
+
+/// The handlers that are driven by events, each built on its own context, as
+/// functions that share nothing are.
+///
+/// # Errors
+/// A function's environment is refused.
+pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
+    let deliver: QueueHandler = Arc::new(move |event| {
+        let worker = worker.clone();
+        Box::pin(async move { worker.handle(event).await })
+    });
+    let sweeper = Arc::new(sweeper);
+    let sweep: ScheduleHandler = Arc::new(move |event| {
+        let sweeper = Arc::clone(&sweeper);
+        Box::pin(async move {
+            let event: SweepEvent = serde_json::from_value(event).map_err(|error| error.to_string())?;
+            sweeper.handle(event).await.map(|report| idle_after(&report)).map_err(|error| error.to_string())
+        })
+    });
+    Functions {
+        queue: BTreeMap::from([(DELIVERY_WORKER, deliver)]),
+        schedule: BTreeMap::from([(DISPATCH_SWEEP, sweep)]),
+    }
+}
+
+/// A sweep that left nothing has nothing to do until the next activity enters
+/// its horizon.
+fn idle_after(report: &SweepReport) -> Idle {
+    if report.backlog > 0 || report.oldest_overdue_seconds > 0 {
+        return Idle::No;
+    }
+    report.next_due_at.map_or(Idle::Always, |due| Idle::Until(due - SWEEP_HORIZON))
+}
+
+/// Builds the worker from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Worker> {
+    let lookup = |name: &str| environment.get(name).cloned();
+    let mut reader = Reader::new(&lookup);
+    let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
+    Ok(Worker::new(ctx, Outbound::new(reader.finish(allowed)?)?, Metrics::off()))
+}
+
+/// Reads what every function reads from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn settings(environment: &HashMap<String, String>) -> anyhow::Result<Settings> {
+    Ok(Settings::read(&|name| environment.get(name).cloned())?)
+}
