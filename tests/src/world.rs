@@ -15,7 +15,7 @@ use shared::outbound::Outbound;
 use shared::settings::Settings;
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
-use shared::tenancy::{Actor, ActivityType, Company, Solution, Verb};
+use shared::tenancy::{ActivityType, Actor, Company, Solution, Verb};
 use shared::work::{ActivityView, Created, NewActivity};
 use std::sync::Arc;
 
@@ -233,8 +233,15 @@ impl World {
 
     /// Every item of the work table.
     pub async fn dump(&self) -> Vec<shared::work::codec::Item> {
-        let output =
-            self.embedded.clients().dynamodb.scan().table_name(&self.settings.work_table).send().await.unwrap();
+        let output = self
+            .embedded
+            .clients()
+            .dynamodb
+            .scan()
+            .table_name(&self.settings.work_table)
+            .send()
+            .await
+            .unwrap();
         assert!(output.last_evaluated_key.is_none(), "more than one page");
         output.items.unwrap_or_default()
     }

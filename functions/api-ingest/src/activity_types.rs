@@ -21,16 +21,14 @@ use rules::uri::UriPattern;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use shared::tenancy::{ActivityType, KindEntry, Meta, Verb};
+use shared::tenancy::{ActivityType, KindEntry, Verb};
+use shared::tenancy::{RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT};
 use std::collections::HashMap;
 use utoipa::ToSchema;
 
-/// Executions, if the caller does not say (SPEC §3).
-const RETRIES_DEFAULT: u32 = 3;
 /// Executions that a caller may ask for.
 pub const RETRIES: std::ops::RangeInclusive<u64> = 0..=100;
 const TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=120;
-const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 /// Most bytes of the description of a parameter.
 const PARAMETER_EXPECTED_MAX_BYTES: usize = 4_096;
 /// Most fields that name an object.
@@ -80,17 +78,13 @@ fn read(body: &mut Object<'_, '_>, name: TypeName) -> Option<ActivityType> {
     let headers = type_headers::read(body, "headers");
     let reschedule_rules = reschedule_rules::read(body, "rescheduleRules");
     Some(ActivityType {
-        name,
-        verb: verb?,
-        uri_pattern: uri_pattern?,
         parameter_expected,
         retries: retries.unwrap_or(RETRIES_DEFAULT),
         object_id_ref,
         headers: headers.unwrap_or_default(),
         timeout_seconds: timeout.unwrap_or(TIMEOUT_SECONDS_DEFAULT),
         reschedule_rules: reschedule_rules.unwrap_or_default(),
-        due_shards: 0,
-        meta: Meta::default(),
+        ..ActivityType::new(name, verb?, uri_pattern?)
     })
 }
 
@@ -229,7 +223,7 @@ pub async fn put(
     let location =
         format!("/v1/companies/{}/solutions/{}/activity-types/{name}", tenant.company, tenant.solution);
     let wanted = body.read(|body| read(body, name))?;
-    let changed = context.tenancy.put_activity_type(&actor, &tenant, &wanted).await?;
+    let changed = context.tenancy.put_activity_type(&actor, &tenant, wanted).await?;
     Ok(answer::put(&location, changed, ActivityTypeView::of))
 }
 

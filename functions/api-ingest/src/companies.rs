@@ -84,7 +84,7 @@ pub async fn put(
     caller.require_admin()?;
     let CompanyBody { qos_level } = body.read(CompanyBody::read)?;
     let location = format!("/v1/companies/{company}");
-    let changed = context.tenancy.put_company(&caller.actor, &Company::new(company, qos_level)).await?;
+    let changed = context.tenancy.put_company(&caller.actor, Company::new(company, qos_level)).await?;
     Ok(answer::put(&location, changed, |company| CompanyView::of(&company)))
 }
 

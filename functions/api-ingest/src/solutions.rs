@@ -141,7 +141,7 @@ pub async fn put(
         dead_letter_uri: body.dead_letter_uri,
         dead_letter_period_days: body.dead_letter_period,
     };
-    let (changed, secret) = context.tenancy.put_solution(&actor, &tenant, body.qos_level, &rolling).await?;
+    let (changed, secret) = context.tenancy.put_solution(&actor, &tenant, body.qos_level, rolling).await?;
     let secret = secret.as_ref().map(|secret| secret.as_str());
     let location = format!("/v1/companies/{}/solutions/{}", tenant.company, tenant.solution);
     Ok(answer::put(&location, changed, |solution| SolutionView::of(&solution, secret)))
