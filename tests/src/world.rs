@@ -9,14 +9,13 @@ use dispatch_sweep::{SweepEvent, Sweeper};
 use local::embedded::Embedded;
 use rules::activity::State;
 use rules::names::{ActivityId, Tenant};
-use rules::retry::RescheduleRules;
 use shared::clock::Clock;
 use shared::context::{Clients, Context};
 use shared::outbound::Outbound;
 use shared::settings::Settings;
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
-use shared::tenancy::{ActivityType, Actor, Company, Meta, Rolling, Verb};
+use shared::tenancy::{ActivityType, Actor, Company, Rolling, Verb};
 use shared::work::{ActivityView, Created, NewActivity};
 use std::sync::Arc;
 
@@ -91,8 +90,8 @@ impl World {
         let tenant = Tenant { company: company.parse().unwrap(), solution: "main".parse().unwrap() };
         let tenancy = &self.ctx.tenancy;
         let actor = Actor::Admin;
-        tenancy.put_company(&actor, &Company::new(tenant.company.clone(), qos_level)).await.unwrap();
-        tenancy.put_solution(&actor, &tenant, 1, &Rolling::default()).await.unwrap();
+        tenancy.put_company(&actor, Company::new(tenant.company.clone(), qos_level)).await.unwrap();
+        tenancy.put_solution(&actor, &tenant, 1, Rolling::default()).await.unwrap();
         self.put_type(&tenant, "call", |_| {}).await;
         tenant
     }
@@ -100,21 +99,10 @@ impl World {
     /// An activity type that POSTs to the receiver, changed by `edit`.
     pub async fn put_type(&self, tenant: &Tenant, name: &str, edit: impl FnOnce(&mut ActivityType)) {
         let uri = format!("{}/{name}/{{id}}", self.receiver.url());
-        let mut activity_type = ActivityType {
-            name: name.parse().unwrap(),
-            verb: Verb::Post,
-            uri_pattern: uri.parse().unwrap(),
-            parameter_expected: None,
-            retries: 3,
-            object_id_ref: Vec::new(),
-            headers: Vec::new(),
-            timeout_seconds: 1,
-            reschedule_rules: RescheduleRules::default(),
-            due_shards: 1,
-            meta: Meta::default(),
-        };
+        let mut activity_type = ActivityType::new(name.parse().unwrap(), Verb::Post, uri.parse().unwrap());
+        activity_type.timeout_seconds = 1;
         edit(&mut activity_type);
-        self.ctx.tenancy.put_activity_type(&Actor::Admin, tenant, &activity_type).await.unwrap();
+        self.ctx.tenancy.put_activity_type(&Actor::Admin, tenant, activity_type).await.unwrap();
     }
 
     /// An activity of the type `call`, due `after` the beginning of now.

@@ -1,1 +1,98 @@
+//! The HTTP API: every endpoint of SPEC §3, with the conventions of §2.
+//!
+//! Handlers are thin: parse, load, decide, commit, answer. What decides is in `rules` and `shared`; the
+//! status of every refusal is in [`problem`].
 
+pub mod problem;
+
+mod activities;
+mod activity_types;
+mod answer;
+mod api_keys;
+mod audit_log;
+mod auth;
+mod body;
+mod companies;
+mod faults;
+mod idempotency;
+mod json;
+mod object;
+mod openapi;
+mod query;
+mod reschedule_rules;
+mod server_state;
+mod service;
+mod settings;
+mod solutions;
+mod type_headers;
+
+pub use settings::ApiSettings;
+
+use axum::{Router, middleware};
+use shared::context::Context;
+use shared::tenancy::SecretHash;
+use std::ops::Deref;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What handlers need: the context of every function, and the admin key's hash.
+#[derive(Clone)]
+pub struct ApiContext {
+    context: Context,
+    admin_key: SecretHash,
+}
+
+impl ApiContext {
+    /// `admin_key` opens everything; only its hash is kept.
+    pub fn new(context: Context, admin_key: &str) -> Self {
+        Self { context, admin_key: SecretHash::of(admin_key) }
+    }
+}
+
+impl Deref for ApiContext {
+    type Target = Context;
+    fn deref(&self) -> &Context {
+        &self.context
+    }
+}
+
+/// The whole API.
+pub fn router(context: ApiContext) -> Router {
+    let (router, description) = described().split_for_parts();
+    router
+        .merge(service::documentation(description))
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn_with_state(context.clone(), problem::record))
+        .with_state(context)
+}
+
+/// Every endpoint with its description.
+fn described() -> OpenApiRouter<ApiContext> {
+    use activities::{act, bulk, create, find, stats};
+    OpenApiRouter::with_openapi(openapi::Description::openapi())
+        .routes(routes!(service::health))
+        .routes(routes!(companies::list))
+        .routes(routes!(companies::put, companies::get, companies::delete))
+        .routes(routes!(audit_log::of_company))
+        .routes(routes!(api_keys::post, api_keys::list))
+        .routes(routes!(api_keys::delete))
+        .routes(routes!(solutions::list))
+        .routes(routes!(solutions::put, solutions::get, solutions::delete))
+        .routes(routes!(solutions::rotate_signing_secret))
+        .routes(routes!(server_state::put, server_state::get))
+        .routes(routes!(audit_log::of_solution))
+        .routes(routes!(activity_types::list))
+        .routes(routes!(activity_types::put, activity_types::get, activity_types::delete))
+        .routes(routes!(create::post, find::list))
+        .routes(routes!(create::batch))
+        .routes(routes!(bulk::post))
+        .routes(routes!(find::get, act::cancel))
+        .routes(routes!(act::reschedule))
+        .routes(routes!(act::dispatch))
+        .routes(routes!(act::retry))
+        .routes(routes!(stats::get))
+}

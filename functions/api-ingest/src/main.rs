@@ -1,1 +1,12 @@
-fn main() {}
+//! The Lambda function behind the HTTP API.
+
+use api_ingest::{ApiContext, ApiSettings, router};
+use shared::context::Context;
+use shared::settings::environment;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_http::Error> {
+    let settings = ApiSettings::read(&environment)?;
+    let context = ApiContext::new(Context::from_env().await?, &settings.admin_key);
+    lambda_http::run(router(context)).await
+}

@@ -99,7 +99,29 @@ pub struct ActivityType {
     pub meta: Meta,
 }
 
+/// Executions in all, where a type does not say otherwise (SPEC §3).
+pub const RETRIES_DEFAULT: u32 = 3;
+/// Time limit of a call, where a type does not say otherwise (SPEC §3).
+pub const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
+
 impl ActivityType {
+    /// A type with SPEC §3's defaults, not yet stored.
+    pub fn new(name: TypeName, verb: Verb, uri_pattern: UriPattern) -> Self {
+        Self {
+            name,
+            verb,
+            uri_pattern,
+            parameter_expected: None,
+            retries: RETRIES_DEFAULT,
+            object_id_ref: Vec::new(),
+            headers: Vec::new(),
+            timeout_seconds: TIMEOUT_SECONDS_DEFAULT,
+            reschedule_rules: RescheduleRules::default(),
+            due_shards: 0,
+            meta: Meta::default(),
+        }
+    }
+
     /// Its kind in keys.
     pub fn kind(&self) -> Kind {
         Kind::Type(self.name.clone())
@@ -223,7 +245,7 @@ impl Tenancy {
         &self,
         actor: &Actor,
         tenant: &Tenant,
-        wanted: &ActivityType,
+        wanted: ActivityType,
     ) -> Result<Changed<ActivityType>, ChangeError> {
         let scope = AuditScope::Solution(tenant.clone());
         for _ in 0..TRIES_MAX {

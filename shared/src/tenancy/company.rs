@@ -94,11 +94,7 @@ impl Tenancy {
     ///
     /// # Errors
     /// [`ChangeError`] if the table fails.
-    pub async fn put_company(
-        &self,
-        actor: &Actor,
-        wanted: &Company,
-    ) -> Result<Changed<Company>, ChangeError> {
+    pub async fn put_company(&self, actor: &Actor, wanted: Company) -> Result<Changed<Company>, ChangeError> {
         let scope = AuditScope::Company(wanted.name.clone());
         for _ in 0..TRIES_MAX {
             let old = self.company_fresh(&wanted.name).await?;

@@ -28,7 +28,7 @@ mod signing_secret;
 mod slice;
 mod solution;
 
-pub use activity_type::{ActivityType, Verb};
+pub use activity_type::{ActivityType, RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT, Verb};
 pub use api_key::{ApiKey, KeyCreated, NewApiKey, SecretHash};
 pub use audit::{Actor, AuditEntry, AuditScope};
 pub use change::{ChangeError, Changed, Meta};

@@ -184,7 +184,7 @@ impl Tenancy {
         actor: &Actor,
         tenant: &Tenant,
         qos_level: u32,
-        rolling: &Rolling,
+        rolling: Rolling,
     ) -> Result<(Changed<Solution>, Option<Zeroizing<String>>), ChangeError> {
         let scope = AuditScope::Solution(tenant.clone());
         for _ in 0..TRIES_MAX {

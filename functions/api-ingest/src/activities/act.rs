@@ -1,0 +1,102 @@
+//! What an owner does to one activity: cancel, reschedule, dispatch now, retry (SPEC §3).
+
+use super::view::ActivityView;
+use crate::ApiContext;
+use crate::answer;
+use crate::auth::In;
+use crate::body::JsonText;
+use crate::openapi::Change as ChangeProblems;
+use crate::problem::Problem;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use rules::activity::Event;
+use rules::names::{ActivityId, Tenant};
+use shared::work::Change;
+use utoipa::ToSchema;
+
+/// Another date.
+#[derive(ToSchema)]
+pub struct RescheduleBody {
+    /// When it is due; at once, if in the past.
+    #[schema(value_type = String, format = DateTime)]
+    date: DateTime<Utc>,
+}
+
+async fn change(
+    context: &ApiContext,
+    tenant: &Tenant,
+    id: &ActivityId,
+    event: Event<'_>,
+) -> Result<Response, Problem> {
+    match context.work.change(tenant, id, event).await? {
+        Change::Applied(activity) => Ok(answer::ok(&ActivityView::brief(*activity))),
+        Change::NotFound => Err(Problem::not_found("activity")),
+        Change::Refused(refusal) => Err(Problem::conflict(refusal.to_string())),
+    }
+}
+
+/// Cancels an activity that is still READY.
+#[utoipa::path(
+    delete, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = ActivityView), ChangeProblems)
+)]
+pub async fn cancel(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+) -> Result<Response, Problem> {
+    change(&context, &tenant, &name, Event::Cancel).await
+}
+
+/// Gives an activity that is still READY another date.
+#[utoipa::path(
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/reschedule", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
+    request_body = RescheduleBody, responses((status = 200, body = ActivityView), ChangeProblems)
+)]
+pub async fn reschedule(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    let RescheduleBody { date } = body.read(|body| {
+        let date = body.time("date");
+        Some(RescheduleBody { date: body.require("date", date)? })
+    })?;
+    change(&context, &tenant, &name, Event::Reschedule(date)).await
+}
+
+/// Sends an activity now, ahead of its date; not while its solution is paused.
+#[utoipa::path(
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/dispatch", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = ActivityView), ChangeProblems)
+)]
+pub async fn dispatch(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    body.nothing()?;
+    match context.tenancy.solution_fresh(&tenant).await? {
+        None => Err(Problem::not_found("solution")),
+        Some(solution) if solution.is_paused() => Err(Problem::conflict("the solution is paused")),
+        Some(_) => change(&context, &tenant, &name, Event::DispatchNow).await,
+    }
+}
+
+/// Makes a dead letter READY again: its attempts start at 0, its history is kept.
+#[utoipa::path(
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/retry", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = ActivityView), ChangeProblems)
+)]
+pub async fn retry(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    body.nothing()?;
+    change(&context, &tenant, &name, Event::Retry).await
+}

@@ -1,0 +1,229 @@
+//! Accepting activities, one or up to a hundred at a time (SPEC §3).
+
+use super::draft::Draft;
+use super::view::ActivityView;
+use crate::ApiContext;
+use crate::answer;
+use crate::auth::InSolution;
+use crate::body::JsonText;
+use crate::faults::Fault;
+use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::openapi::Change;
+use crate::problem::{Problem, ProblemBody};
+use crate::solutions::existing;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use rules::names::{ActivityId, Tenant, TypeName};
+use serde::{Serialize, Serializer};
+use shared::tenancy::ActivityType;
+use shared::work::{Created, NewActivity, StoreError};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Most activities of a batch.
+const BATCH_MAX: usize = 100;
+
+/// An activity to be made.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the body; the fields are read by hand")]
+pub struct ActivityBody {
+    /// The type that makes its call.
+    activity_type: String,
+    /// When it is due; now, if absent; at once, if in the past.
+    #[schema(format = DateTime)]
+    date: Option<String>,
+    /// Fills the URI pattern and is sent by `POST` and `PUT`.
+    #[schema(value_type = Option<Object>)]
+    parameter: Option<()>,
+    /// Executions in all, in place of the type's; 0 and 1 both mean one.
+    #[schema(minimum = 0, maximum = 100)]
+    retries: Option<u32>,
+    /// Its id, if the caller gives one; makes the request idempotent.
+    id: Option<String>,
+    /// A URI pattern in place of the type's.
+    uri: Option<String>,
+}
+
+/// Activities to be made.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body; the fields are read by hand")]
+pub struct BatchBody {
+    /// 1 to 100 of them.
+    #[schema(min_items = 1, max_items = 100)]
+    activities: Vec<ActivityBody>,
+}
+
+/// Accepts an activity. Accepted means kept: it will be attempted until it is over.
+#[utoipa::path(
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = ActivityBody,
+    responses((status = 201, body = ActivityView), (status = 200, body = ActivityView, description = "Accepted before by the same request"), Change)
+)]
+pub async fn post(
+    State(context): State<ApiContext>,
+    InSolution { tenant, .. }: InSolution,
+    headers: HeaderMap,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    existing(&context, &tenant).await?;
+    let draft = Draft::read(body.text(), headers.get(IDEMPOTENCY_KEY));
+    let mut types = Types::new(&context, &tenant);
+    let activity_type = types.of(draft.activity_type.as_ref()).await?;
+    let activity = draft.judge(&context, &tenant, activity_type.as_deref())?;
+    let location =
+        format!("/v1/companies/{}/solutions/{}/activities/{}", tenant.company, tenant.solution, activity.id);
+    match context.work.create(vec![activity]).await.pop() {
+        Some(Ok(Created::New(view))) => Ok(answer::created(&location, &ActivityView::whole(view))),
+        Some(Ok(Created::Existing(view))) => Ok(answer::ok(&ActivityView::whole(view))),
+        Some(Ok(Created::Conflict)) => Err(taken()),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(Problem::internal("the store gave no answer")),
+    }
+}
+
+fn taken() -> Problem {
+    Problem::conflict("another activity has this id")
+}
+
+/// The activity types of one request, each looked up once.
+struct Types<'a> {
+    context: &'a ApiContext,
+    tenant: &'a Tenant,
+    found: HashMap<TypeName, Option<Arc<ActivityType>>>,
+}
+
+impl<'a> Types<'a> {
+    fn new(context: &'a ApiContext, tenant: &'a Tenant) -> Self {
+        Self { context, tenant, found: HashMap::new() }
+    }
+
+    async fn of(&mut self, name: Option<&TypeName>) -> Result<Option<Arc<ActivityType>>, Problem> {
+        let Some(name) = name else { return Ok(None) };
+        if let Some(found) = self.found.get(name) {
+            return Ok(found.clone());
+        }
+        let found = self.context.tenancy.activity_type(self.tenant, name).await?;
+        self.found.insert(name.clone(), found.clone());
+        Ok(found)
+    }
+}
+
+/// What became of a batch.
+#[derive(Serialize, ToSchema)]
+pub struct BatchView {
+    /// One for each activity, in their order.
+    results: Vec<BatchResult>,
+}
+
+/// What became of one activity of a batch.
+#[derive(Serialize, ToSchema)]
+pub struct BatchResult {
+    /// The status that the activity alone would have been answered with.
+    #[schema(example = 201)]
+    status: u16,
+    /// Its id; absent if it was refused and the caller gave none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_body")]
+    #[schema(value_type = Option<ProblemBody<'static>>)]
+    problem: Option<Problem>,
+}
+
+fn as_body<S: Serializer>(problem: &Option<Problem>, serializer: S) -> Result<S::Ok, S::Error> {
+    problem.as_ref().map(Problem::body).serialize(serializer)
+}
+
+impl BatchResult {
+    fn accepted(status: StatusCode, id: &ActivityId) -> Self {
+        Self { status: status.as_u16(), id: Some(id.to_string()), problem: None }
+    }
+
+    fn refused(problem: Problem, id: Option<&ActivityId>) -> Self {
+        Self { status: problem.status().as_u16(), id: id.map(ToString::to_string), problem: Some(problem) }
+    }
+
+    fn of(created: Result<Created, StoreError>, id: &ActivityId, context: &ApiContext) -> Self {
+        match created {
+            Ok(Created::New(_)) => Self::accepted(StatusCode::CREATED, id),
+            Ok(Created::Existing(_)) => Self::accepted(StatusCode::OK, id),
+            Ok(Created::Conflict) => Self::refused(taken(), Some(id)),
+            Err(error) => Self::refused(Problem::from(error).recorded(context), Some(id)),
+        }
+    }
+}
+
+/// Accepts up to 100 activities, each judged alone: one that is refused does not hold up the others.
+#[utoipa::path(
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/batch", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path)), request_body = BatchBody,
+    responses((status = 200, body = BatchView), Change)
+)]
+pub async fn batch(
+    State(context): State<ApiContext>,
+    InSolution { tenant, .. }: InSolution,
+    headers: HeaderMap,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    existing(&context, &tenant).await?;
+    if headers.contains_key(IDEMPOTENCY_KEY) {
+        let detail = "is not for batches; give each activity its own id";
+        return Err(Problem::invalid(vec![Fault::new("header:idempotency-key", detail)]));
+    }
+    let drafts = body.read(|body| {
+        let items = body.list("activities");
+        let items = body.require("activities", items)?;
+        if !(1..=BATCH_MAX).contains(&items.len()) {
+            body.faults().add(body.at("activities"), format!("must have 1 to {BATCH_MAX} activities"));
+            return None;
+        }
+        Some(items.into_iter().map(|text| Draft::read(text, None)).collect::<Vec<_>>())
+    })?;
+    let mut types = Types::new(&context, &tenant);
+    let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(drafts.len());
+    let mut accepted: Vec<(usize, NewActivity)> = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.into_iter().enumerate() {
+        let id = draft.id.clone();
+        let judged = match types.of(draft.activity_type.as_ref()).await {
+            Ok(activity_type) => draft.judge(&context, &tenant, activity_type.as_deref()),
+            Err(problem) => Err(problem),
+        };
+        results.push(match judged {
+            Ok(activity) => {
+                accepted.push((index, activity));
+                None
+            }
+            Err(problem) => Some(BatchResult::refused(problem.recorded(&context), id.as_ref())),
+        });
+    }
+    create_in_order(&context, accepted, &mut results).await;
+    let missing =
+        || BatchResult::refused(Problem::internal("no answer of the store").recorded(&context), None);
+    let results = results.into_iter().map(|result| result.unwrap_or_else(missing)).collect();
+    Ok(answer::ok(&BatchView { results }))
+}
+
+/// One call of the store for all of them; a second one only for what repeats an id, since the first
+/// of that id in the batch is the one that counts.
+async fn create_in_order(
+    context: &ApiContext,
+    mut waiting: Vec<(usize, NewActivity)>,
+    results: &mut [Option<BatchResult>],
+) {
+    while !waiting.is_empty() {
+        let mut ids = HashSet::with_capacity(waiting.len());
+        let (now, later): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(_, activity)| ids.insert(activity.id.clone()));
+        let places: Vec<(usize, ActivityId)> =
+            now.iter().map(|(index, activity)| (*index, activity.id.clone())).collect();
+        let created = context.work.create(now.into_iter().map(|(_, activity)| activity).collect()).await;
+        for ((index, id), created) in places.into_iter().zip(created) {
+            results[index] = Some(BatchResult::of(created, &id, context));
+        }
+        waiting = later;
+    }
+}

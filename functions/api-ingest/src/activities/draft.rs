@@ -1,0 +1,157 @@
+//! An activity as its request describes it, judged step by step until every fault is known.
+
+use crate::ApiContext;
+use crate::activity_types::RETRIES;
+use crate::faults::{Fault, Faults};
+use crate::object::{Object, at};
+use crate::problem::Problem;
+use crate::{idempotency, json};
+use chrono::{DateTime, Utc};
+use http::HeaderValue;
+use rules::field::FieldPath;
+use rules::names::{ActivityId, Tenant, TypeName};
+use rules::uri::UriPattern;
+use serde_json::Value;
+use shared::tenancy::ActivityType;
+use shared::work::NewActivity;
+use shared::work::keys::object_partition;
+
+const PARAMETER: &str = "parameter";
+const ACTIVITY_TYPE: &str = "activityType";
+
+/// What the body says, as far as it can be read, and the faults found on the way.
+pub struct Draft {
+    /// The type that is to make the call.
+    pub activity_type: Option<TypeName>,
+    /// The id that the caller gives.
+    pub id: Option<ActivityId>,
+    date: Option<DateTime<Utc>>,
+    parameter: Value,
+    parameter_text: String,
+    retries: Option<u32>,
+    uri: Option<UriPattern>,
+    hash: String,
+    faults: Faults,
+}
+
+impl Draft {
+    /// Reads a body; `header` is its `Idempotency-Key`. Faults wait for [`Draft::judge`].
+    pub fn read(text: &str, header: Option<&HeaderValue>) -> Self {
+        let faults = Faults::default();
+        let mut draft = Self {
+            activity_type: None,
+            id: None,
+            date: None,
+            parameter: Value::Object(serde_json::Map::new()),
+            parameter_text: "{}".to_owned(),
+            retries: None,
+            uri: None,
+            hash: String::new(),
+            faults: Faults::default(),
+        };
+        if let Some(mut body) = Object::read(text, "", &faults) {
+            draft.take(&mut body, header);
+            body.finish();
+        }
+        draft.faults = faults;
+        draft
+    }
+
+    fn take(&mut self, body: &mut Object<'_, '_>, header: Option<&HeaderValue>) {
+        if body.raw("channel").is_some() {
+            body.faults()
+                .add(body.at("channel"), "names a channel; this service has none, give activityType");
+        } else {
+            self.activity_type = body.parsed(ACTIVITY_TYPE);
+            body.require(ACTIVITY_TYPE, self.activity_type.as_ref());
+        }
+        self.id = idempotency::id(body, header);
+        self.date = body.time("date");
+        self.retries = body.integer("retries", RETRIES).and_then(|retries| u32::try_from(retries).ok());
+        self.uri = body.parsed("uri");
+        if let Some(raw) = body.raw(PARAMETER) {
+            match json::strict(raw) {
+                Ok(value @ Value::Object(_)) => {
+                    self.parameter = value;
+                    self.parameter_text = json::compact(raw);
+                }
+                Ok(_) => body.faults().add(body.at(PARAMETER), "must be an object"),
+                Err(error) => body.faults().add(body.at(PARAMETER), error),
+            }
+        }
+        // Without an id of the caller's nobody can ask for the same again.
+        if self.id.is_some() {
+            self.hash = body.hash_without_id(&[(PARAMETER, &self.parameter)]);
+        }
+    }
+
+    /// The activity, if the body, its type and its parameter fit together.
+    ///
+    /// # Errors
+    /// 400 with every fault.
+    pub fn judge(
+        self,
+        context: &ApiContext,
+        tenant: &Tenant,
+        activity_type: Option<&ActivityType>,
+    ) -> Result<NewActivity, Problem> {
+        if let (Some(_), None) = (&self.activity_type, activity_type) {
+            self.faults.add(at("", ACTIVITY_TYPE), "names no activity type of this solution");
+        }
+        let objects = activity_type.map(|found| self.objects(tenant, found)).unwrap_or_default();
+        let Some(found) = activity_type else {
+            return Err(Problem::invalid(self.faults.into_vec()));
+        };
+        let now = rules::time::truncate(context.clock.now());
+        let id = match self.id {
+            Some(id) => id,
+            None => context.entropy.uuid_v7(now).to_string().parse().map_err(Problem::internal)?,
+        };
+        self.faults.finish(Some(NewActivity {
+            tenant: tenant.clone(),
+            kind: found.kind(),
+            id,
+            date: self.date.unwrap_or(now),
+            parameter: self.parameter_text,
+            max_attempts: self.retries.unwrap_or(found.retries).max(1),
+            uri: self.uri.map(|uri| uri.to_string()),
+            objects,
+            body_hash: self.hash,
+            shards: found.due_shards,
+        }))
+    }
+
+    /// Where the activity's objects stand in the index. Names every field that the call or the objects
+    /// need and the parameter does not have.
+    fn objects(&self, tenant: &Tenant, found: &ActivityType) -> Vec<String> {
+        let pattern = self.uri.as_ref().unwrap_or(&found.uri_pattern);
+        let mut named: Vec<Fault> = Vec::new();
+        let mut name = |field: &FieldPath, detail: String| {
+            let fault = Fault::new(format!("/{PARAMETER}{}", field.pointer()), detail);
+            if !named.contains(&fault) {
+                named.push(fault);
+            }
+        };
+        let mut filled = true;
+        for field in pattern.fields() {
+            if let Err(error) = field.text(&self.parameter) {
+                filled = false;
+                name(field, error.to_string());
+            }
+        }
+        if filled && let Err(error) = pattern.expand(&self.parameter) {
+            name(&error.field, error.reason.to_string());
+        }
+        let mut objects = Vec::with_capacity(found.object_id_ref.len());
+        for field in &found.object_id_ref {
+            match field.text(&self.parameter) {
+                Ok(value) => objects.push(object_partition(tenant, &found.name, &value)),
+                Err(error) => name(field, error.to_string()),
+            }
+        }
+        named.into_iter().for_each(|fault| self.faults.push(fault));
+        objects.sort_unstable();
+        objects.dedup();
+        objects
+    }
+}

@@ -1,0 +1,104 @@
+//! One activity, and lists of them (SPEC §3).
+
+use super::view::ActivityView;
+use crate::ApiContext;
+use crate::answer::{self, Items};
+use crate::auth::{In, InSolution};
+use crate::faults::Faults;
+use crate::openapi::{ListParameters, Read};
+use crate::problem::Problem;
+use crate::query::{Query, Scope};
+use crate::solutions::existing;
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use rules::names::{ActivityId, Channel, Kind, TypeName};
+use shared::tenancy::Page;
+use shared::work::Filter;
+use utoipa::IntoParams;
+
+/// Which activities.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the query; it is read by hand")]
+pub struct FilterParameters {
+    /// `READY`, `DISPATCHED`, `FAILED`, `CANCELED` or `COMPLETED`.
+    status: Option<String>,
+    /// Of this type.
+    activity_type: Option<String>,
+    /// Through this channel.
+    channel: Option<String>,
+    /// Whose `objectIdRef` fields have this value.
+    object_id: Option<String>,
+    /// With a date from this instant on.
+    #[param(format = DateTime)]
+    from: Option<String>,
+    /// With a date up to this instant.
+    #[param(format = DateTime)]
+    to: Option<String>,
+}
+
+/// One activity, with its history.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = ActivityView), Read)
+)]
+pub async fn get(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+) -> Result<Response, Problem> {
+    match context.work.get(&tenant, &name).await? {
+        Some(activity) => Ok(answer::ok(&ActivityView::whole(activity))),
+        None => Err(Problem::not_found("activity")),
+    }
+}
+
+/// The solution's activities, without their histories: what is due first, then what is finished, newest
+/// first. A page may be short, even empty, and still have a `nextCursor`.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/activities", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), FilterParameters, ListParameters),
+    responses((status = 200, body = Items<ActivityView>), Read)
+)]
+pub async fn list(
+    State(context): State<ApiContext>,
+    InSolution { tenant, .. }: InSolution,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let scope = Scope::of(&uri);
+    let (filter, request) = {
+        let faults = Faults::default();
+        let mut query = Query::read(&uri, &faults);
+        let filter = filter(&mut query, &faults);
+        let request = query.page(&context, &scope);
+        query.finish();
+        faults.finish(Some((filter, request)))?
+    };
+    existing(&context, &tenant).await?;
+    let kinds = context.tenancy.kinds(&tenant).await?;
+    let found = context.work.list(&tenant, &kinds, &filter, request.after.as_deref(), request.limit).await?;
+    let page = Page { items: found.items, next: found.next };
+    Ok(answer::page(&context, &scope, page, ActivityView::brief))
+}
+
+fn filter(query: &mut Query<'_>, faults: &Faults) -> Filter {
+    let activity_type = query.parsed::<TypeName>("activityType").map(Kind::Type);
+    let channel = query.parsed::<Channel>("channel").map(Kind::Channel);
+    if activity_type.is_some() && channel.is_some() {
+        faults.add("query:channel", "cannot go with activityType: an activity has one of them");
+    }
+    let filter = Filter {
+        status: query.parsed("status"),
+        kind: activity_type.or(channel),
+        object_id: query.text("objectId"),
+        from: query.time("from"),
+        to: query.time("to"),
+    };
+    if let (Some(from), Some(to)) = (filter.from, filter.to)
+        && to < from
+    {
+        faults.add("query:to", "must not be before from");
+    }
+    filter
+}

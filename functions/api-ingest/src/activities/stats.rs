@@ -1,0 +1,72 @@
+//! Counts for the console and for alarms (SPEC §3).
+
+use crate::ApiContext;
+use crate::answer;
+use crate::auth::InSolution;
+use crate::openapi::Read;
+use crate::problem::Problem;
+use crate::solutions::existing;
+use axum::extract::State;
+use axum::response::Response;
+use rules::names::Kind;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// How a solution's activities stand.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatsView {
+    /// How many are in each status.
+    by_status: BTreeMap<&'static str, u64>,
+    /// How many of each kind wait.
+    by_kind: Vec<KindView>,
+    /// How many wait past their instant.
+    overdue: u64,
+    /// How long the oldest of these has been due, in seconds; 0 if none is.
+    oldest_overdue_seconds: f64,
+    /// Whether there are too many to be counted to the end.
+    truncated: bool,
+}
+
+/// How many activities of a kind wait.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KindView {
+    /// The type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activity_type: Option<String>,
+    /// The channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    /// How many are READY.
+    ready: u64,
+}
+
+/// Counts by status and kind, and what is overdue. Counted in indexes, which lag a moment behind.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/stats", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path)),
+    responses((status = 200, body = StatsView), Read)
+)]
+pub async fn get(
+    State(context): State<ApiContext>,
+    InSolution { tenant, .. }: InSolution,
+) -> Result<Response, Problem> {
+    existing(&context, &tenant).await?;
+    let kinds = context.tenancy.kinds(&tenant).await?;
+    let stats = context.work.stats(&tenant, &kinds).await?;
+    let overdue_ms =
+        stats.oldest_overdue.map_or(0, |due| (context.clock.now() - due).num_milliseconds().max(0));
+    let kind = |(kind, ready)| match kind {
+        Kind::Type(name) => KindView { activity_type: Some(name.to_string()), channel: None, ready },
+        Kind::Channel(channel) => KindView { activity_type: None, channel: Some(channel.to_string()), ready },
+    };
+    Ok(answer::ok(&StatsView {
+        by_status: stats.by_status.into_iter().map(|(status, count)| (status.as_str(), count)).collect(),
+        by_kind: stats.ready_by_kind.into_iter().map(kind).collect(),
+        overdue: stats.overdue,
+        oldest_overdue_seconds: overdue_ms as f64 / 1_000.0,
+        truncated: stats.truncated,
+    }))
+}

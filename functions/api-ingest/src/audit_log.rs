@@ -1,0 +1,81 @@
+//! Audit logs: of a solution (SPEC §3), and of a company with its keys.
+
+use crate::ApiContext;
+use crate::answer::{self, Items};
+use crate::auth::{InCompany, InSolution};
+use crate::companies::only_page;
+use crate::openapi::{ListParameters, Read};
+use crate::problem::Problem;
+use crate::query::Scope;
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use serde::Serialize;
+use serde_json::Value;
+use shared::tenancy::{AuditEntry, AuditScope};
+use utoipa::ToSchema;
+
+/// One change of configuration. Never holds a secret.
+#[derive(Serialize, ToSchema)]
+pub struct AuditEntryView {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// `admin`, or `key:` and the id of a company's API key.
+    actor: String,
+    /// What was done.
+    #[schema(example = "serverState.changed")]
+    action: String,
+    /// What was before; null for what was made.
+    from: Option<Value>,
+    /// What is now; null for what was deleted.
+    to: Option<Value>,
+    /// Why, in the actor's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl AuditEntryView {
+    fn of(entry: AuditEntry) -> Self {
+        let AuditEntry { at, actor, action, from, to, reason } = entry;
+        Self { at: answer::time(at), actor: actor.to_string(), action, from, to, reason }
+    }
+}
+
+/// What was changed in a solution, newest first. It outlives the solution.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/audit-log", tag = "solutions",
+    params(("company" = String, Path), ("solution" = String, Path), ListParameters),
+    responses((status = 200, body = Items<AuditEntryView>), Read)
+)]
+pub async fn of_solution(
+    State(context): State<ApiContext>,
+    InSolution { tenant, .. }: InSolution,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    list(&context, &uri, &AuditScope::Solution(tenant), "solution").await
+}
+
+/// What was changed of a company and its API keys, newest first. It outlives the company.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/audit-log", tag = "companies",
+    params(("company" = String, Path), ListParameters), responses((status = 200, body = Items<AuditEntryView>), Read)
+)]
+pub async fn of_company(
+    State(context): State<ApiContext>,
+    InCompany { company, .. }: InCompany,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    list(&context, &uri, &AuditScope::Company(company), "company").await
+}
+
+async fn list(context: &ApiContext, uri: &Uri, whose: &AuditScope, what: &str) -> Result<Response, Problem> {
+    let scope = Scope::of(uri);
+    let request = only_page(context, uri, &scope)?;
+    let page = context.tenancy.audit_log(whose, &request).await?;
+    // Whatever exists was made, and that was audited: an empty log is that of nothing.
+    if page.items.is_empty() && request.after.is_none() {
+        return Err(Problem::not_found(what));
+    }
+    Ok(answer::page(context, &scope, page, AuditEntryView::of))
+}

@@ -1,0 +1,80 @@
+//! Faults of the input, gathered so that one answer names them all.
+
+use crate::problem::Problem;
+use serde::Serialize;
+use std::cell::RefCell;
+use std::fmt;
+use utoipa::ToSchema;
+
+/// Most faults one answer names.
+const FAULTS_MAX: usize = 100;
+
+/// One fault of the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901) into the body, or `query:NAME`, `header:NAME`, `path:NAME`.
+    #[schema(example = "/parameter/SongId")]
+    pointer: String,
+    /// What is wrong there.
+    #[schema(example = "is missing")]
+    detail: String,
+}
+
+impl Fault {
+    /// A fault at a place.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pointer.as_str() {
+            "" => write!(f, "the body {}", self.detail),
+            pointer => write!(f, "{pointer} {}", self.detail),
+        }
+    }
+}
+
+/// Gathers faults while input is read. Readers share it, hence the cell.
+#[derive(Debug, Default)]
+pub struct Faults(RefCell<Vec<Fault>>);
+
+impl Faults {
+    /// Adds a fault.
+    pub fn add(&self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.push(Fault::new(pointer, detail));
+    }
+
+    /// Adds a fault.
+    pub fn push(&self, fault: Fault) {
+        let mut faults = self.0.borrow_mut();
+        if faults.len() < FAULTS_MAX {
+            faults.push(fault);
+        }
+    }
+
+    /// What `result` holds; its error becomes a fault.
+    pub fn check<T, E: fmt::Display>(&self, pointer: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.add(pointer, error.to_string())).ok()
+    }
+
+    /// The faults so far.
+    pub fn into_vec(self) -> Vec<Fault> {
+        self.0.into_inner()
+    }
+
+    /// `value`, unless there was a fault. A `value` of `None` without a fault cannot be: whatever is
+    /// missing was named when it was read.
+    ///
+    /// # Errors
+    /// 400 with every fault.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problem> {
+        let faults = self.into_vec();
+        match value {
+            Some(value) if faults.is_empty() => Ok(value),
+            None if faults.is_empty() => Err(Problem::internal("input was refused without a fault")),
+            _ => Err(Problem::invalid(faults)),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Reads the members of a JSON object one by one, naming whatever is wrong with each.
+
+use crate::faults::Faults;
+use crate::json::{self, CanonicalHash};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Number, Value};
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// Most members an object of a request has, a parameter apart.
+const MEMBERS_MAX: usize = 256;
+
+/// A name of a member.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The members of an object, in the order written, their values still text.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    if members.len() == MEMBERS_MAX {
+                        return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// A JSON object whose members are taken one by one. What is left over is unknown: a fault each.
+pub struct Object<'a, 'f> {
+    /// The JSON pointer of the object.
+    pointer: String,
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+    taken: Vec<bool>,
+    faults: &'f Faults,
+}
+
+impl<'a, 'f> Object<'a, 'f> {
+    /// Reads the members of the object in `text`; anything but an object is a fault.
+    pub fn read(text: &'a str, pointer: &str, faults: &'f Faults) -> Option<Self> {
+        let members = match serde_json::from_str(text) {
+            Ok(Members(members)) => members,
+            // A value of another type, not a broken one.
+            Err(error) if error.is_data() && !text.trim_start().starts_with('{') => {
+                faults.add(pointer, "must be an object");
+                return None;
+            }
+            Err(error) => {
+                faults.add(pointer, json::refused(&error));
+                return None;
+            }
+        };
+        for (index, (name, _)) in members.iter().enumerate() {
+            if members[..index].iter().any(|(other, _)| other == name) {
+                faults.add(at(pointer, name), "is given twice");
+            }
+        }
+        let taken = vec![false; members.len()];
+        Some(Self { pointer: pointer.to_owned(), members, taken, faults })
+    }
+
+    /// The JSON pointer of a member.
+    pub fn at(&self, name: &str) -> String {
+        at(&self.pointer, name)
+    }
+
+    /// Where faults go.
+    pub fn faults(&self) -> &'f Faults {
+        self.faults
+    }
+
+    /// The text of a member; `null` is as good as none.
+    pub fn raw(&mut self, name: &str) -> Option<&'a str> {
+        let index = self.members.iter().position(|(member, _)| member == name)?;
+        self.taken[index] = true;
+        let text = self.members[index].1.get();
+        (text != "null").then_some(text)
+    }
+
+    /// The names of all members, in the order written; each once.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::with_capacity(self.members.len());
+        for (name, _) in &self.members {
+            if !names.iter().any(|other| other == name) {
+                names.push(name.to_string());
+            }
+        }
+        names
+    }
+
+    /// The members that are left, in the order written.
+    pub fn rest(mut self) -> Vec<(Cow<'a, str>, &'a str)> {
+        let members = std::mem::take(&mut self.members);
+        members
+            .into_iter()
+            .zip(&self.taken)
+            .filter(|(_, taken)| !**taken)
+            .map(|((n, v), _)| (n, v.get()))
+            .collect()
+    }
+
+    /// Whether a member is there; `null` is as good as none.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|(member, text)| member == name && text.get() != "null")
+    }
+
+    /// Says that a member must be there, if it is not.
+    pub fn require<T>(&self, name: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() && !self.has(name) {
+            self.faults.add(self.at(name), "is required");
+        }
+        value
+    }
+
+    /// A string.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let raw = self.raw(name)?;
+        if !raw.starts_with('"') {
+            self.faults.add(self.at(name), "must be a string");
+            return None;
+        }
+        let text = serde_json::from_str(raw).map_err(|error| json::refused(&error));
+        self.faults.check(&self.at(name), text)
+    }
+
+    /// A string of at most `max` characters, and at least one.
+    pub fn short_text(&mut self, name: &str, max: usize) -> Option<String> {
+        let text = self.text(name)?;
+        if (1..=max).contains(&text.chars().count()) {
+            return Some(text);
+        }
+        self.faults.add(self.at(name), format!("must have 1 to {max} characters"));
+        None
+    }
+
+    /// A string that is the text of something.
+    pub fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        self.faults.check(&self.at(name), text.parse())
+    }
+
+    /// An RFC 3339 time.
+    pub fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let text = self.text(name)?;
+        self.faults.check(&self.at(name), rules::time::parse(&text))
+    }
+
+    /// A whole number within `range`.
+    pub fn integer(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let raw = self.raw(name)?;
+        let number = serde_json::from_str::<Number>(raw).ok();
+        // 3.0 is as whole as 3 (JSON Schema says so too).
+        let whole = |number: &Number| {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0 && *float >= 0.0)?;
+            (float <= 2f64.powi(53)).then_some(float as u64)
+        };
+        let value = number.and_then(|number| number.as_u64().or_else(|| whole(&number)));
+        match value {
+            Some(value) if range.contains(&value) => Some(value),
+            _ => {
+                let (from, to) = range.into_inner();
+                self.faults.add(self.at(name), format!("must be a whole number from {from} to {to}"));
+                None
+            }
+        }
+    }
+
+    /// A number within `range`.
+    pub fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let raw = self.raw(name)?;
+        match serde_json::from_str::<Number>(raw).ok().and_then(|number| number.as_f64()) {
+            Some(value) if range.contains(&value) => Some(value),
+            _ => {
+                let (from, to) = range.into_inner();
+                self.faults.add(self.at(name), format!("must be a number from {from} to {to}"));
+                None
+            }
+        }
+    }
+
+    /// An object.
+    pub fn object(&mut self, name: &str) -> Option<Object<'a, 'f>> {
+        let raw = self.raw(name)?;
+        Object::read(raw, &self.at(name), self.faults)
+    }
+
+    /// The items of a list, still text.
+    pub fn list(&mut self, name: &str) -> Option<Vec<&'a str>> {
+        let raw = self.raw(name)?;
+        match serde_json::from_str::<Vec<&RawValue>>(raw) {
+            Ok(items) => Some(items.into_iter().map(RawValue::get).collect()),
+            Err(_) => {
+                self.faults.add(self.at(name), "must be a list");
+                None
+            }
+        }
+    }
+
+    /// The hash of every member but `id`, whatever their order (SPEC §2: the same body again). `read`
+    /// holds members whose values were read already.
+    pub fn hash_without_id(&self, read: &[(&str, &Value)]) -> String {
+        let mut members: Vec<_> = self.members.iter().filter(|(name, _)| name != "id").collect();
+        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut hash = CanonicalHash::default();
+        for (name, raw) in members {
+            hash.name(name);
+            match read.iter().find(|(other, _)| other == name) {
+                Some((_, value)) => hash.value(value),
+                // What is no strict JSON is a fault already, and then nobody asks for the hash.
+                None => hash.value(&json::strict(raw.get()).unwrap_or(Value::Null)),
+            }
+        }
+        hash.finish()
+    }
+
+    /// Names every member that nobody took.
+    pub fn finish(self) {
+        for ((name, _), taken) in self.members.iter().zip(&self.taken) {
+            if !taken {
+                self.faults.add(self.at(name), "is no field of this");
+            }
+        }
+    }
+}
+
+/// The JSON pointer of a member (RFC 6901).
+pub fn at(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str, read: impl Fn(&mut Object<'_, '_>)) -> Vec<String> {
+        let faults = Faults::default();
+        if let Some(mut object) = Object::read(text, "", &faults) {
+            read(&mut object);
+            object.finish();
+        }
+        faults.into_vec().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_fault_is_named_where_it_is() {
+        let read = |object: &mut Object<'_, '_>| {
+            let verb = object.text("verb");
+            object.require("verb", verb);
+            object.integer("retries", 0..=100);
+            object.number("period", 0.0..=10.0);
+            object.time("date");
+            if let Some(mut inner) = object.object("inner") {
+                inner.text("a");
+                inner.finish();
+            }
+            object.list("list");
+        };
+        assert_eq!(
+            faults(
+                r#"{"retries": 3.5, "period": -1, "date": "soon", "inner": {"a": 1, "x/y~": 2}, "list": {}, "z": 0, "z": 1}"#,
+                read
+            ),
+            [
+                "/z is given twice",
+                "/verb is required",
+                "/retries must be a whole number from 0 to 100",
+                "/period must be a number from 0 to 10",
+                "/date must be an RFC 3339 time with an offset, such as 2026-01-31T09:30:00Z",
+                "/inner/a must be a string",
+                "/inner/x~1y~0 is no field of this",
+                "/list must be a list",
+                "/z is no field of this",
+                "/z is no field of this",
+            ]
+        );
+        let good =
+            r#"{"verb": "GET", "retries": 3.0, "period": 0.5, "date": null, "inner": null, "list": []}"#;
+        assert_eq!(faults(good, read), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_one_fault() {
+        for (text, expect) in [
+            ("[]", "the body must be an object"),
+            ("3", "the body must be an object"),
+            ("\"x\"", "the body must be an object"),
+            ("null", "the body must be an object"),
+        ] {
+            assert_eq!(faults(text, |_| ()), [expect], "{text}");
+        }
+        for text in ["", "{", "{\"a\":}", "{} {}", "{\"a\":1"] {
+            let found = faults(text, |_| ());
+            assert!(
+                found.len() == 1 && found[0].starts_with("the body is no valid JSON"),
+                "{text}: {found:?}"
+            );
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(faults(&deep, |object| drop(object.list("a"))).len(), 0);
+    }
+}

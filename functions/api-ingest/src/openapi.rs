@@ -1,0 +1,105 @@
+//! The description of every endpoint (OpenAPI 3.1), made from the handlers, and the page that shows it.
+
+use crate::problem::{PROBLEM_JSON, ProblemBody};
+use std::collections::BTreeMap;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
+
+/// What the description says of the whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Punctual",
+        description = "Say what to call and when; it is called on time, retried by your rules, recorded, and never lost."
+    ),
+    components(schemas(ProblemBody<'static>, crate::faults::Fault)),
+    security(("bearer" = []), ("apiKey" = [])),
+    modifiers(&Keys),
+    tags(
+        (name = "companies", description = "Companies and their API keys"),
+        (name = "solutions", description = "Solutions, their state, secrets and audit log"),
+        (name = "activity types", description = "How an activity's call is made"),
+        (name = "activities", description = "Calls that are due at an instant"),
+        (name = "service", description = "The service itself")
+    )
+)]
+pub struct Description;
+
+/// The two ways to present a key (SPEC §1).
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let header = ApiKey::Header(ApiKeyValue::new("x-api-key"));
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        components.add_security_scheme("apiKey", SecurityScheme::ApiKey(header));
+    }
+}
+
+/// The page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query; it is read by hand")]
+pub struct ListParameters {
+    /// Items of the page.
+    #[param(minimum = 1, maximum = 100, default = 25)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before; of no use in another list.
+    cursor: Option<String>,
+}
+
+/// The problems that reading may answer.
+pub struct Read;
+
+/// The problems that changing may answer.
+pub struct Change;
+
+/// The problems that a path without a key may answer.
+pub struct Open;
+
+impl IntoResponses for Read {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["400", "401", "403", "404", "405", "429", "500"])
+    }
+}
+
+impl IntoResponses for Change {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["400", "401", "403", "404", "405", "409", "413", "415", "429", "500"])
+    }
+}
+
+impl IntoResponses for Open {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["405", "500"])
+    }
+}
+
+fn problems(statuses: &[&str]) -> BTreeMap<String, RefOr<Response>> {
+    let problem = |status: &str| {
+        let schema = Ref::from_schema_name(ProblemBody::name());
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response =
+            ResponseBuilder::new().description(meaning(status)).content(PROBLEM_JSON, content).build();
+        (status.to_owned(), RefOr::T(response))
+    };
+    statuses.iter().map(|status| problem(status)).collect()
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "400" => "Malformed or unacceptable input; every fault is named",
+        "401" => "No key, or an unknown one",
+        "403" => "A valid key outside its company, or not the admin key",
+        "404" => "There is no such thing",
+        "405" => "Not this method",
+        "409" => "The state does not allow it",
+        "413" => "The body has more than 256 KiB",
+        "415" => "The body is no JSON",
+        "429" => "Over a limit; `Retry-After` says when to try again",
+        _ => "Our fault; `instance` names the occurrence",
+    }
+}

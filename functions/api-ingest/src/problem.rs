@@ -1,0 +1,296 @@
+//! What an answer says that is no success: RFC 9457, and every status of it in this one file.
+
+use crate::faults::Fault;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use shared::tenancy::{ChangeError, TenancyError};
+use shared::work::StoreError;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+use crate::ApiContext;
+
+/// The media type of problems.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// Seconds that a throttled caller is asked to wait.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The kinds of problem: each has one status, one type and one title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// 400: the input is malformed or unacceptable.
+    InvalidInput,
+    /// 401: no key, or an unknown one.
+    Unauthorized,
+    /// 403: a valid key outside what it opens.
+    Forbidden,
+    /// 404: there is no such thing.
+    NotFound,
+    /// 405: not this method.
+    MethodNotAllowed,
+    /// 409: the state does not allow it.
+    Conflict,
+    /// 413: the body is too large.
+    TooLarge,
+    /// 415: the body is no JSON.
+    UnsupportedMediaType,
+    /// 429: over a limit.
+    Throttled,
+    /// 500: our fault.
+    Internal,
+}
+
+impl ProblemKind {
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        match self {
+            ProblemKind::InvalidInput => StatusCode::BAD_REQUEST,
+            ProblemKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            ProblemKind::Forbidden => StatusCode::FORBIDDEN,
+            ProblemKind::NotFound => StatusCode::NOT_FOUND,
+            ProblemKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ProblemKind::Conflict => StatusCode::CONFLICT,
+            ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ProblemKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn uri(self) -> &'static str {
+        match self {
+            ProblemKind::InvalidInput => "urn:punctual:problem:invalid-input",
+            ProblemKind::Unauthorized => "urn:punctual:problem:unauthorized",
+            ProblemKind::Forbidden => "urn:punctual:problem:forbidden",
+            ProblemKind::NotFound => "urn:punctual:problem:not-found",
+            ProblemKind::MethodNotAllowed => "urn:punctual:problem:method-not-allowed",
+            ProblemKind::Conflict => "urn:punctual:problem:conflict",
+            ProblemKind::TooLarge => "urn:punctual:problem:too-large",
+            ProblemKind::UnsupportedMediaType => "urn:punctual:problem:unsupported-media-type",
+            ProblemKind::Throttled => "urn:punctual:problem:throttled",
+            ProblemKind::Internal => "urn:punctual:problem:internal",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            ProblemKind::InvalidInput => "The input is not acceptable",
+            ProblemKind::Unauthorized => "A valid key is needed",
+            ProblemKind::Forbidden => "The key does not open this",
+            ProblemKind::NotFound => "There is no such thing",
+            ProblemKind::MethodNotAllowed => "The method is not allowed here",
+            ProblemKind::Conflict => "The state does not allow this",
+            ProblemKind::TooLarge => "The body is too large",
+            ProblemKind::UnsupportedMediaType => "The body must be JSON",
+            ProblemKind::Throttled => "Too many requests",
+            ProblemKind::Internal => "Something went wrong on our side",
+        }
+    }
+}
+
+/// A problem on its way to the caller.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: ProblemKind,
+    detail: String,
+    errors: Vec<Fault>,
+    /// Names one occurrence of an internal problem, in the answer and in the log.
+    instance: Option<String>,
+    /// What lies behind an internal problem. For the log, never for the caller.
+    cause: Option<Arc<str>>,
+}
+
+/// A problem as it is written (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// A stable URN of the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:punctual:problem:invalid-input")]
+    kind: &'a str,
+    /// The kind of problem in words.
+    title: &'a str,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    status: u16,
+    /// What is the matter this time.
+    detail: &'a str,
+    /// Every fault of the input.
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    #[schema(required = false)]
+    errors: &'a [Fault],
+    /// Names this occurrence of an internal problem, as a URN; quote it in a report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+}
+
+impl Problem {
+    fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), instance: None, cause: None }
+    }
+
+    /// 400, with every fault of the input.
+    pub fn invalid(errors: Vec<Fault>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => one.to_string(),
+            many => format!("{} faults in the input; each is in `errors`", many.len()),
+        };
+        Self { errors, ..Self::new(ProblemKind::InvalidInput, detail) }
+    }
+
+    /// 401.
+    pub fn unauthorized(detail: &str) -> Self {
+        Self::new(ProblemKind::Unauthorized, detail)
+    }
+
+    /// 403.
+    pub fn forbidden(detail: &str) -> Self {
+        Self::new(ProblemKind::Forbidden, detail)
+    }
+
+    /// 404.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ProblemKind::NotFound, format!("there is no such {what}"))
+    }
+
+    /// 409.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Conflict, detail)
+    }
+
+    /// 413.
+    pub fn too_large(detail: String) -> Self {
+        Self::new(ProblemKind::TooLarge, detail)
+    }
+
+    /// 415.
+    pub fn unsupported_media_type(detail: &str) -> Self {
+        Self::new(ProblemKind::UnsupportedMediaType, detail)
+    }
+
+    /// 500. `cause` goes to the log alone.
+    pub fn internal(cause: impl ToString) -> Self {
+        let detail =
+            "the failure is recorded under the name in `instance`; the same request may succeed later";
+        Self { cause: Some(cause.to_string().into()), ..Self::new(ProblemKind::Internal, detail) }
+    }
+
+    fn throttled() -> Self {
+        Self::new(ProblemKind::Throttled, "the database asks for fewer requests; try again in a second")
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// Names an internal problem and logs what lies behind it; any other problem stays as it is.
+    pub fn recorded(mut self, context: &ApiContext) -> Self {
+        if let Some(cause) = self.cause.take() {
+            let id = context.entropy.uuid_v7(context.clock.now());
+            tracing::error!(correlation_id = %id, cause = &*cause, "request failed");
+            self.instance = Some(format!("urn:uuid:{id}"));
+        }
+        self
+    }
+
+    /// The problem as it is written.
+    pub fn body(&self) -> ProblemBody<'_> {
+        ProblemBody {
+            kind: self.kind.uri(),
+            title: self.kind.title(),
+            status: self.status().as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+            instance: self.instance.as_deref(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let text = serde_json::to_string(&self.body()).unwrap_or_default();
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        match self.kind {
+            ProblemKind::Unauthorized => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"punctual\""));
+            }
+            ProblemKind::Throttled => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            _ => {}
+        }
+        if self.cause.is_some() {
+            response.extensions_mut().insert(Unrecorded(self));
+        }
+        response
+    }
+}
+
+/// An internal problem that is not in the log yet; see [`record`].
+#[derive(Clone)]
+struct Unrecorded(Problem);
+
+/// The outermost layer: names and logs internal problems on their way out.
+pub async fn record(State(context): State<ApiContext>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    match response.extensions_mut().remove::<Unrecorded>() {
+        Some(Unrecorded(problem)) => problem.recorded(&context).into_response(),
+        None => response,
+    }
+}
+
+/// What a panic becomes. Its text was printed by the panic hook; it is no answer for a caller.
+pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Problem::internal(format!("panic: {}", text.unwrap_or_default())).into_response()
+}
+
+/// 404 for a path that is none of ours.
+pub async fn no_route() -> Problem {
+    Problem::not_found("path")
+}
+
+/// 405; `OPTIONS` is answered with what is allowed. The router adds the `Allow` header to both.
+pub async fn no_method(method: http::Method) -> Response {
+    if method == http::Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Problem::new(ProblemKind::MethodNotAllowed, format!("{method} is none of the methods in `Allow`"))
+        .into_response()
+}
+
+impl From<TenancyError> for Problem {
+    fn from(error: TenancyError) -> Self {
+        if error.is_throttled() { Self::throttled() } else { Self::internal(error) }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NotFound(what) => Self::not_found(what),
+            ChangeError::Conflict(detail) => Self::conflict(detail),
+            ChangeError::Tenancy(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Throttled => Self::throttled(),
+            StoreError::Cursor => Self::invalid(vec![Fault::new("query:cursor", error.to_string())]),
+            error => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Query parameters, read as strictly as bodies are, and the cursors of lists.
+
+use crate::ApiContext;
+use crate::faults::Faults;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Uri;
+use sha2::{Digest, Sha256};
+use shared::tenancy::PageRequest;
+use std::fmt;
+use std::str::FromStr;
+use subtle::ConstantTimeEq;
+
+/// Items of a page, if the caller does not say.
+pub const LIMIT_DEFAULT: usize = 25;
+/// Most items of a page.
+pub const LIMIT_MAX: usize = 100;
+/// Bytes of a cursor's seal.
+const SEAL_BYTES: usize = 16;
+const LIMIT: &str = "limit";
+const CURSOR: &str = "cursor";
+
+/// The parameters of a query, taken one by one. What is left over is unknown: a fault each.
+pub struct Query<'f> {
+    parameters: Vec<(String, String)>,
+    faults: &'f Faults,
+}
+
+impl<'f> Query<'f> {
+    /// Reads the query of `uri`.
+    pub fn read(uri: &Uri, faults: &'f Faults) -> Self {
+        let query = uri.query().unwrap_or_default();
+        let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        for (index, (name, _)) in parameters.iter().enumerate() {
+            if parameters[..index].iter().any(|(other, _)| other == name) {
+                faults.add(format!("query:{name}"), "is given twice");
+            }
+        }
+        Self { parameters, faults }
+    }
+
+    /// A parameter's text.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let index = self.parameters.iter().position(|(parameter, _)| parameter == name)?;
+        Some(self.parameters.remove(index).1)
+    }
+
+    /// A parameter that is the text of something.
+    pub fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        self.faults.check(&format!("query:{name}"), text.parse())
+    }
+
+    /// An RFC 3339 time.
+    pub fn time(&mut self, name: &str) -> Option<chrono::DateTime<chrono::Utc>> {
+        let text = self.text(name)?;
+        // A `+` in a query means a space, and people write offsets as they are.
+        self.faults.check(&format!("query:{name}"), rules::time::parse(&text.replace(' ', "+")))
+    }
+
+    /// `limit`, and `cursor` as the list behind `scope` gave it.
+    pub fn page(&mut self, context: &ApiContext, scope: &Scope) -> PageRequest {
+        let limit = match self.text(LIMIT) {
+            None => LIMIT_DEFAULT,
+            Some(text) => match text.parse() {
+                Ok(limit @ 1..=LIMIT_MAX) => limit,
+                _ => {
+                    self.faults.add("query:limit", format!("must be a whole number from 1 to {LIMIT_MAX}"));
+                    LIMIT_DEFAULT
+                }
+            },
+        };
+        let after = self.text(CURSOR).and_then(|cursor| {
+            let opened = scope.open(context, &cursor);
+            if opened.is_none() {
+                self.faults.add("query:cursor", CURSOR_REFUSED);
+            }
+            opened
+        });
+        PageRequest { after, limit }
+    }
+
+    /// Names every parameter that nobody took.
+    pub fn finish(self) {
+        for (name, _) in &self.parameters {
+            self.faults.add(format!("query:{name}"), "is no parameter of this");
+        }
+    }
+}
+
+/// What is wrong with a cursor that does not open.
+pub const CURSOR_REFUSED: &str = "must be a nextCursor that this list gave for the same query";
+
+/// What a cursor is of use for: one tenant's one list with one filter.
+pub struct Scope(String);
+
+impl Scope {
+    /// The list at the path of `uri`, with its query apart from `limit` and `cursor`.
+    pub fn of(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
+        let mut parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| name != LIMIT && name != CURSOR)
+            .collect();
+        parameters.sort_unstable();
+        Self(format!("{}\n{parameters:?}", uri.path()))
+    }
+
+    /// The work described by `path` and `hash`.
+    pub fn of_body(uri: &Uri, hash: &str) -> Self {
+        Self(format!("{}\n{hash}", uri.path()))
+    }
+
+    /// A cursor for the caller: where to go on, sealed to this scope.
+    pub fn seal(&self, context: &ApiContext, inner: &str) -> String {
+        let mut bytes = self.tag(context, inner.as_bytes()).to_vec();
+        bytes.extend_from_slice(inner.as_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Where to go on; `None` for a cursor that was not sealed to this scope.
+    pub fn open(&self, context: &ApiContext, cursor: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (tag, inner) = bytes.split_at_checked(SEAL_BYTES)?;
+        if !bool::from(self.tag(context, inner).ct_eq(tag)) {
+            return None;
+        }
+        String::from_utf8(inner.to_vec()).ok()
+    }
+
+    /// Keyed by the admin key's hash, which every instance has and no caller knows. Hashed twice, as
+    /// HMAC is, so that nothing can be appended.
+    fn tag(&self, context: &ApiContext, inner: &[u8]) -> [u8; SEAL_BYTES] {
+        let key = context.admin_key.as_bytes();
+        let length = (self.0.len() as u64).to_be_bytes();
+        let message = Sha256::new()
+            .chain_update(key)
+            .chain_update(length)
+            .chain_update(&self.0)
+            .chain_update(inner)
+            .finalize();
+        let outer = Sha256::new().chain_update(b"cursor").chain_update(key).chain_update(message).finalize();
+        let mut tag = [0; SEAL_BYTES];
+        tag.copy_from_slice(&outer[..SEAL_BYTES]);
+        tag
+    }
+}

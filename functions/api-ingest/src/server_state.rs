@@ -1,0 +1,100 @@
+//! `S/server-state`: pausing and resuming a solution (SPEC §3).
+
+use crate::ApiContext;
+use crate::answer;
+use crate::auth::InSolution;
+use crate::body::JsonText;
+use crate::object::Object;
+use crate::openapi::{Change, Read};
+use crate::problem::Problem;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use shared::tenancy::{Changed, ServerState, Solution};
+use utoipa::ToSchema;
+
+/// Most characters of a reason.
+const REASON_MAX_CHARS: usize = 1_024;
+
+/// The state wanted.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ServerStateBody {
+    /// `running` or `paused`.
+    #[schema(value_type = String, example = "paused", pattern = "^(running|paused)$")]
+    server_state: ServerState,
+    /// Why; for the audit log.
+    #[schema(max_length = 1024)]
+    reason: Option<String>,
+}
+
+impl ServerStateBody {
+    fn read(body: &mut Object<'_, '_>) -> Option<Self> {
+        let server_state = body.parsed("serverState");
+        let server_state = body.require("serverState", server_state);
+        let reason = body.short_text("reason", REASON_MAX_CHARS);
+        Some(Self { server_state: server_state?, reason })
+    }
+}
+
+/// The state of a solution.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerStateView {
+    /// `running` or `paused`.
+    server_state: &'static str,
+    /// Why, in the words of whoever changed it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: String,
+}
+
+impl ServerStateView {
+    fn of(solution: &Solution) -> Self {
+        Self {
+            server_state: solution.server_state.as_str(),
+            reason: solution.state_reason.clone(),
+            since: answer::time(solution.state_since),
+        }
+    }
+}
+
+/// Pauses or resumes a solution. Paused, nothing of it is sent, nothing is lost and nothing counts as
+/// an attempt; resumed, what is overdue goes out at once. In effect everywhere within 5 seconds.
+#[utoipa::path(
+    put, path = "/v1/companies/{company}/solutions/{solution}/server-state", tag = "solutions",
+    params(("company" = String, Path), ("solution" = String, Path)), request_body = ServerStateBody,
+    responses((status = 200, body = ServerStateView), Change)
+)]
+pub async fn put(
+    State(context): State<ApiContext>,
+    InSolution { actor, tenant }: InSolution,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    let ServerStateBody { server_state, reason } = body.read(ServerStateBody::read)?;
+    let changed = context.tenancy.set_server_state(&actor, &tenant, server_state, reason.as_deref()).await?;
+    let resumed = server_state == ServerState::Running && !matches!(changed, Changed::Unchanged(_));
+    if resumed && let Err(error) = shared::sweep::resume(&context, &tenant).await {
+        // The change stands, and the sweep finds what is overdue within a minute.
+        tracing::warn!(%tenant, %error, "overdue work not enqueued at once");
+    }
+    Ok(answer::ok(&ServerStateView::of(&changed.into_inner())))
+}
+
+/// The state of a solution.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/server-state", tag = "solutions",
+    params(("company" = String, Path), ("solution" = String, Path)),
+    responses((status = 200, body = ServerStateView), Read)
+)]
+pub async fn get(
+    State(context): State<ApiContext>,
+    InSolution { tenant, .. }: InSolution,
+) -> Result<Response, Problem> {
+    match context.tenancy.solution_fresh(&tenant).await? {
+        Some(solution) => Ok(answer::ok(&ServerStateView::of(&solution))),
+        None => Err(Problem::not_found("solution")),
+    }
+}

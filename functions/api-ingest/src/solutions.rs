@@ -1,0 +1,233 @@
+//! `/v1/companies/{company}/solutions`: SPEC §3.
+
+use crate::ApiContext;
+use crate::answer::{self, Items};
+use crate::auth::{InCompany, InSolution};
+use crate::body::JsonText;
+use crate::companies::{only_page, qos_level};
+use crate::object::Object;
+use crate::openapi::{Change, ListParameters, Read};
+use crate::problem::Problem;
+use crate::query::Scope;
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use rules::names::Tenant;
+use serde::Serialize;
+use shared::tenancy::{Rolling, Solution};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Most days that logs are kept: a century.
+const PERIOD_MAX_DAYS: f64 = 36_525.0;
+
+/// What a solution is made of.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct SolutionBody {
+    /// Slots it gets of its company's.
+    #[schema(minimum = 1, maximum = 100, default = 1, required = false)]
+    qos_level: u32,
+    /// Where the logs of dispatched activities go when their period has passed: an absolute http(s) URL.
+    success_uri: Option<String>,
+    /// Days for which dispatched activities are kept; fractions are allowed.
+    #[schema(minimum = 0, maximum = 36525)]
+    success_period: Option<f64>,
+    /// Where the logs of dead letters go when their period has passed: an absolute http(s) URL.
+    dead_letter_uri: Option<String>,
+    /// Days for which dead letters are kept; fractions are allowed.
+    #[schema(minimum = 0, maximum = 36525)]
+    dead_letter_period: Option<f64>,
+}
+
+impl SolutionBody {
+    fn read(body: &mut Object<'_, '_>) -> Option<Self> {
+        Some(Self {
+            qos_level: qos_level(body),
+            success_uri: fixed_uri(body, "successUri"),
+            success_period: body.number("successPeriod", 0.0..=PERIOD_MAX_DAYS),
+            dead_letter_uri: fixed_uri(body, "deadLetterUri"),
+            dead_letter_period: body.number("deadLetterPeriod", 0.0..=PERIOD_MAX_DAYS),
+        })
+    }
+}
+
+/// An absolute http(s) URL without placeholders.
+fn fixed_uri(body: &mut Object<'_, '_>, name: &str) -> Option<String> {
+    let text = body.text(name)?;
+    body.faults().check(&body.at(name), rules::uri::fixed(&text).map(|()| text.clone()))
+}
+
+/// A solution.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SolutionView {
+    /// Its company.
+    company: String,
+    /// Its name.
+    solution: String,
+    /// Slots it gets of its company's.
+    #[schema(minimum = 1, maximum = 100)]
+    qos_level: u32,
+    /// Where the logs of dispatched activities go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_uri: Option<String>,
+    /// Days for which dispatched activities are kept; absent: for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_period: Option<f64>,
+    /// Where the logs of dead letters go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter_uri: Option<String>,
+    /// Days for which dead letters are kept; absent: for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter_period: Option<f64>,
+    /// `running` or `paused`.
+    server_state: &'static str,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it was changed last.
+    #[schema(format = DateTime)]
+    updated_at: String,
+    /// Signs outbound calls (Standard Webhooks): answered once, when the solution is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    signing_secret: Option<String>,
+}
+
+impl SolutionView {
+    fn of(solution: &Solution, signing_secret: Option<&str>) -> Self {
+        let rolling = solution.rolling.clone();
+        Self {
+            company: solution.tenant.company.to_string(),
+            solution: solution.tenant.solution.to_string(),
+            qos_level: solution.qos_level,
+            success_uri: rolling.success_uri,
+            success_period: rolling.success_period_days,
+            dead_letter_uri: rolling.dead_letter_uri,
+            dead_letter_period: rolling.dead_letter_period_days,
+            server_state: solution.server_state.as_str(),
+            created_at: answer::time(solution.meta.created_at),
+            updated_at: answer::time(solution.meta.updated_at),
+            signing_secret: signing_secret.map(str::to_owned),
+        }
+    }
+}
+
+/// The solution of the path, from the cache.
+///
+/// # Errors
+/// 404 without it.
+pub async fn existing(context: &ApiContext, tenant: &Tenant) -> Result<Arc<Solution>, Problem> {
+    context.tenancy.solution(tenant).await?.ok_or_else(|| Problem::not_found("solution"))
+}
+
+/// Makes or replaces a solution's settings. Its server state and its signing secret stay; the secret of
+/// a new one is shown this once.
+#[utoipa::path(
+    put, path = "/v1/companies/{company}/solutions/{solution}", tag = "solutions",
+    params(("company" = String, Path), ("solution" = String, Path)), request_body = SolutionBody,
+    responses((status = 201, body = SolutionView), (status = 200, body = SolutionView), Change)
+)]
+pub async fn put(
+    State(context): State<ApiContext>,
+    InSolution { actor, tenant }: InSolution,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    let body = body.read(SolutionBody::read)?;
+    let rolling = Rolling {
+        success_uri: body.success_uri,
+        success_period_days: body.success_period,
+        dead_letter_uri: body.dead_letter_uri,
+        dead_letter_period_days: body.dead_letter_period,
+    };
+    let (changed, secret) = context.tenancy.put_solution(&actor, &tenant, body.qos_level, rolling).await?;
+    let secret = secret.as_ref().map(|secret| secret.as_str());
+    let location = format!("/v1/companies/{}/solutions/{}", tenant.company, tenant.solution);
+    Ok(answer::put(&location, changed, |solution| SolutionView::of(&solution, secret)))
+}
+
+/// A solution.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}", tag = "solutions",
+    params(("company" = String, Path), ("solution" = String, Path)),
+    responses((status = 200, body = SolutionView), Read)
+)]
+pub async fn get(
+    State(context): State<ApiContext>,
+    InSolution { tenant, .. }: InSolution,
+) -> Result<Response, Problem> {
+    match context.tenancy.solution_fresh(&tenant).await? {
+        Some(solution) => Ok(answer::ok(&SolutionView::of(&solution, None))),
+        None => Err(Problem::not_found("solution")),
+    }
+}
+
+/// Deletes a solution and its activity types; refused while work waits in it. Its audit log stays.
+#[utoipa::path(
+    delete, path = "/v1/companies/{company}/solutions/{solution}", tag = "solutions",
+    params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Change)
+)]
+pub async fn delete(
+    State(context): State<ApiContext>,
+    InSolution { actor, tenant }: InSolution,
+) -> Result<Response, Problem> {
+    let kinds = context.tenancy.kinds(&tenant).await?;
+    if context.work.has_waiting(&tenant, &kinds).await? {
+        return Err(Problem::conflict(
+            "activities wait in the solution; cancel them or let them finish first",
+        ));
+    }
+    context.tenancy.delete_solution(&actor, &tenant).await?;
+    Ok(answer::nothing())
+}
+
+/// The company's solutions, by name.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions", tag = "solutions",
+    params(("company" = String, Path), ListParameters), responses((status = 200, body = Items<SolutionView>), Read)
+)]
+pub async fn list(
+    State(context): State<ApiContext>,
+    InCompany { company, .. }: InCompany,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let scope = Scope::of(&uri);
+    let request = only_page(&context, &uri, &scope)?;
+    if context.tenancy.company(&company).await?.is_none() {
+        return Err(Problem::not_found("company"));
+    }
+    let page = context.tenancy.solutions(&company, &request).await?;
+    Ok(answer::page(&context, &scope, page, |solution| SolutionView::of(&solution, None)))
+}
+
+/// A new signing secret.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningSecretView {
+    /// The secret: answered this once.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    signing_secret: String,
+    /// Until when the secret before signs too.
+    #[schema(format = DateTime)]
+    previous_valid_until: String,
+}
+
+/// Makes a new signing secret; for 24 hours the one before signs too.
+#[utoipa::path(
+    post, path = "/v1/companies/{company}/solutions/{solution}/signing-secret/rotate", tag = "solutions",
+    params(("company" = String, Path), ("solution" = String, Path)),
+    responses((status = 200, body = SigningSecretView), Change)
+)]
+pub async fn rotate_signing_secret(
+    State(context): State<ApiContext>,
+    InSolution { actor, tenant }: InSolution,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    body.nothing()?;
+    let (secret, previous_until) = context.tenancy.rotate_signing_secret(&actor, &tenant).await?;
+    Ok(answer::ok(&SigningSecretView {
+        signing_secret: secret.to_string(),
+        previous_valid_until: answer::time(previous_until),
+    }))
+}
