@@ -67,7 +67,7 @@ pub fn insert(table: &str, item: Vec<(&str, AttributeValue)>) -> BatchStatementR
 /// It touches no indexed attribute, so it costs one write unit. Its condition
 /// is [`rules::activity::claimable`]; `due_by` is now and the lead.
 pub fn claim(table: &str, pk: String, claim: &Claim, due_by: DateTime<Utc>) -> BatchStatementRequest {
-    let mut builder = Builder::new(format!("UPDATE \"{table}\" SET \"{0}\"=\"{0}\"+1", attr::ATTEMPTS));
+    let mut builder = Builder::new(format!("UPDATE \"{table}\" SET \"{0}\"={0}+1", attr::ATTEMPTS));
     builder.set(attr::TOKEN, s(&claim.token));
     builder.set(attr::LEASE, t(claim.lease_until));
     builder.key(pk);
