@@ -24,10 +24,13 @@ pub struct Arguments {
     /// Concurrent callers of the batch endpoint
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub callers: usize,
-    /// Activities due in the same second in `punctuality`
+    /// Activities due at the same instant in `punctuality`
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub punctuality: usize,
-    /// How many seconds ahead `punctuality` is due
+    /// Activities due in the same second, a millisecond apart, in `spread`
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub spread: usize,
+    /// How many seconds ahead `punctuality` and `spread` are due
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub ahead: u32,
     /// Activities given one after another in `lone`
@@ -70,8 +73,10 @@ pub enum Scenario {
     Lone,
     /// Immediate activities by the batch endpoint, and the same writes alone
     Throughput,
-    /// Many due in one second
+    /// Many due at one instant
     Punctuality,
+    /// Many due at different milliseconds of one second
+    Spread,
     /// A tenant with very many beside one with few
     Fairness,
     /// Two companies with `qosLevel` 3 and 1, both overdue
@@ -85,6 +90,7 @@ impl Scenario {
             Self::Lone => "lone",
             Self::Throughput => "throughput",
             Self::Punctuality => "punctuality",
+            Self::Spread => "spread",
             Self::Fairness => "fairness",
             Self::Qos => "qos",
         }
@@ -111,7 +117,7 @@ mod tests {
     #[test]
     fn only_narrows_what_is_run() {
         let all = Arguments::parse_from(["bench"]);
-        assert_eq!(all.scenarios().len(), 5);
+        assert_eq!(all.scenarios().len(), 6);
         let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
         assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
     }

@@ -169,3 +169,27 @@ fn record(number: usize, now: DateTime<Utc>) -> Result<Record> {
         id: id.parse()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{NAME, run};
+    use crate::report::Report;
+    use local::embedded::{Embedded, router};
+    use shared::clock::SystemClock;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn every_write_is_taken_by_the_embedded_database() {
+        let embedded = Embedded::start_in_memory(Arc::new(SystemClock)).await.expect("opens");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let aws = format!("http://{}", listener.local_addr().expect("bound"));
+        let routes = router(Arc::clone(embedded.mount()));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let mut report = Report::new();
+        let rate = run(&aws, 60, &mut report).await.expect("all taken");
+        assert!(rate > 0.0);
+        assert_eq!(report.json()["figures"][NAME]["items_per_s"], rate);
+        // Four trials of 25 items and one run of 60, at the six write units that one delivery may cost.
+        assert_eq!(embedded.mount().usage().dynamodb.write_units, 160.0 * 6.0);
+    }
+}

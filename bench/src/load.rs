@@ -4,10 +4,13 @@ use crate::api::{Api, TenantPath, activity_body};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::Value;
 use shared::clock::{Clock, SystemClock};
+use std::time::Duration;
 
 /// The batch endpoint's limit.
 const BATCH: usize = 100;
+const MILLIS_PER_SECOND: u64 = 1_000;
 /// Each activity's parameter, as JSON.
 pub const PARAMETER_BYTES: usize = 500;
 
@@ -20,6 +23,8 @@ pub struct Load {
     pub count: usize,
     /// When they are due; now, if `None`.
     pub due: Option<DateTime<Utc>>,
+    /// How much later than the one before each is due, within a second.
+    pub step_ms: u32,
 }
 
 /// When it was given.
@@ -37,20 +42,33 @@ impl Load {
         format!("{}-{index:06}", self.prefix)
     }
 
+    /// When the activity at `index` is due.
+    pub fn due(&self, index: usize) -> Option<DateTime<Utc>> {
+        let offset = index as u64 * u64::from(self.step_ms) % MILLIS_PER_SECOND;
+        self.due.map(|due| due + Duration::from_millis(offset))
+    }
+
     /// Every `Idempotency-Key` that has to arrive: id and run 0.
     pub fn keys(&self) -> Vec<String> {
-        (0..self.count).map(|index| format!("{}:0", self.id(index))).collect()
+        (0..self.count).map(|index| self.key(index)).collect()
+    }
+
+    /// The `Idempotency-Key` of the activity at `index`.
+    pub fn key(&self, index: usize) -> String {
+        format!("{}:0", self.id(index))
+    }
+
+    fn body(&self, index: usize) -> Value {
+        let date = self.due(index).map(rules::time::format);
+        activity_body(&self.id(index), PARAMETER_BYTES, date.as_deref())
     }
 
     /// Gives them all with `callers` calls in flight.
     pub async fn give(&self, api: &Api, tenant: &TenantPath, callers: usize) -> Result<Given> {
-        let date = self.due.map(rules::time::format);
-        let date = date.as_deref();
         let accepted: Vec<DateTime<Utc>> = stream::iter((0..self.count).step_by(BATCH))
             .map(|start| async move {
                 let end = (start + BATCH).min(self.count);
-                let bodies: Vec<_> =
-                    (start..end).map(|index| activity_body(&self.id(index), PARAMETER_BYTES, date)).collect();
+                let bodies: Vec<_> = (start..end).map(|index| self.body(index)).collect();
                 api.create_batch(tenant, &bodies).await?;
                 anyhow::Ok(SystemClock.now())
             })
@@ -62,5 +80,20 @@ impl Load {
             first_accepted: accepted.iter().min().copied().unwrap_or(now),
             last_accepted: accepted.iter().max().copied().unwrap_or(now),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Load;
+    use chrono::DateTime;
+
+    #[test]
+    fn steps_stay_within_the_second() {
+        let due = DateTime::from_timestamp(1_000, 0).expect("in range");
+        let load = Load { prefix: "x", count: 3, due: Some(due), step_ms: 400 };
+        let offsets = [0, 1, 2, 3].map(|index| (load.due(index).expect("due") - due).num_milliseconds());
+        assert_eq!(offsets, [0, 400, 800, 200]);
+        assert_eq!(load.keys(), ["x-000000:0", "x-000001:0", "x-000002:0"]);
     }
 }

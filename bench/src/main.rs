@@ -16,22 +16,34 @@ mod stage;
 mod system;
 mod usage;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use arguments::{Arguments, Command};
 use clap::Parser;
 use report::Report;
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match measure().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not as `Debug`, which adds a stack trace where RUST_BACKTRACE is set.
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let mut report = Report::new();
     // Leaving `run` drops the children, which ends them.
     let mut terminate = signal(SignalKind::terminate())?;
     let outcome = tokio::select! {
         outcome = run(&arguments, &mut report) => outcome,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        _ = terminate.recv() => bail!("terminated"),
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow!("terminated")),
     };
     // What was measured before a failure is still worth reading.
     print!("{}", report.table());

@@ -7,7 +7,7 @@ use crate::receiver::Receiver;
 use crate::spread::Spread;
 use crate::system::System;
 use anyhow::Result;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 /// Every call of the bench's activity types ends by then.
 const TIMEOUT_SECONDS: u32 = 30;
@@ -47,9 +47,10 @@ impl Stage {
         receiver.wait_for(lane, keys, *patience + extra, || system.check_alive()).await
     }
 
-    /// Arrival minus due, in milliseconds, of everything on `lane`.
-    pub fn lateness(&self, lane: &str, due: DateTime<Utc>) -> Option<Spread> {
-        Spread::of(self.receiver.arrivals(lane).into_iter().map(|at| millis(at - due)))
+    /// Arrival minus due, in milliseconds, of what of `load` has come on `lane`.
+    pub fn lateness(&self, lane: &str, load: &Load) -> Option<Spread> {
+        let late = |index| Some(millis(self.receiver.arrival(lane, &load.key(index))? - load.due(index)?));
+        Spread::of((0..load.count).filter_map(late))
     }
 }
 

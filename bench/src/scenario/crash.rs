@@ -44,7 +44,7 @@ pub async fn run(arguments: &Arguments, crash: &CrashArguments, report: &mut Rep
     let uri = format!("{}/{NAME}", receiver.url);
     let tenant = api.make_tenant(NAME, 1, &uri, TIMEOUT_SECONDS).await?;
     let due = SystemClock.now() + TimeDelta::seconds(AHEAD_SECONDS);
-    let load = Load { prefix: NAME, count: crash.activities, due: Some(due) };
+    let load = Load { prefix: NAME, count: crash.activities, due: Some(due), step_ms: 0 };
     load.give(&api, &tenant, arguments.callers).await?;
     let half = load.count / 2;
     if !receiver.wait_count(NAME, half, patience, || punctual.check_alive()).await? {

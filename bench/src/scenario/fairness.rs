@@ -24,8 +24,8 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let default_ahead = AHEAD_AT_LEAST_SECONDS + (arguments.fairness_many / GIVEN_PER_SECOND) as u32;
     let ahead = TimeDelta::seconds(arguments.fairness_ahead.unwrap_or(default_ahead).into());
     let due = (SystemClock.now() + ahead).duration_trunc(TimeDelta::seconds(1))?;
-    let many = Load { prefix: MANY, count: arguments.fairness_many, due: Some(due) };
-    let few = Load { prefix: FEW, count: arguments.fairness_few, due: Some(due) };
+    let many = Load { prefix: MANY, count: arguments.fairness_many, due: Some(due), step_ms: 0 };
+    let few = Load { prefix: FEW, count: arguments.fairness_few, due: Some(due), step_ms: 0 };
     let meter = Meter::start(&stage.system).await?;
     many.give(&stage.api, &many_tenant, arguments.callers).await?;
     let given = few.give(&stage.api, &few_tenant, arguments.callers).await?;
@@ -37,10 +37,9 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     }
     stage.wait(FEW, &few, ahead).await?;
     stage.wait(MANY, &many, ahead).await?;
-    for lane in [FEW, MANY] {
-        let Some(lateness) = stage.lateness(lane, due) else {
-            continue;
-        };
+    for load in [&few, &many] {
+        let lane = load.prefix;
+        let Some(lateness) = stage.lateness(lane, load) else { continue };
         report.add(NAME, format!("{lane}_delivered"), stage.receiver.count(lane) as f64);
         report.add(NAME, format!("{lane}_duplicates"), stage.receiver.duplicates(lane) as f64);
         report.add(NAME, format!("{lane}_early"), lateness.below(0.0) as f64);

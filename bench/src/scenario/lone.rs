@@ -19,7 +19,7 @@ const WARM_UP: usize = 5;
 pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let mut stage = Stage::start(arguments).await?;
     let tenant = stage.tenant(NAME, 1).await?;
-    let load = Load { prefix: NAME, count: WARM_UP + arguments.lone, due: None };
+    let load = Load { prefix: NAME, count: WARM_UP + arguments.lone, due: None, step_ms: 0 };
     let mut meter = Meter::start(&stage.system).await?;
     let (mut from_accepted, mut from_request) = (Vec::new(), Vec::new());
     for (index, key) in load.keys().into_iter().enumerate() {

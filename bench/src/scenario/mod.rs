@@ -16,7 +16,8 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
     match scenario {
         Scenario::Lone => lone::run(arguments, report).await,
         Scenario::Throughput => throughput::run(arguments, report).await,
-        Scenario::Punctuality => punctuality::run(arguments, report).await,
+        Scenario::Punctuality => punctuality::at_once(arguments, report).await,
+        Scenario::Spread => punctuality::spread(arguments, report).await,
         Scenario::Fairness => fairness::run(arguments, report).await,
         Scenario::Qos => qos::run(arguments, report).await,
     }

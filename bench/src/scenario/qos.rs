@@ -28,8 +28,8 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let now = SystemClock.now();
     SystemClock.sleep_until(now + TimeDelta::seconds(PAUSE_SETTLES_SECONDS)).await;
     let due = Some(now - TimeDelta::hours(OVERDUE_HOURS));
-    let gold_load = Load { prefix: GOLD, count: arguments.qos, due };
-    let basic_load = Load { prefix: BASIC, count: arguments.qos, due };
+    let gold_load = Load { prefix: GOLD, count: arguments.qos, due, step_ms: 0 };
+    let basic_load = Load { prefix: BASIC, count: arguments.qos, due, step_ms: 0 };
     gold_load.give(&stage.api, &gold, arguments.callers).await?;
     basic_load.give(&stage.api, &basic, arguments.callers).await?;
     let resumed = SystemClock.now();

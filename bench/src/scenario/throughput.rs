@@ -15,7 +15,7 @@ const NAME: &str = "throughput";
 pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let mut stage = Stage::start(arguments).await?;
     let tenant = stage.tenant(NAME, 1).await?;
-    let load = Load { prefix: NAME, count: arguments.throughput, due: None };
+    let load = Load { prefix: NAME, count: arguments.throughput, due: None, step_ms: 0 };
     let meter = Meter::start(&stage.system).await?;
     let given = load.give(&stage.api, &tenant, arguments.callers).await?;
     stage.wait(NAME, &load, TimeDelta::zero()).await?;
