@@ -54,44 +54,6 @@ impl DataDir {
         &self.path
     }
 
-    /// The secret kept in the file `name`, made at the first time.
-    ///
-    /// # Errors
-    /// The file cannot be read or written.
-    pub fn secret(&self, name: &str, entropy: &dyn Entropy) -> Result<String, DataDirError> {
-        let file = self.path.join(name);
-        let failed = |source| DataDirError::Io { path: file.clone(), source };
-        match fs::read_to_string(&file) {
-            Ok(secret) if !secret.trim().is_empty() => Ok(secret.trim().to_owned()),
-            Ok(_) => self.make_secret(&file, entropy).map_err(failed),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make_secret(&file, entropy).map_err(failed)
-            }
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    fn make_secret(&self, file: &Path, entropy: &dyn Entropy) -> io::Result<String> {
-        let secret = new_secret(entropy);
-        write_private(file, secret.as_bytes())?;
-        Ok(secret)
-    }
-
-    /// How far the test clock was ahead when it was last moved.
-    ///
-    /// # Errors
-    /// The file cannot be read, or holds no number.
-    pub fn clock_offset(&self) -> Result<TimeDelta, DataDirError> {
-        let file = self.path.join(CLOCK_FILE);
-        let text = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TimeDelta::zero()),
-            text => text,
-        };
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        text.and_then(|text| text.trim().parse().map(TimeDelta::milliseconds).map_err(invalid))
-            .map_err(|source| DataDirError::Io { path: file, source })
-    }
-
     /// Keeps the clock's offset for the next start.
     ///
     /// # Errors
@@ -101,6 +63,44 @@ impl DataDir {
         write_private(&file, offset.num_milliseconds().to_string().as_bytes())
             .map_err(|source| DataDirError::Io { path: file, source })
     }
+}
+
+/// The secret kept in the file `name` of a data directory, made at the first
+/// time. This works beside a process that holds the directory.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn secret(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<String, DataDirError> {
+    let file = dir.join(name);
+    let kept = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        kept => kept,
+    };
+    let kept_or_made = kept.and_then(|kept| match kept.trim() {
+        "" => {
+            let made = new_secret(entropy);
+            create_private(dir)?;
+            write_private(&file, made.as_bytes())?;
+            Ok(made)
+        }
+        kept => Ok(kept.to_owned()),
+    });
+    kept_or_made.map_err(|source| DataDirError::Io { path: file, source })
+}
+
+/// How far the test clock of a data directory was ahead when it was last moved.
+///
+/// # Errors
+/// The file cannot be read, or holds no number.
+pub fn clock_offset(dir: &Path) -> Result<TimeDelta, DataDirError> {
+    let file = dir.join(CLOCK_FILE);
+    let text = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TimeDelta::zero()),
+        text => text,
+    };
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    text.and_then(|text| text.trim().parse().map(TimeDelta::milliseconds).map_err(invalid))
+        .map_err(|source| DataDirError::Io { path: file, source })
 }
 
 /// A fresh random key, as text.
@@ -151,10 +151,10 @@ mod tests {
     #[test]
     fn secrets_are_made_once_and_private() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open(dir.path()).unwrap();
-        let secret = data.secret("admin-key", &OsEntropy).unwrap();
-        assert_eq!(data.secret("admin-key", &OsEntropy).unwrap(), secret);
-        assert!(secret.len() >= 32);
+        let _held = DataDir::open(dir.path()).unwrap();
+        let made = secret(dir.path(), "admin-key", &OsEntropy).unwrap();
+        assert_eq!(secret(dir.path(), "admin-key", &OsEntropy).unwrap(), made);
+        assert!(made.len() >= 32);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -167,10 +167,10 @@ mod tests {
     fn the_clock_offset_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
-        assert_eq!(data.clock_offset().unwrap(), TimeDelta::zero());
+        assert_eq!(clock_offset(dir.path()).unwrap(), TimeDelta::zero());
         data.keep_clock_offset(TimeDelta::days(30)).unwrap();
-        assert_eq!(data.clock_offset().unwrap(), TimeDelta::days(30));
+        assert_eq!(clock_offset(dir.path()).unwrap(), TimeDelta::days(30));
         fs::write(dir.path().join(CLOCK_FILE), "soon").unwrap();
-        assert!(data.clock_offset().is_err());
+        assert!(clock_offset(dir.path()).is_err());
     }
 }

@@ -1,7 +1,18 @@
 //! Local mode: the whole system on one machine, in one process.
+//!
+//! [`embedded`] is the AWS that there is here, filled by [`template`] with what
+//! template.yaml describes; [`runner`] starts the functions as it says; [`system`]
+//! puts them together and [`cli`] is how a user does.
 
+pub mod cli;
+mod clock_api;
 pub mod clock;
 pub mod data_dir;
+mod demo;
 pub mod embedded;
+pub mod keys;
 pub mod runner;
+pub mod server;
+mod stop;
+pub mod system;
 pub mod template;

@@ -192,7 +192,7 @@ impl Options {
             data_dir: None,
             base_url: IN_PROCESS_URL.to_owned(),
             template: Arc::new(Template::project()?),
-            parameters: template::local_parameters(TEST_ADMIN_KEY),
+            parameters: template::parameters(TEST_ADMIN_KEY, template::LOCAL_ALLOWED_CIDRS),
         })
     }
 }

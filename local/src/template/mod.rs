@@ -23,15 +23,15 @@ use std::collections::BTreeMap;
 pub const STACK: &str = "punctual";
 const PROJECT_TEMPLATE: &str = include_str!("../../../template.yaml");
 
-/// Loopback, which local mode opens to outbound calls unless told otherwise.
+/// Loopback, which local mode opens to outbound calls unless told otherwise:
+/// the receivers one tries it with are on this machine.
 pub const LOCAL_ALLOWED_CIDRS: &str = "127.0.0.0/8,::1/128";
 
-/// The template's parameters as local mode sets them: the receivers one tries
-/// it with are on this machine.
-pub fn local_parameters(admin_key: &str) -> BTreeMap<String, String> {
+/// The template's parameters as local mode sets them.
+pub fn parameters(admin_key: &str, allowed_cidrs: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("AdminKey".to_owned(), admin_key.to_owned()),
-        ("AllowedCidrs".to_owned(), LOCAL_ALLOWED_CIDRS.to_owned()),
+        ("AllowedCidrs".to_owned(), allowed_cidrs.to_owned()),
     ])
 }
 

@@ -8,6 +8,7 @@ use super::{Answer, Entry, Message, Sqs, answer, arn, checksum, limits, parse, q
 use crate::embedded::{ACCOUNT, Door};
 use bytes::Bytes;
 use chrono::TimeDelta;
+use shared::clock::{Clock, SystemClock};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -58,28 +59,36 @@ impl Sqs {
     }
 
     /// Answers as soon as there is a message: at once, when one is sent, or
-    /// when a delay or a visibility timeout ends.
+    /// when a delay or a visibility timeout ends. The wait itself is the
+    /// connection's and goes by the machine's clock: moving Punctual's does
+    /// not end it.
     pub(super) async fn receive(&self, door: Door, body: &Bytes) -> Result<Answer, SqsError> {
         let request: Receive = parse(body)?;
         let name = queue_name(request.queue_url.as_deref())?;
         let (limits, arrivals) = self.with_queue(Some(name), |entry, _| {
             Ok((limits::receive(&request, &entry.queue.attributes)?, Arc::clone(&entry.arrivals)))
         })?;
-        let deadline = self.clock.now() + TimeDelta::seconds(i64::from(limits.wait_seconds));
+        let deadline = SystemClock.now() + TimeDelta::seconds(i64::from(limits.wait_seconds));
         loop {
             // Listening begins before looking, so that no arrival falls between.
             let mut arrival = pin!(arrivals.notified());
             arrival.as_mut().enable();
             let taken = self.take(door, name, limits.max, limits.visibility_seconds)?;
-            if !taken.is_empty() || self.clock.now() >= deadline {
+            if !taken.is_empty() || SystemClock.now() >= deadline {
                 let messages: Vec<_> =
                     taken.into_iter().map(|taken| self.describe(taken, &request)).collect();
                 return answer(&BTreeMap::from([("Messages", messages)]));
             }
-            let wake = self.next_visible(name).map_or(deadline, |visible| visible.min(deadline));
+            let next_visible = self.next_visible(name);
             tokio::select! {
                 () = arrival => {}
-                () = self.clock.sleep_until(wake) => {}
+                () = SystemClock.sleep_until(deadline) => {}
+                () = async {
+                    match next_visible {
+                        Some(at) => self.clock.sleep_until(at).await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
             }
         }
     }

@@ -1,0 +1,190 @@
+//! The command line.
+
+use crate::keys::{ADMIN_KEY, Keys};
+use crate::system::{Functions, Services, Settings};
+use crate::template::LOCAL_ALLOWED_CIDRS;
+use crate::{demo, stop};
+use anyhow::{Context, bail};
+use chrono::TimeDelta;
+use clap::{Args, Parser, Subcommand};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+const DEFAULT_API: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_AWS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4566);
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const CLOCK_OFFSET: &str = "PUNCTUAL_CLOCK_OFFSET_SECONDS";
+const ALLOWED_CIDRS: &str = "PUNCTUAL_ALLOWED_CIDRS";
+
+/// Punctual on this machine: the API, every schedule and queue trigger, and
+/// the AWS services that they need, in one process.
+#[derive(Debug, Parser)]
+#[command(name = "punctual", version, after_help = ENVIRONMENT)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+const ENVIRONMENT: &str = "Environment:
+  PUNCTUAL_ADMIN_KEY             the key that may do everything; made and printed if absent
+  PUNCTUAL_PROCESSOR_SECRET      the secret of the reminder processor's endpoint
+  PUNCTUAL_ALLOWED_CIDRS         private addresses that calls may reach (default: loopback)
+  PUNCTUAL_CLOCK_OFFSET_SECONDS  how far the clock runs ahead of the machine's
+  RUST_LOG                       what is logged, on stderr (default: warn)";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The AWS services alone: DynamoDB, SQS and KMS
+    Services,
+    /// The functions alone, on the services at AWS_ENDPOINT_URL
+    Functions,
+    /// A short story that shows what Punctual does
+    Demo {
+        /// End with the story, with 0 if all came out as it should
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// Where the API listens; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", global = true)]
+    api: Option<SocketAddr>,
+    /// Where the AWS services listen; port 0 picks a free one [default: 127.0.0.1:4566]
+    #[arg(long, value_name = "ADDR:PORT", global = true)]
+    aws: Option<SocketAddr>,
+    /// Where state is kept
+    #[arg(long, value_name = "DIR", global = true, default_value = ".punctual")]
+    data_dir: PathBuf,
+    /// Keep no state at all
+    #[arg(long, global = true, conflicts_with = "data_dir")]
+    ephemeral: bool,
+}
+
+/// Runs what the command line says.
+///
+/// # Errors
+/// What went wrong, ready to show.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = cli.options.settings()?;
+    match cli.command {
+        None => everything(&settings).await,
+        Some(Command::Services) => services(&settings).await,
+        Some(Command::Functions) => functions(&settings).await,
+        Some(Command::Demo { once }) => {
+            let (api, aws) = (cli.options.api.unwrap_or(ANY_PORT), cli.options.aws.unwrap_or(ANY_PORT));
+            demo::run(Settings { api, aws, data_dir: None, ..settings }, once).await
+        }
+    }
+}
+
+impl Options {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let data_dir = (!self.ephemeral).then(|| self.data_dir.clone());
+        let lookup = |name: &str| std::env::var(name).ok();
+        let clock_offset = lookup(CLOCK_OFFSET).filter(|text| !text.is_empty());
+        let clock_offset = clock_offset.map(|text| text.parse().map(TimeDelta::seconds)).transpose();
+        Ok(Settings {
+            api: self.api.unwrap_or(DEFAULT_API),
+            aws: self.aws.unwrap_or(DEFAULT_AWS),
+            keys: Keys::find(lookup, data_dir.as_deref())?,
+            data_dir,
+            allowed_cidrs: lookup(ALLOWED_CIDRS).unwrap_or_else(|| LOCAL_ALLOWED_CIDRS.to_owned()),
+            clock_offset: clock_offset.with_context(|| format!("{CLOCK_OFFSET} is not a number of seconds"))?,
+        })
+    }
+}
+
+async fn everything(settings: &Settings) -> anyhow::Result<()> {
+    let services = Services::start(settings).await?;
+    let functions = Functions::start(settings, &services).await?;
+    println!("Punctual is running.\n");
+    print_api(&functions, settings);
+    print_services(&services, settings);
+    print_try(&functions, settings);
+    stop::requested(|| functions.in_hand()).await?;
+    functions.stop().await;
+    services.stop().await;
+    Ok(())
+}
+
+async fn services(settings: &Settings) -> anyhow::Result<()> {
+    let services = Services::start(settings).await?;
+    println!("Punctual's AWS services are running.\n");
+    print_services(&services, settings);
+    println!("\nThe functions need these variables:\n");
+    println!("  AWS_ENDPOINT_URL=http://{}", services.address);
+    println!("  AWS_REGION={}", crate::embedded::REGION);
+    println!("  AWS_ACCESS_KEY_ID=local\n  AWS_SECRET_ACCESS_KEY=local");
+    let functions = &services.provisioned().functions;
+    let variables: std::collections::BTreeMap<_, _> =
+        functions.iter().flat_map(|function| &function.environment).collect();
+    for (name, value) in variables.into_iter().filter(|(name, _)| name.starts_with("PUNCTUAL_")) {
+        let secret = name == ADMIN_KEY && settings.keys.admin_key_given;
+        println!("  {name}={}", if secret { "(as it is set)" } else { value });
+    }
+    stop::requested(|| 0).await?;
+    services.stop().await;
+    Ok(())
+}
+
+async fn functions(settings: &Settings) -> anyhow::Result<()> {
+    if std::env::var_os("AWS_ENDPOINT_URL").is_none() {
+        bail!("set AWS_ENDPOINT_URL to the services' address, such as http://{DEFAULT_AWS}");
+    }
+    let functions = Functions::start_remote(settings).await?;
+    println!("Punctual's functions are running.\n");
+    print_api(&functions, settings);
+    print_try(&functions, settings);
+    stop::requested(|| functions.in_hand()).await?;
+    functions.stop().await;
+    Ok(())
+}
+
+fn print_api(functions: &Functions, settings: &Settings) {
+    println!("  api   http://{}   (every endpoint: /docs)", functions.address);
+    match settings.keys.admin_key_given {
+        true => println!("  key   as {ADMIN_KEY} sets it"),
+        false => println!("  key   {}   (the admin key)", settings.keys.admin_key),
+    }
+}
+
+fn print_services(services: &Services, settings: &Settings) {
+    println!("  aws   http://{}   (DynamoDB, SQS and KMS: AWS_ENDPOINT_URL)", services.address);
+    match &settings.data_dir {
+        Some(dir) => println!("  data  {}", dir.display()),
+        None => println!("  data  none is kept"),
+    }
+    let ahead = services.clock_offset();
+    if !ahead.is_zero() {
+        println!("  time  {} s ahead of this machine's clock", ahead.num_seconds());
+    }
+}
+
+fn print_try(functions: &Functions, settings: &Settings) {
+    let key = match settings.keys.admin_key_given {
+        true => format!("${ADMIN_KEY}"),
+        false => settings.keys.admin_key.clone(),
+    };
+    println!("\nTry:  curl -H \"Authorization: Bearer {key}\" http://{}/v1/companies", functions.address);
+    println!("Stop: Ctrl-C");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["punctual", "services", "--aws", "127.0.0.1:0", "--data-dir", "x"]);
+        assert_eq!(cli.options.aws, Some(ANY_PORT));
+        assert!(Cli::try_parse_from(["punctual", "--ephemeral", "--data-dir", "x"]).is_err());
+        assert!(Cli::try_parse_from(["punctual", "--ephemeral", "demo", "--once"]).is_ok());
+        assert!(Cli::try_parse_from(["punctual", "--api", "8080"]).is_err());
+    }
+}

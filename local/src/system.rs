@@ -1,0 +1,205 @@
+//! Local mode put together: the services, the functions, or both in one process.
+
+use crate::clock::{FunctionClock, LocalClock};
+use crate::data_dir::{self, DataDir};
+use crate::embedded::{self, Embedded, Options};
+use crate::runner::{self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Runner, TestClock};
+use crate::server::{self, Server};
+use crate::template::{self, Provisioned, Template};
+use crate::{clock_api, keys::Keys};
+use anyhow::Context as _;
+use api_ingest::ApiContext;
+use axum::Router;
+use chrono::TimeDelta;
+use delivery_worker::Worker;
+use dispatch_sweep::Sweeper;
+use serde_json::json;
+use shared::context::{Clients, Context};
+use shared::entropy::OsEntropy;
+use shared::telemetry::Metrics;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// What local mode is told from outside.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The API's address.
+    pub api: SocketAddr,
+    /// The embedded services' address.
+    pub aws: SocketAddr,
+    /// Where state is kept; `None`: in memory.
+    pub data_dir: Option<PathBuf>,
+    pub keys: Keys,
+    /// CIDRs of private addresses that outbound calls may reach.
+    pub allowed_cidrs: String,
+    /// How far the clock runs ahead; `None`: as far as when it was last moved.
+    pub clock_offset: Option<TimeDelta>,
+}
+
+impl Settings {
+    fn parameters(&self) -> BTreeMap<String, String> {
+        template::parameters(&self.keys.admin_key, &self.allowed_cidrs)
+    }
+
+    fn clock(&self) -> anyhow::Result<Arc<LocalClock>> {
+        let kept = || self.data_dir.as_deref().map_or(Ok(TimeDelta::zero()), data_dir::clock_offset);
+        let offset = self.clock_offset.map_or_else(kept, Ok)?;
+        Ok(Arc::new(LocalClock::running(offset)))
+    }
+}
+
+/// The embedded services with their HTTP door.
+pub struct Services {
+    pub address: SocketAddr,
+    embedded: Embedded,
+    clock: Arc<LocalClock>,
+    data_dir: Option<Arc<DataDir>>,
+    server: Server,
+    expiry: JoinHandle<()>,
+}
+
+impl Services {
+    /// Starts them on the state in the data directory.
+    ///
+    /// # Errors
+    /// The directory is in use, its state cannot be read, or the port is taken.
+    pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
+        let clock = settings.clock()?;
+        let listener = server::bind(settings.aws, "--aws").await?;
+        let address = listener.local_addr()?;
+        let options = Options {
+            data_dir: settings.data_dir.clone(),
+            base_url: format!("http://{address}"),
+            template: Arc::new(Template::project()?),
+            parameters: settings.parameters(),
+        };
+        let embedded = Embedded::start(options, clock.clone()).await?;
+        let expiry = tokio::spawn(Arc::clone(embedded.mount()).expire_items(clock.clone()));
+        let server = Server::start(listener, embedded::router(Arc::clone(embedded.mount())));
+        Ok(Self { address, embedded, clock, data_dir, server, expiry })
+    }
+
+    /// What the template describes, as it is provisioned here.
+    pub fn provisioned(&self) -> &Provisioned {
+        self.embedded.provisioned()
+    }
+
+    /// How far the clock is ahead of the machine's.
+    pub fn clock_offset(&self) -> TimeDelta {
+        self.clock.offset()
+    }
+
+    /// Stops the HTTP door. What was answered is on disk.
+    pub async fn stop(self) {
+        self.expiry.abort();
+        self.server.stop().await;
+    }
+}
+
+/// The functions: the API, the schedules and the queue triggers.
+pub struct Functions {
+    pub address: SocketAddr,
+    runner: Runner,
+    worker: Worker,
+    server: Server,
+}
+
+impl Functions {
+    /// Starts them on services elsewhere, which the environment names
+    /// (`AWS_ENDPOINT_URL` and the rest of the AWS SDK's variables).
+    ///
+    /// # Errors
+    /// The services do not answer, the configuration is refused, or the port is taken.
+    pub async fn start_remote(settings: &Settings) -> anyhow::Result<Self> {
+        let listener = server::bind(settings.api, "--api").await?;
+        let clients = Clients::from_env().await;
+        let template = Template::project()?;
+        let provisioned = template::provision(&template, &settings.parameters(), &clients).await?;
+        let clock = settings.clock()?;
+        let function_clock = FunctionClock::new(Arc::clone(&clock));
+        let built = Built::new(settings, &provisioned, &clients, &function_clock)?;
+        built.start(listener, &provisioned, &clients, clock, |_, _| Router::new())
+    }
+
+    /// Starts them on `services` in this process, with the test clock.
+    ///
+    /// # Errors
+    /// The configuration is refused, or the port is taken.
+    pub async fn start(settings: &Settings, services: &Services) -> anyhow::Result<Self> {
+        let listener = server::bind(settings.api, "--api").await?;
+        let (provisioned, clients) = (services.provisioned(), services.embedded.clients());
+        let function_clock = FunctionClock::new(Arc::clone(&services.clock));
+        let built = Built::new(settings, provisioned, clients, &function_clock)?;
+        built.start(listener, provisioned, clients, Arc::clone(&services.clock), |runner, worker| {
+            let (mount, data_dir) = (Arc::clone(services.embedded.mount()), services.data_dir.clone());
+            let attempts = move || (worker.counters().delivered(), worker.counters().failed());
+            clock_api::router(Arc::new(TestClock::new(runner, function_clock, mount, attempts, data_dir)))
+        })
+    }
+
+    /// Attempts since the start: those that succeeded and those that failed.
+    pub fn attempts(&self) -> (u64, u64) {
+        (self.worker.counters().delivered(), self.worker.counters().failed())
+    }
+
+    /// Invocations in hand.
+    pub fn in_hand(&self) -> usize {
+        self.runner.work().invocations()
+    }
+
+    /// Accepts no more requests and messages, and finishes what is in hand.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        self.runner.stop().await;
+    }
+}
+
+/// The handlers, each built on a context of its own, as functions that share nothing are.
+struct Built {
+    api: Router,
+    worker: Worker,
+    sweeper: Sweeper,
+}
+
+impl Built {
+    fn new(
+        settings: &Settings,
+        provisioned: &Provisioned,
+        clients: &Clients,
+        clock: &FunctionClock,
+    ) -> anyhow::Result<Self> {
+        let context = |function: &str| -> anyhow::Result<Context> {
+            let read = runner::settings(&provisioned.environment(function));
+            let read = read.with_context(|| format!("the environment of {function}"))?;
+            Ok(Context::new(clients.clone(), &read, Arc::new(clock.clone()), Arc::new(OsEntropy)))
+        };
+        Ok(Self {
+            api: api_ingest::router(ApiContext::new(context(API_INGEST)?, &settings.keys.admin_key)),
+            worker: runner::worker(context(DELIVERY_WORKER)?, &provisioned.environment(DELIVERY_WORKER))?,
+            sweeper: Sweeper::new(context(DISPATCH_SWEEP)?, Metrics::off()),
+        })
+    }
+
+    fn start(
+        self,
+        listener: TcpListener,
+        provisioned: &Provisioned,
+        clients: &Clients,
+        clock: Arc<LocalClock>,
+        local_routes: impl FnOnce(&Runner, Worker) -> Router,
+    ) -> anyhow::Result<Functions> {
+        let Self { api, worker, sweeper } = self;
+        let functions = runner::functions(worker.clone(), sweeper);
+        let runner = Runner::start(provisioned, functions, &clients.sqs, clock)?;
+        // The queue's content may be gone, as it is in memory here; the tables are the truth.
+        runner.invoke_scheduled(DISPATCH_SWEEP, json!({ "requeue": "all" }));
+        let address = listener.local_addr()?;
+        let routes = local_routes(&runner, worker.clone()).fallback_service(api);
+        Ok(Functions { address, runner, worker, server: Server::start(listener, routes) })
+    }
+}
