@@ -55,6 +55,24 @@ async fn one_within_the_horizon_and_one_past_it_arrive_at_their_instants() {
 }
 
 #[tokio::test]
+async fn those_of_one_second_share_a_message_and_are_all_claimed_for_it() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let after = |millis| TimeDelta::seconds(30) + TimeDelta::milliseconds(millis);
+    let millis = [0, 1, 500, 999];
+    let activities = millis.map(|millis| world.activity(&tenant, &format!("at-{millis}"), after(millis)));
+    world.accept(activities.to_vec()).await;
+    assert_eq!(world.queued().delayed, 1);
+    world.run(beginning() + TimeDelta::seconds(40)).await;
+    for millis in millis {
+        let state = world.state(&tenant, &format!("at-{millis}")).await;
+        // This world's clock jumps to the last one's instant as soon as one waits for it.
+        let executed = state.executed_at.map(|at| at - beginning());
+        assert!(executed.is_some_and(|at| after(millis) <= at && at <= after(999)), "{millis}: {executed:?}");
+    }
+}
+
+#[tokio::test]
 async fn failures_are_retried_after_thirty_seconds_and_end_as_a_dead_letter() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
