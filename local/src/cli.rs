@@ -93,7 +93,8 @@ impl Options {
             keys: Keys::find(lookup, data_dir.as_deref())?,
             data_dir,
             allowed_cidrs: lookup(ALLOWED_CIDRS).unwrap_or_else(|| LOCAL_ALLOWED_CIDRS.to_owned()),
-            clock_offset: clock_offset.with_context(|| format!("{CLOCK_OFFSET} is not a number of seconds"))?,
+            clock_offset: clock_offset
+                .with_context(|| format!("{CLOCK_OFFSET} is not a number of seconds"))?,
         })
     }
 }
@@ -132,10 +133,10 @@ async fn services(settings: &Settings) -> anyhow::Result<()> {
 }
 
 async fn functions(settings: &Settings) -> anyhow::Result<()> {
-    if std::env::var_os("AWS_ENDPOINT_URL").is_none() {
+    let Ok(endpoint_url) = std::env::var("AWS_ENDPOINT_URL") else {
         bail!("set AWS_ENDPOINT_URL to the services' address, such as http://{DEFAULT_AWS}");
-    }
-    let functions = Functions::start_remote(settings).await?;
+    };
+    let functions = Functions::start_remote(settings, &endpoint_url).await?;
     println!("Punctual's functions are running.\n");
     print_api(&functions, settings);
     print_try(&functions, settings);

@@ -28,8 +28,8 @@ pub enum DataDirError {
         "another process is using the data directory {0}; stop it, or choose another one with --data-dir"
     )]
     InUse(PathBuf),
-    #[error("cannot use the data directory {path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    #[error("cannot use the data directory {path}: {reason}")]
+    Io { path: PathBuf, reason: io::Error },
 }
 
 impl DataDir {
@@ -38,7 +38,7 @@ impl DataDir {
     /// # Errors
     /// Another process holds it, or it cannot be written.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        let failed = |reason| DataDirError::Io { path: path.to_owned(), reason };
         create_private(path).map_err(failed)?;
         let lock = path.join(LOCK_FILE);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock).map_err(failed)?;
@@ -61,7 +61,7 @@ impl DataDir {
     pub fn keep_clock_offset(&self, offset: TimeDelta) -> Result<(), DataDirError> {
         let file = self.path.join(CLOCK_FILE);
         write_private(&file, offset.num_milliseconds().to_string().as_bytes())
-            .map_err(|source| DataDirError::Io { path: file, source })
+            .map_err(|reason| DataDirError::Io { path: file, reason })
     }
 }
 
@@ -85,7 +85,7 @@ pub fn secret(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<String, D
         }
         kept => Ok(kept.to_owned()),
     });
-    kept_or_made.map_err(|source| DataDirError::Io { path: file, source })
+    kept_or_made.map_err(|reason| DataDirError::Io { path: file, reason })
 }
 
 /// How far the test clock of a data directory was ahead when it was last moved.
@@ -100,7 +100,7 @@ pub fn clock_offset(dir: &Path) -> Result<TimeDelta, DataDirError> {
     };
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     text.and_then(|text| text.trim().parse().map(TimeDelta::milliseconds).map_err(invalid))
-        .map_err(|source| DataDirError::Io { path: file, source })
+        .map_err(|reason| DataDirError::Io { path: file, reason })
 }
 
 /// A fresh random key, as text.

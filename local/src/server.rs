@@ -21,11 +21,13 @@ pub struct Server {
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; choose another address with {flag} ADDR:PORT (port 0 picks a free one)")]
+#[error(
+    "cannot listen on {address}: {reason}; choose another address with {flag} ADDR:PORT (port 0 picks a free one)"
+)]
 pub struct BindError {
     address: SocketAddr,
     flag: &'static str,
-    source: io::Error,
+    reason: io::Error,
 }
 
 /// Takes an address; `flag` is the option by which the user would choose another one.
@@ -33,7 +35,7 @@ pub struct BindError {
 /// # Errors
 /// It is taken, or not this machine's.
 pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { address, flag, source })
+    TcpListener::bind(address).await.map_err(|reason| BindError { address, flag, reason })
 }
 
 impl Server {

@@ -13,7 +13,10 @@ const INTERRUPTED: i32 = 130;
 /// The signals cannot be listened to.
 pub async fn requested(in_hand: impl Fn() -> usize) -> io::Result<()> {
     signal()?.await;
-    eprintln!("\nStopping; {} invocations are in hand. Once more ends it at once.", in_hand());
+    match in_hand() {
+        0 => eprintln!("\nStopping."),
+        count => eprintln!("\nStopping, once {count} invocations are done. Ctrl-C again stops at once."),
+    }
     let again = signal()?;
     tokio::spawn(async move {
         again.await;

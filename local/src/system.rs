@@ -110,14 +110,13 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// Starts them on services elsewhere, which the environment names
-    /// (`AWS_ENDPOINT_URL` and the rest of the AWS SDK's variables).
+    /// Starts them on the services at `endpoint_url`.
     ///
     /// # Errors
     /// The services do not answer, the configuration is refused, or the port is taken.
-    pub async fn start_remote(settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn start_remote(settings: &Settings, endpoint_url: &str) -> anyhow::Result<Self> {
         let listener = server::bind(settings.api, "--api").await?;
-        let clients = Clients::from_env().await;
+        let clients = embedded::remote_clients(endpoint_url).await;
         let template = Template::project()?;
         let provisioned = template::provision(&template, &settings.parameters(), &clients).await?;
         let clock = settings.clock()?;

@@ -43,8 +43,8 @@ pub struct DynamoDb {
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("cannot open the database {path}: {source}")]
-    Database { path: String, source: DynoxideError },
+    #[error("cannot open the database {path}: {reason}")]
+    Database { path: String, reason: DynoxideError },
     #[error("cannot start the database's thread: {0}")]
     Thread(std::io::Error),
 }
@@ -56,7 +56,7 @@ impl DynamoDb {
     /// The file cannot be opened, or is no database.
     pub fn open(file: Option<&Path>, usage: Arc<Usage>) -> Result<Self, OpenError> {
         let path = file.map_or_else(|| ":memory:".to_owned(), |file| file.display().to_string());
-        let failed = |source| OpenError::Database { path: path.clone(), source };
+        let failed = |reason| OpenError::Database { path: path.clone(), reason };
         let database = match file {
             Some(_) => Database::new(&path).map_err(failed)?,
             None => Database::memory().map_err(failed)?,

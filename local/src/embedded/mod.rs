@@ -248,10 +248,33 @@ impl Embedded {
     }
 }
 
+/// Clients of services like these in another process, over HTTP. What the
+/// environment says of region and credentials goes before our own.
+pub async fn remote_clients(endpoint_url: &str) -> Clients {
+    let mut config = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(endpoint_url);
+    if std::env::var_os("AWS_REGION").is_none() {
+        config = config.region(Region::from_static(REGION));
+    }
+    if std::env::var_os("AWS_ACCESS_KEY_ID").is_none() && std::env::var_os("AWS_PROFILE").is_none() {
+        config = config.credentials_provider(credentials());
+    }
+    // One configuration, and so one pool of connections.
+    let config = config.load().await;
+    Clients {
+        dynamodb: aws_sdk_dynamodb::Client::new(&config),
+        sqs: aws_sdk_sqs::Client::new(&config),
+        kms: aws_sdk_kms::Client::new(&config),
+    }
+}
+
+/// Nobody checks them here, but the SDK signs its requests.
+fn credentials() -> Credentials {
+    Credentials::new("local", "local", None, None, "punctual local mode")
+}
+
 /// Clients whose requests go to `base_url` through `http_client`.
 fn clients(base_url: &str, http_client: SharedHttpClient) -> Clients {
-    // Nobody checks them here, but the SDK signs its requests.
-    let credentials = Credentials::new("local", "local", None, None, "punctual local mode");
+    let credentials = credentials();
     macro_rules! client {
         ($sdk:ident) => {
             $sdk::Client::from_conf(
