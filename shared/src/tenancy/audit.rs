@@ -9,6 +9,7 @@ use rules::names::{CompanyName, Tenant};
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 
 const WHAT: &str = "audit entry";
 const AT: &str = "at";
@@ -124,8 +125,10 @@ impl AuditEntry {
 impl Tenancy {
     /// The write of an entry, for the transaction of the change it tells of.
     pub(super) fn audit(&self, scope: &AuditScope, entry: &AuditEntry) -> TransactWriteItem {
+        // Changes of one millisecond stand in the order in which this process made them.
+        let turn = self.audit_turns.fetch_add(1, Ordering::Relaxed);
         let id = self.entropy.uuid_v7(entry.at);
-        let sk = format!("{:015}#{id}", entry.at.timestamp_millis());
+        let sk = format!("{:015}#{turn:08x}-{id}", entry.at.timestamp_millis());
         self.put(entry.encode(&Key::new(scope.partition(), sk)), None)
     }
 

@@ -7,7 +7,7 @@
 //! | solution, server state, signing secrets | `C#{company}` | `S#{solution}` |
 //! | activity type | `T#{company}/{solution}` | `A:{type}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
-//! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{uuid}` |
+//! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
 //!
 //! Every change is one transaction: the item under a condition on its revision, and the audit entry
 //! that tells of it, so that no change is unaudited and none is lost under another one made at the
@@ -48,6 +48,7 @@ use cache::Cache;
 use chrono::TimeDelta;
 use rules::names::{CompanyName, Tenant, TypeName};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// How long a cached read may be used.
 pub const CACHE_TTL: TimeDelta = TimeDelta::seconds(3);
@@ -66,6 +67,8 @@ pub struct Tenancy {
     types: Cache<(Tenant, TypeName), ActivityType>,
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
+    /// Audit entries made by this process.
+    audit_turns: AtomicU32,
 }
 
 impl Tenancy {
@@ -87,6 +90,7 @@ impl Tenancy {
             types: Cache::new(clock.clone()),
             keys: Cache::new(clock.clone()),
             secrets: Cache::new(clock.clone()),
+            audit_turns: AtomicU32::new(0),
             clock,
             entropy,
             envelope,

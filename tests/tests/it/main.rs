@@ -1,5 +1,16 @@
 //! Scenarios: the real handlers on embedded services, driven by a clock that jumps.
 
+mod api;
+mod api_access;
+mod api_activities;
+mod api_bulk;
+mod api_companies;
+mod api_conventions;
+mod api_lists;
+mod api_openapi;
+mod api_outages;
+mod api_solutions;
+mod api_types;
 mod crashes;
 mod delivery;
 mod sweeping;

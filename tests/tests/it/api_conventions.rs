@@ -1,0 +1,291 @@
+//! SPEC §2: every endpoint of §3 with every error that any endpoint has.
+
+use crate::api::{ADMIN, Answer, Api, S};
+use axum::body::Body;
+use futures::stream;
+use http::Request;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// An endpoint, with a body that it accepts if it takes one.
+pub struct Endpoint {
+    pub method: &'static str,
+    /// With the parameters' names.
+    pub template: &'static str,
+    pub body: Option<Value>,
+    /// Whether the admin key alone opens it.
+    pub admin_only: bool,
+}
+
+impl Endpoint {
+    /// The path in `acme`, below which only `main` and `play` exist.
+    pub fn path(&self) -> String {
+        filled(self.template)
+    }
+}
+
+fn filled(template: &str) -> String {
+    let parameters = [("{company}", "acme"), ("{solution}", "main"), ("{type}", "play"), ("{id}", "some-id")];
+    parameters.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
+}
+
+/// Every endpoint that needs a key. [`crate::api_openapi`] sees to it that none is missing.
+pub fn endpoints() -> Vec<Endpoint> {
+    let play = json!({"verb": "GET", "uriPattern": "https://example.com/{SongId}"});
+    let activity = json!({"activityType": "play", "parameter": {"SongId": 1}});
+    let date = json!({"date": "2030-01-01T00:00:00Z"});
+    let state = json!({"serverState": "running"});
+    let bulk = json!({"filter": {}, "action": "cancel"});
+    let endpoint = |method, template, body: Option<&Value>, admin_only| Endpoint {
+        method,
+        template,
+        body: body.cloned(),
+        admin_only,
+    };
+    let s = |method, template, body| endpoint(method, template, body, false);
+    vec![
+        endpoint("GET", "/v1/companies", None, true),
+        endpoint("PUT", "/v1/companies/{company}", Some(&json!({})), true),
+        s("GET", "/v1/companies/{company}", None),
+        endpoint("DELETE", "/v1/companies/{company}", None, true),
+        s("GET", "/v1/companies/{company}/audit-log", None),
+        s("POST", "/v1/companies/{company}/api-keys", Some(&json!({"label": "x"}))),
+        s("GET", "/v1/companies/{company}/api-keys", None),
+        s("DELETE", "/v1/companies/{company}/api-keys/{id}", None),
+        s("GET", "/v1/companies/{company}/solutions", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}", Some(&json!({}))),
+        s("GET", "/v1/companies/{company}/solutions/{solution}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}/server-state", Some(&state)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/server-state", None),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/audit-log", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/signing-secret/rotate", Some(&json!({}))),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/activity-types", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", Some(&play)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/activities", Some(&activity)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/activities", None),
+        s(
+            "POST",
+            "/v1/companies/{company}/solutions/{solution}/activities/batch",
+            Some(&json!({"activities": [activity]})),
+        ),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/activities/bulk", Some(&bulk)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/activities/{id}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/activities/{id}", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/activities/{id}/reschedule", Some(&date)),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/activities/{id}/dispatch", Some(&json!({}))),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/activities/{id}/retry", Some(&json!({}))),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/stats", None),
+    ]
+}
+
+fn said(endpoint: &Endpoint, answer: Answer, status: u16) -> Answer {
+    assert_eq!(answer.status, status, "{} {}: {}", endpoint.method, endpoint.template, answer.text);
+    answer.problem(status)
+}
+
+#[tokio::test]
+async fn without_a_key_or_with_an_unknown_one_401() {
+    let api = Api::seeded().await;
+    let key = api.key("acme").await;
+    for endpoint in endpoints() {
+        let bare = || Request::builder().method(endpoint.method).uri(endpoint.path());
+        // Whoever is not known learns nothing of the body: it is not even read.
+        let malformed = || Body::from("{");
+        let unknown = format!("{}x", &key[..key.len() - 1]);
+        for request in [
+            bare().body(malformed()),
+            bare().header("x-api-key", "nonsense").body(malformed()),
+            bare().header("x-api-key", "pk~acme~some~secret").body(malformed()),
+            bare().header("authorization", format!("Bearer {unknown}")).body(malformed()),
+            bare().header("authorization", format!("Basic {ADMIN}")).body(malformed()),
+            bare()
+                .header("authorization", format!("Bearer {ADMIN}"))
+                .header("x-api-key", &key)
+                .body(malformed()),
+        ] {
+            said(&endpoint, api.send(request.unwrap()).await, 401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_company_key_outside_its_company_403_whether_or_not_the_thing_exists() {
+    let api = Api::seeded().await;
+    api.put("/v1/companies/other", json!({})).await.expect(201);
+    let key = api.key("other").await;
+    for endpoint in endpoints() {
+        for company in ["acme", "nowhere", "-no-name-", "configuration"] {
+            let path = endpoint.path().replace("/acme", &format!("/{company}"));
+            said(&endpoint, api.call_as(&key, endpoint.method, &path, endpoint.body.clone()).await, 403);
+        }
+        if endpoint.admin_only {
+            let path = endpoint.path().replace("/acme", "/other");
+            said(&endpoint, api.call_as(&key, endpoint.method, &path, endpoint.body.clone()).await, 403);
+        }
+    }
+}
+
+#[tokio::test]
+async fn below_what_does_not_exist_404() {
+    let api = Api::new().await;
+    for endpoint in endpoints() {
+        if matches!(
+            (endpoint.method, endpoint.template),
+            ("PUT", "/v1/companies/{company}") | ("GET", "/v1/companies")
+        ) {
+            continue;
+        }
+        said(&endpoint, api.call(endpoint.method, &endpoint.path(), endpoint.body.clone()).await, 404);
+    }
+    for path in
+        ["/", "/v1", "/v1/companies/", "/v2/companies", "/v1/companies/acme/", "/v1/companies/acme/nothing"]
+    {
+        api.get(path).await.problem(404);
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_none_400() {
+    let api = Api::seeded().await;
+    for endpoint in endpoints() {
+        for (parameter, bad) in [("company", "-a"), ("solution", "a%20b"), ("type", "a:b"), ("id", "%2Fetc")]
+        {
+            let braced = format!("{{{parameter}}}");
+            if !endpoint.template.contains(&braced) {
+                continue;
+            }
+            let path = filled(&endpoint.template.replace(&braced, bad));
+            let answer = said(&endpoint, api.call(endpoint.method, &path, endpoint.body.clone()).await, 400);
+            assert!(
+                answer.faults()[0].starts_with(&format!("path:{parameter} must match")),
+                "{}",
+                answer.text
+            );
+        }
+    }
+    let reserved = api.put("/v1/companies/configuration", json!({})).await.problem(400);
+    assert_eq!(reserved.faults(), ["path:company \"configuration\" is reserved"]);
+    api.get("/v1/companies/%ff").await.problem(400);
+}
+
+#[tokio::test]
+async fn bodies_that_are_none_400_413_415() {
+    let api = Api::seeded().await;
+    for endpoint in endpoints() {
+        let Some(good) = &endpoint.body else { continue };
+        let path = endpoint.path();
+        let request = || {
+            let builder = Request::builder().method(endpoint.method).uri(&path).header("x-api-key", ADMIN);
+            builder.header("content-type", "application/json")
+        };
+        let deep = format!("{{\"parameter\": {}{}}}", "[".repeat(5_000), "]".repeat(5_000));
+        for malformed in ["{", "[]", "7", "null", "\"x\"", "{} {}", "{'a': 1}", "\u{feff}{}", &deep] {
+            said(&endpoint, api.send(request().body(malformed.to_owned().into()).unwrap()).await, 400);
+        }
+        said(&endpoint, api.send(request().body(Body::from(&b"{\"\xff\": 1}"[..])).unwrap()).await, 400);
+
+        let mut unknown = good.clone();
+        unknown["unknown"] = json!(1);
+        unknown["x/y"] = json!(null);
+        let answer = said(&endpoint, api.call(endpoint.method, &path, Some(unknown)).await, 400);
+        for pointer in ["/unknown is no field of this", "/x~1y is no field of this"] {
+            assert!(answer.faults().iter().any(|fault| fault == pointer), "{path}: {}", answer.text);
+        }
+
+        let twice = format!("{{\"a\": 1, \"a\": 1, {}", &good.to_string()[1..]).replace(", }", "}");
+        let answer = said(&endpoint, api.send(request().body(twice.into()).unwrap()).await, 400);
+        assert!(answer.faults().contains(&"/a is given twice".to_owned()), "{path}: {}", answer.text);
+
+        let large = format!("{{\"unknown\": \"{}\"}}", "x".repeat(256 * 1024));
+        let announced = request().header("content-length", large.len()).body(Body::empty()).unwrap();
+        said(&endpoint, api.send(announced).await, 413);
+        let chunks = large.as_bytes().chunks(10_000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()));
+        let chunked = Body::from_stream(stream::iter(chunks.collect::<Vec<_>>()));
+        said(&endpoint, api.send(request().body(chunked).unwrap()).await, 413);
+
+        for media_type in
+            [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("text/json")]
+        {
+            let mut other = request().body(Body::from(good.to_string())).unwrap();
+            match media_type {
+                Some(media_type) => {
+                    drop(other.headers_mut().insert("content-type", media_type.parse().unwrap()))
+                }
+                None => drop(other.headers_mut().remove("content-type")),
+            }
+            said(&endpoint, api.send(other).await, 415);
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_methods_405_with_those_allowed() {
+    let api = Api::seeded().await;
+    let endpoints = endpoints();
+    for endpoint in &endpoints {
+        let same = endpoints.iter().filter(|other| other.template == endpoint.template);
+        let mut methods: BTreeSet<&str> = same.map(|other| other.method).collect();
+        if methods.contains("GET") {
+            methods.insert("HEAD");
+        }
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            if methods.contains(method) {
+                continue;
+            }
+            let answer = api.call(method, &endpoint.path(), None).await;
+            let allowed: BTreeSet<&str> = answer.header("allow").split(',').collect();
+            assert_eq!(allowed, methods, "{method} {}", endpoint.template);
+            match method {
+                "OPTIONS" => drop(answer.expect(204)),
+                "HEAD" => drop(answer.expect(405)),
+                _ => drop(answer.problem(405)),
+            }
+        }
+    }
+    let head = api.call("HEAD", "/v1/companies/acme", None).await.expect(200);
+    assert_eq!(head.text, "");
+}
+
+#[tokio::test]
+async fn queries_are_read_as_strictly_as_bodies() {
+    let api = Api::seeded().await;
+    let lists = ["/v1/companies", "/v1/companies/acme/api-keys", "/v1/companies/acme/solutions"];
+    let below = ["activity-types", "activities", "audit-log"].map(|list| format!("{S}/{list}"));
+    for list in lists.iter().map(|list| list.to_string()).chain(below) {
+        for (query, expect) in [
+            ("limit=0", "query:limit must be a whole number from 1 to 100"),
+            ("limit=101", "query:limit must be a whole number from 1 to 100"),
+            ("limit=many", "query:limit must be a whole number from 1 to 100"),
+            ("limit=1&limit=2", "query:limit is given twice"),
+            ("page=2", "query:page is no parameter of this"),
+            ("cursor=nonsense", "query:cursor must be a nextCursor that this list gave for the same query"),
+            ("cursor=", "query:cursor must be a nextCursor that this list gave for the same query"),
+        ] {
+            let answer = api.get(&format!("{list}?{query}")).await.problem(400);
+            assert!(answer.faults().contains(&expect.to_owned()), "{list}?{query}: {}", answer.text);
+        }
+        api.get(&format!("{list}?limit=100")).await.expect(200);
+    }
+    let all = api.get(&format!("{S}/activities?limit=x&status=DONE&from=now&nope=1")).await.problem(400);
+    assert_eq!(all.faults().len(), 4, "{}", all.text);
+}
+
+#[tokio::test]
+async fn health_and_documents_need_no_key() {
+    let api = Api::new().await;
+    let get = |path: &str| Request::builder().uri(path).body(Body::empty()).unwrap();
+    let health = api.send(get("/health")).await.expect(200);
+    assert_eq!(health.json, json!({"status": "ok"}));
+    let document = api.send(get("/openapi.json")).await.expect(200);
+    assert_eq!(document.header("content-type"), "application/json");
+    let redirect = api.send(get("/docs")).await;
+    assert!(redirect.status == 200 || redirect.header("location") == "/docs/", "{redirect:?}");
+    let page = api.send(get("/docs/")).await.expect(200);
+    assert!(page.text.contains("swagger-ui"), "{}", page.text);
+    assert!(!page.text.contains("https://"), "the page works offline: {}", page.text);
+    let script = api.send(get("/docs/swagger-initializer.js")).await.expect(200);
+    assert!(script.text.contains("/openapi.json"), "{}", script.text);
+}

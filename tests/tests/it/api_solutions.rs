@@ -1,0 +1,198 @@
+//! Solutions, their server state, their signing secret and their audit log (SPEC §3, §11).
+
+use crate::api::{Api, S};
+use chrono::TimeDelta;
+use rules::names::Tenant;
+use serde_json::{Value, json};
+
+fn tenant() -> Tenant {
+    Tenant { company: "acme".parse().unwrap(), solution: "main".parse().unwrap() }
+}
+
+/// What was done, newest first.
+async fn actions(api: &Api) -> Vec<String> {
+    let log = api.get(&format!("{S}/audit-log?limit=100")).await.expect(200).json;
+    log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_solution_is_made_replaced_read_and_deleted() {
+    let api = Api::seeded().await;
+    let path = "/v1/companies/acme/solutions/shop";
+    let body = json!({
+        "qosLevel": 7, "successUri": "https://logs.example/ok", "successPeriod": 0.5,
+        "deadLetterUri": "http://logs.example:8080/dead?x=1", "deadLetterPeriod": 0,
+    });
+    let made = api.put(path, body.clone()).await.expect(201);
+    assert!(made.json["signingSecret"].as_str().unwrap().starts_with("whsec_"));
+    let read = api.get(path).await.expect(200).json;
+    for (name, value) in body.as_object().unwrap() {
+        assert_eq!(read[name].as_f64(), value.as_f64(), "{name}");
+        assert_eq!(read[name].as_str(), value.as_str(), "{name}");
+    }
+    assert_eq!((&read["company"], &read["solution"]), (&json!("acme"), &json!("shop")));
+    assert!(read.get("signingSecret").is_none());
+    let replaced = api.put(path, json!({})).await.expect(200).json;
+    assert_eq!(replaced["qosLevel"], 1);
+    for gone in ["successUri", "successPeriod", "deadLetterUri", "deadLetterPeriod", "signingSecret"] {
+        assert!(replaced.get(gone).is_none(), "{gone}");
+    }
+    let listed = api.get("/v1/companies/acme/solutions").await.expect(200).json;
+    let names: Vec<&Value> =
+        listed["items"].as_array().unwrap().iter().map(|item| &item["solution"]).collect();
+    assert_eq!(names, ["main", "shop"]);
+    api.delete(path).await.expect(204);
+    api.get(path).await.problem(404);
+}
+
+#[tokio::test]
+async fn faults_of_a_solution() {
+    let api = Api::seeded().await;
+    let url = "must be an absolute http or https URL, such as https://api.example.com/items/1";
+    let days = "must be a number from 0 to 36525";
+    for (body, expect) in [
+        (json!({"successUri": "ftp://x/"}), vec![format!("/successUri {url}")]),
+        (json!({"successUri": 7}), vec!["/successUri must be a string".to_owned()]),
+        (
+            json!({"deadLetterUri": "/relative", "deadLetterPeriod": -0.1, "successPeriod": 1e9, "qosLevel": 0}),
+            vec![
+                "/qosLevel must be a whole number from 1 to 100".to_owned(),
+                format!("/successPeriod {days}"),
+                format!("/deadLetterUri {url}"),
+                format!("/deadLetterPeriod {days}"),
+            ],
+        ),
+        (
+            json!({"successUri": "https://x/{a}"}),
+            vec!["/successUri must not contain `{` or `}`: placeholders are not filled here".to_owned()],
+        ),
+    ] {
+        assert_eq!(api.put(S, body).await.problem(400).faults(), expect);
+    }
+}
+
+#[tokio::test]
+async fn a_solution_or_type_with_waiting_work_stays() {
+    let api = Api::seeded().await;
+    let id = api.activity("1", json!({"date": "2030-01-01T00:00:00Z"})).await;
+    api.delete(S).await.problem(409);
+    api.delete(&format!("{S}/activity-types/play")).await.problem(409);
+    api.delete(&format!("{S}/activities/{id}")).await.expect(200);
+    api.delete(&format!("{S}/activity-types/play")).await.expect(204);
+    // What is over stays to be seen although its type is gone.
+    let listed = api.get(&format!("{S}/activities?status=CANCELED")).await.expect(200).json;
+    assert_eq!(listed["items"][0]["id"], id.as_str());
+    api.delete(S).await.expect(204);
+    for gone in [S.to_owned(), format!("{S}/activity-types"), format!("{S}/activities"), format!("{S}/stats")]
+    {
+        api.get(&gone).await.problem(404);
+    }
+    assert_eq!(actions(&api).await[0], "solution.deleted");
+    // A solution made again begins without the types of the old one.
+    api.put(S, json!({})).await.expect(201);
+    assert_eq!(api.get(&format!("{S}/activity-types")).await.expect(200).json, json!({"items": []}));
+}
+
+#[tokio::test]
+async fn pausing_is_recorded_once_and_seen_everywhere_within_five_seconds() {
+    let api = Api::seeded().await;
+    let path = format!("{S}/server-state");
+    assert_eq!(api.get(&path).await.expect(200).json["serverState"], "running");
+    let elsewhere = api.world.process();
+    assert!(!elsewhere.tenancy.solution(&tenant()).await.unwrap().unwrap().is_paused());
+
+    let pause = json!({"serverState": "paused", "reason": "maintenance"});
+    let paused = api.put(&path, pause.clone()).await.expect(200).json;
+    assert_eq!(
+        paused,
+        json!({"serverState": "paused", "reason": "maintenance", "since": "2027-01-15T08:00:00.000Z"})
+    );
+    api.put(&path, pause).await.expect(200);
+    assert_eq!(actions(&api).await.iter().filter(|action| *action == "serverState.changed").count(), 1);
+    api.world.clock.advance(TimeDelta::seconds(5));
+    assert!(elsewhere.tenancy.solution(&tenant()).await.unwrap().unwrap().is_paused());
+    // Replacing the settings does not start it again.
+    assert_eq!(api.put(S, json!({"qosLevel": 2})).await.expect(200).json["serverState"], "paused");
+
+    let id = api.activity("1", json!({})).await;
+    let refused = api.post(&format!("{S}/activities/{id}/dispatch"), json!({})).await.problem(409);
+    assert_eq!(refused.json["detail"], "the solution is paused");
+
+    api.put(&path, json!({"serverState": "running"})).await.expect(200);
+    let log = api.get(&format!("{S}/audit-log")).await.expect(200).json;
+    assert_eq!(
+        log["items"][0],
+        json!({"at": "2027-01-15T08:00:05.000Z", "actor": "admin", "action": "serverState.changed", "from": "paused", "to": "running"})
+    );
+}
+
+#[tokio::test]
+async fn faults_of_a_server_state() {
+    let api = Api::seeded().await;
+    for (body, expect) in [
+        (json!({}), "/serverState is required"),
+        (json!({"serverState": "stopped"}), "/serverState must be running or paused"),
+        (json!({"serverState": true}), "/serverState must be a string"),
+        (json!({"serverState": "paused", "reason": ""}), "/reason must have 1 to 1024 characters"),
+    ] {
+        assert_eq!(api.put(&format!("{S}/server-state"), body).await.problem(400).faults(), [expect]);
+    }
+}
+
+#[tokio::test]
+async fn after_a_rotation_both_secrets_sign_for_a_day() {
+    let api = Api::seeded().await;
+    let first = api.put("/v1/companies/acme/solutions/other", json!({})).await.expect(201);
+    let first = first.json["signingSecret"].as_str().unwrap().to_owned();
+    let rotated =
+        api.post("/v1/companies/acme/solutions/other/signing-secret/rotate", json!({})).await.expect(200);
+    let second = rotated.json["signingSecret"].as_str().unwrap().to_owned();
+    assert_ne!(first, second);
+    assert_eq!(rotated.json["previousValidUntil"], "2027-01-16T08:00:00.000Z");
+    let tenant = Tenant { solution: "other".parse().unwrap(), ..tenant() };
+    let secrets = async |context: &shared::context::Context| {
+        let secrets = context.tenancy.signing_secrets(&tenant).await.unwrap().unwrap();
+        secrets.at(context.clock.now()).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(secrets(&api.world.ctx).await, [second.clone(), first.clone()]);
+    api.world.clock.advance(TimeDelta::hours(24) - TimeDelta::milliseconds(1));
+    assert_eq!(secrets(&api.world.process()).await, [second.clone(), first.clone()]);
+    api.world.clock.advance(TimeDelta::milliseconds(1));
+    assert_eq!(secrets(&api.world.ctx).await, [second.clone()]);
+    let log = api.get("/v1/companies/acme/solutions/other/audit-log").await.expect(200);
+    assert_eq!(log.json["items"][0]["action"], "signingSecret.rotated");
+    for secret in [&first, &second] {
+        assert!(!log.text.contains(&secret[6..]), "{}", log.text);
+    }
+}
+
+#[tokio::test]
+async fn every_change_of_configuration_is_in_the_log_with_its_actor() {
+    let api = Api::seeded().await;
+    let key = api.key("acme").await;
+    api.call_as(&key, "PUT", S, Some(json!({"qosLevel": 3}))).await.expect(200);
+    api.call_as(&key, "PUT", S, Some(json!({"qosLevel": 3}))).await.expect(200);
+    let play = json!({"verb": "GET", "uriPattern": "https://example.com/", "headers": {"authorization": "Bearer very-secret"}});
+    api.put(&format!("{S}/activity-types/play"), play).await.expect(200);
+    api.delete(&format!("{S}/activity-types/play")).await.expect(204);
+    assert_eq!(
+        actions(&api).await,
+        [
+            "activityType.deleted",
+            "activityType.updated",
+            "solution.updated",
+            "activityType.created",
+            "solution.created"
+        ]
+    );
+    let log = api.get(&format!("{S}/audit-log")).await.expect(200);
+    let updated = &log.json["items"][2];
+    assert!(updated["actor"].as_str().unwrap().starts_with("key:"), "{updated}");
+    assert_eq!((&updated["from"]["qosLevel"], &updated["to"]["qosLevel"]), (&json!(1), &json!(3)));
+    assert!(!log.text.contains("very-secret") && !log.text.contains("whsec_"), "{}", log.text);
+}
