@@ -3,7 +3,7 @@
 use crate::api::{ADMIN, Answer, Api, S, send};
 use crate::api_conventions::endpoints;
 use axum::Router;
-use aws_sdk_dynamodb::primitives::SdkBody;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
