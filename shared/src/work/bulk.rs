@@ -7,7 +7,7 @@ use super::{Change, Filter, StoreError, WorkStore, keys};
 use crate::tenancy::KindEntry;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
 use rules::activity::{Event, Status};
 use rules::names::{ActivityId, Tenant};
@@ -93,13 +93,14 @@ impl WorkStore {
             let Some((found, next)) = self.walk(&phases, filter, progress.position.clone()).await? else {
                 return Ok(report);
             };
-            let began = keys::instant(progress.began);
+            // What was finished in the very millisecond of the beginning was finished before it, by others.
+            let after = keys::instant(progress.began + TimeDelta::milliseconds(1));
             let fresh: Vec<Record> = found
                 .into_iter()
                 .filter(|(sort, record)| {
                     let finished_by_us = record.state.status != Status::Ready
                         && filter.object_id.is_none()
-                        && sort.as_str() >= began.as_str();
+                        && sort.as_str() >= after.as_str();
                     let moved_by_us = continued
                         && matches!(action, BulkAction::Reschedule(date) if *date == record.state.date);
                     !finished_by_us && !moved_by_us && seen.insert(record.id.clone())
