@@ -93,7 +93,8 @@ impl Options {
             keys: Keys::find(lookup, data_dir.as_deref())?,
             data_dir,
             allowed_cidrs: lookup(ALLOWED_CIDRS).unwrap_or_else(|| LOCAL_ALLOWED_CIDRS.to_owned()),
-            clock_offset: clock_offset.with_context(|| format!("{CLOCK_OFFSET} is not a number of seconds"))?,
+            clock_offset: clock_offset
+                .with_context(|| format!("{CLOCK_OFFSET} is not a number of seconds"))?,
         })
     }
 }

@@ -45,7 +45,8 @@ struct Fault {
 }
 
 fn parse(body: &[u8]) -> Result<TimeDelta, Fault> {
-    let fault = |pointer: &str, detail: &str| Fault { pointer: pointer.to_owned(), detail: detail.to_owned() };
+    let fault =
+        |pointer: &str, detail: &str| Fault { pointer: pointer.to_owned(), detail: detail.to_owned() };
     let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
         return Err(fault("", "must be a JSON object such as {\"advanceSeconds\": 60}"));
     };
@@ -55,7 +56,8 @@ fn parse(body: &[u8]) -> Result<TimeDelta, Fault> {
     let seconds = fields.get(FIELD).and_then(Value::as_f64);
     let seconds = seconds.filter(|seconds| (0.0..=ADVANCE_SECONDS_MAX).contains(seconds));
     let pointer = format!("/{FIELD}");
-    let seconds = seconds.ok_or_else(|| fault(&pointer, "must be a number of seconds from 0 to ten years"))?;
+    let seconds =
+        seconds.ok_or_else(|| fault(&pointer, "must be a number of seconds from 0 to ten years"))?;
     // In range by the check above; times have milliseconds here.
     Ok(TimeDelta::milliseconds((seconds * 1000.0).round() as i64))
 }

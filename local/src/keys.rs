@@ -51,7 +51,8 @@ mod tests {
     #[test]
     fn given_keys_go_first_and_made_ones_are_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let given = Keys::find(|name| (name == ADMIN_KEY).then(|| "given".to_owned()), Some(dir.path())).unwrap();
+        let given =
+            Keys::find(|name| (name == ADMIN_KEY).then(|| "given".to_owned()), Some(dir.path())).unwrap();
         assert_eq!((given.admin_key.as_str(), given.admin_key_given), ("given", true));
         let made = Keys::find(|_| Some(String::new()), Some(dir.path())).unwrap();
         let kept = Keys::find(|_| None, Some(dir.path())).unwrap();

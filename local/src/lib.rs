@@ -5,8 +5,8 @@
 //! puts them together and [`cli`] is how a user does.
 
 pub mod cli;
-mod clock_api;
 pub mod clock;
+mod clock_api;
 pub mod data_dir;
 mod demo;
 pub mod embedded;

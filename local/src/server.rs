@@ -21,7 +21,9 @@ pub struct Server {
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; choose another address with {flag} ADDR:PORT (port 0 picks a free one)")]
+#[error(
+    "cannot listen on {address}: {source}; choose another address with {flag} ADDR:PORT (port 0 picks a free one)"
+)]
 pub struct BindError {
     address: SocketAddr,
     flag: &'static str,
