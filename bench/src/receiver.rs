@@ -17,8 +17,10 @@ use tokio::task::JoinHandle;
 
 /// Bodies are read to this size; those of the bench are far smaller.
 const BODY_LIMIT: usize = 1 << 20;
-/// How often a wait looks at the time and at the processes.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A wait for arrivals wakes this often even if none comes.
+const WAKE_EVERY: Duration = Duration::from_millis(500);
+/// How often a wait asks whether the processes are alive.
+const LOOK_EVERY: TimeDelta = TimeDelta::seconds(1);
 /// How many of the missing a message names.
 const MISSING_NAMED: usize = 5;
 
@@ -94,7 +96,12 @@ impl Receiver {
         patience: TimeDelta,
         alive: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        if self.wait_count(lane, keys.len(), patience, alive).await? {
+        let mut come = 0;
+        let complete = |lane: &Lane| {
+            come += keys[come..].iter().take_while(|key| lane.first.contains_key(*key)).count();
+            come == keys.len()
+        };
+        if self.wait_until(lane, complete, patience, alive).await? {
             return Ok(());
         }
         let missing: Vec<&str> =
@@ -114,29 +121,45 @@ impl Receiver {
         lane: &str,
         count: usize,
         patience: TimeDelta,
+        alive: impl FnMut() -> Result<()>,
+    ) -> Result<bool> {
+        self.wait_until(lane, |lane| lane.first.len() >= count, patience, alive).await
+    }
+
+    async fn wait_until(
+        &self,
+        lane: &str,
+        mut complete: impl FnMut(&Lane) -> bool,
+        patience: TimeDelta,
         mut alive: impl FnMut() -> Result<()>,
     ) -> Result<bool> {
         let mut changed = self.shared.changed.subscribe();
-        let mut seen = self.count(lane);
+        let mut seen = 0;
         let mut last_news = SystemClock.now();
         let mut last_look = last_news;
-        while seen < count {
-            // A timeout is the other way on: the checks below are due then too.
-            let _ = tokio::time::timeout(LOOK_EVERY, changed.changed()).await;
+        loop {
+            let count = {
+                let mut lanes = self.lanes();
+                let lane = lanes.entry(lane.to_owned()).or_default();
+                if complete(lane) {
+                    return Ok(true);
+                }
+                lane.first.len()
+            };
             let now = SystemClock.now();
-            let count_now = self.count(lane);
-            if count_now > seen {
-                seen = count_now;
+            if count > seen {
+                seen = count;
                 last_news = now;
             } else if now - last_news > patience {
                 return Ok(false);
             }
-            if (now - last_look).to_std().unwrap_or_default() > LOOK_EVERY {
+            if now - last_look > LOOK_EVERY {
                 last_look = now;
                 alive()?;
             }
+            // A timeout is the other way on: the checks above are due then too.
+            let _ = tokio::time::timeout(WAKE_EVERY, changed.changed()).await;
         }
-        Ok(true)
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<String, Lane>> {

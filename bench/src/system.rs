@@ -13,6 +13,9 @@ const PROGRAM: &str = "punctual";
 const ADMIN_KEY: &str = "bench-admin-key-of-one-run";
 /// Lets deliveries reach the receiver.
 const ALLOWED_CIDRS: &str = "127.0.0.0/8";
+/// The embedded services check neither, but the SDK wants them.
+const AWS_ENVIRONMENT: [(&str, &str); 3] =
+    [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
 /// A free port, which the start-up lines then tell.
 const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -47,7 +50,7 @@ impl System {
         let aws = services.announced(|line| address(line, "aws")).await?;
         let mut functions = program()?;
         functions.args(["functions", "--api", ANY_PORT, "--data-dir"]).arg(data_dir.path());
-        functions.env("AWS_ENDPOINT_URL", &aws);
+        functions.env("AWS_ENDPOINT_URL", &aws).envs(AWS_ENVIRONMENT);
         let mut functions = Child::start("punctual functions", functions)?;
         let api = functions.announced(|line| address(line, "api")).await?;
         Ok(Self {

@@ -16,8 +16,10 @@ use std::collections::HashMap;
 
 /// Time to get through the gate and to settle, added to the lease beyond the call's own time limit.
 pub const SETTLE_TIME: TimeDelta = TimeDelta::seconds(20);
-/// A message that comes earlier than this goes back to the queue instead of being waited for.
-pub const EARLY_MAX: TimeDelta = TimeDelta::seconds(20);
+/// A message that comes earlier than this goes back to the queue instead of being waited for. Delays are whole
+/// seconds, so a second is usual and more is skew. With the lead, the gate, the longest call and the settle it
+/// stays within the function's time limit.
+pub const EARLY_MAX: TimeDelta = TimeDelta::seconds(5);
 /// The time limit assumed where the type cannot be read: the largest there is.
 const TIMEOUT_MAX: TimeDelta = TimeDelta::seconds(120);
 
