@@ -2,12 +2,12 @@
 
 use crate::api::{ADMIN, Answer, Api, S, send};
 use crate::api_conventions::endpoints;
-use axum::Router;
-use aws_smithy_types::body::SdkBody;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use axum::Router;
 use http::Request;
 use shared::context::Clients;
 

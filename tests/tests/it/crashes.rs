@@ -28,6 +28,21 @@ fn audit(world: &World, view: &ActivityView, crashes: usize, what: &str) {
     assert!(keys.iter().all(|key| key == "a:0"), "a duplicate carries the same key: {what}");
 }
 
+/// Lets a worker handle what is visible, and kills it at `stop`; whether it got there.
+async fn work_killed_at(world: &World, stop: Stop) -> bool {
+    let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+    let worker = world.worker_on(world.process_with(clients));
+    let event = world.receive().await;
+    tokio::select! {
+        biased;
+        () = steps.stopped() => true,
+        _ = worker.handle(event.clone()) => {
+            world.delete(&event).await;
+            false
+        }
+    }
+}
+
 /// Kills a worker before and after each of its service calls. Others find what it left.
 #[tokio::test]
 async fn a_worker_killed_at_any_step_loses_nothing() {
@@ -36,17 +51,7 @@ async fn a_worker_killed_at_any_step_loses_nothing() {
         let world = World::new().await;
         let tenant = world.tenant("acme", 1).await;
         world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
-        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
-        let worker = world.worker_on(world.process_with(clients));
-        let event = world.receive().await;
-        let killed = tokio::select! {
-            biased;
-            () = steps.stopped() => true,
-            _ = worker.handle(event.clone()) => false,
-        };
-        if !killed {
-            world.delete(&event).await;
-        }
+        let killed = work_killed_at(&world, stop).await;
         reached += usize::from(killed);
         // The message comes back after its visibility timeout, the recovery pass is earlier.
         world.run(beginning() + TimeDelta::minutes(20)).await;
@@ -66,17 +71,7 @@ async fn a_worker_killed_while_settling_a_failure_loses_nothing() {
         let tenant = world.tenant("acme", 1).await;
         world.receiver.reply([Reply::status(500)]);
         world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
-        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
-        let worker = world.worker_on(world.process_with(clients));
-        let event = world.receive().await;
-        let killed = tokio::select! {
-            biased;
-            () = steps.stopped() => true,
-            _ = worker.handle(event.clone()) => false,
-        };
-        if !killed {
-            world.delete(&event).await;
-        }
+        let killed = work_killed_at(&world, stop).await;
         world.run(beginning() + TimeDelta::minutes(20)).await;
         let what = format!("{stop:?}");
         // One failed call, one that succeeded, and one more if the crash hid the first from the history.
