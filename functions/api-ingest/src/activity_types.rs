@@ -210,7 +210,7 @@ impl ActivityTypeView {
 
 /// Makes or replaces an activity type. Activities that wait already are called by it as it is now.
 #[utoipa::path(
-    put, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", tag = "activity types",
+    put, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", operation_id = "putActivityType", tag = "activity types",
     params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
     request_body = ActivityTypeBody,
     responses((status = 201, body = ActivityTypeView), (status = 200, body = ActivityTypeView), Change)
@@ -229,7 +229,7 @@ pub async fn put(
 
 /// An activity type.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", tag = "activity types",
+    get, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", operation_id = "getActivityType", tag = "activity types",
     params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
     responses((status = 200, body = ActivityTypeView), Read)
 )]
@@ -245,7 +245,7 @@ pub async fn get(
 
 /// Deletes an activity type; refused while activities of it wait.
 #[utoipa::path(
-    delete, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", tag = "activity types",
+    delete, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", operation_id = "deleteActivityType", tag = "activity types",
     params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
     responses((status = 204), Change)
 )]
@@ -272,7 +272,7 @@ async fn waiting_in(
 
 /// The solution's activity types, by name.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}/activity-types", tag = "activity types",
+    get, path = "/v1/companies/{company}/solutions/{solution}/activity-types", operation_id = "listActivityTypes", tag = "activity types",
     params(("company" = String, Path), ("solution" = String, Path), ListParameters),
     responses((status = 200, body = Items<ActivityTypeView>), Read)
 )]

@@ -59,7 +59,7 @@ impl ApiKeyView {
 
 /// Makes a key that opens everything below the company. The key is shown this once.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/api-keys", tag = "companies",
+    post, path = "/v1/companies/{company}/api-keys", operation_id = "createApiKey", tag = "companies",
     params(("company" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = ApiKeyBody,
     responses((status = 201, body = ApiKeyView), (status = 200, body = ApiKeyView, description = "Made before by the same request; without the key"), Change)
 )]
@@ -86,7 +86,7 @@ pub async fn post(
 
 /// The company's keys by id, without the keys themselves.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/api-keys", tag = "companies",
+    get, path = "/v1/companies/{company}/api-keys", operation_id = "listApiKeys", tag = "companies",
     params(("company" = String, Path), ListParameters), responses((status = 200, body = Items<ApiKeyView>), Read)
 )]
 pub async fn list(
@@ -105,7 +105,7 @@ pub async fn list(
 
 /// Deletes a key: it opens nothing any more.
 #[utoipa::path(
-    delete, path = "/v1/companies/{company}/api-keys/{id}", tag = "companies",
+    delete, path = "/v1/companies/{company}/api-keys/{id}", operation_id = "deleteApiKey", tag = "companies",
     params(("company" = String, Path), ("id" = String, Path)), responses((status = 204), Change)
 )]
 pub async fn delete(

@@ -44,7 +44,7 @@ impl AuditEntryView {
 
 /// What was changed in a solution, newest first. It outlives the solution.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}/audit-log", tag = "solutions",
+    get, path = "/v1/companies/{company}/solutions/{solution}/audit-log", operation_id = "listSolutionAuditLog", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path), ListParameters),
     responses((status = 200, body = Items<AuditEntryView>), Read)
 )]
@@ -58,7 +58,7 @@ pub async fn of_solution(
 
 /// What was changed of a company and its API keys, newest first. It outlives the company.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/audit-log", tag = "companies",
+    get, path = "/v1/companies/{company}/audit-log", operation_id = "listCompanyAuditLog", tag = "companies",
     params(("company" = String, Path), ListParameters), responses((status = 200, body = Items<AuditEntryView>), Read)
 )]
 pub async fn of_company(

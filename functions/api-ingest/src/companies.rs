@@ -72,7 +72,7 @@ impl CompanyView {
 
 /// Makes or replaces a company. Needs the admin key.
 #[utoipa::path(
-    put, path = "/v1/companies/{company}", tag = "companies",
+    put, path = "/v1/companies/{company}", operation_id = "putCompany", tag = "companies",
     params(("company" = String, Path)), request_body = CompanyBody,
     responses((status = 201, body = CompanyView), (status = 200, body = CompanyView), Change)
 )]
@@ -90,7 +90,7 @@ pub async fn put(
 
 /// A company.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}", tag = "companies",
+    get, path = "/v1/companies/{company}", operation_id = "getCompany", tag = "companies",
     params(("company" = String, Path)), responses((status = 200, body = CompanyView), Read)
 )]
 pub async fn get(
@@ -105,7 +105,7 @@ pub async fn get(
 
 /// Deletes a company and its API keys; refused while it has solutions. Needs the admin key.
 #[utoipa::path(
-    delete, path = "/v1/companies/{company}", tag = "companies",
+    delete, path = "/v1/companies/{company}", operation_id = "deleteCompany", tag = "companies",
     params(("company" = String, Path)), responses((status = 204), Change)
 )]
 pub async fn delete(
@@ -119,7 +119,7 @@ pub async fn delete(
 
 /// All companies, by name. Needs the admin key.
 #[utoipa::path(
-    get, path = "/v1/companies", tag = "companies",
+    get, path = "/v1/companies", operation_id = "listCompanies", tag = "companies",
     params(ListParameters), responses((status = 200, body = Items<CompanyView>), Read)
 )]
 pub async fn list(State(context): State<ApiContext>, caller: Caller, uri: Uri) -> Result<Response, Problem> {

@@ -181,7 +181,7 @@ impl Problem {
     }
 
     fn throttled() -> Self {
-        Self::new(ProblemKind::Throttled, "the database asks for fewer requests; try again in a second")
+        Self::new(ProblemKind::Throttled, "there are too many requests at the moment; try again in a second")
     }
 
     /// The HTTP status.
@@ -292,5 +292,20 @@ impl From<StoreError> for Problem {
             StoreError::Cursor => Self::invalid(vec![Fault::new("query:cursor", error.to_string())]),
             error => Self::internal(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_says_nothing_of_itself() {
+        let response = panicked(Box::new("secret in a panic".to_owned()));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.extensions().get::<Unrecorded>().is_some());
+        let body = axum::body::to_bytes(response.into_body(), 4_096).await.unwrap();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains("\"status\":500") && !text.contains("panic"), "{text}");
     }
 }

@@ -64,7 +64,7 @@ impl ServerStateView {
 /// Pauses or resumes a solution. Paused, nothing of it is sent, nothing is lost and nothing counts as
 /// an attempt; resumed, what is overdue goes out at once. In effect everywhere within 5 seconds.
 #[utoipa::path(
-    put, path = "/v1/companies/{company}/solutions/{solution}/server-state", tag = "solutions",
+    put, path = "/v1/companies/{company}/solutions/{solution}/server-state", operation_id = "putServerState", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), request_body = ServerStateBody,
     responses((status = 200, body = ServerStateView), Change)
 )]
@@ -85,7 +85,7 @@ pub async fn put(
 
 /// The state of a solution.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}/server-state", tag = "solutions",
+    get, path = "/v1/companies/{company}/solutions/{solution}/server-state", operation_id = "getServerState", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)),
     responses((status = 200, body = ServerStateView), Read)
 )]

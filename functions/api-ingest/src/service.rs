@@ -20,7 +20,7 @@ pub struct Health {
 }
 
 /// Whether the service answers.
-#[utoipa::path(get, path = "/health", tag = "service", security(()), responses((status = 200, body = Health), Open))]
+#[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "service", security(()), responses((status = 200, body = Health), Open))]
 pub async fn health() -> Response {
     answer::ok(&Health { status: "ok" })
 }

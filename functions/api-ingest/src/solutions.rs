@@ -125,7 +125,7 @@ pub async fn existing(context: &ApiContext, tenant: &Tenant) -> Result<Arc<Solut
 /// Makes or replaces a solution's settings. Its server state and its signing secret stay; the secret of
 /// a new one is shown this once.
 #[utoipa::path(
-    put, path = "/v1/companies/{company}/solutions/{solution}", tag = "solutions",
+    put, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "putSolution", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), request_body = SolutionBody,
     responses((status = 201, body = SolutionView), (status = 200, body = SolutionView), Change)
 )]
@@ -149,7 +149,7 @@ pub async fn put(
 
 /// A solution.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}", tag = "solutions",
+    get, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "getSolution", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)),
     responses((status = 200, body = SolutionView), Read)
 )]
@@ -165,7 +165,7 @@ pub async fn get(
 
 /// Deletes a solution and its activity types; refused while work waits in it. Its audit log stays.
 #[utoipa::path(
-    delete, path = "/v1/companies/{company}/solutions/{solution}", tag = "solutions",
+    delete, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "deleteSolution", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Change)
 )]
 pub async fn delete(
@@ -184,7 +184,7 @@ pub async fn delete(
 
 /// The company's solutions, by name.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions", tag = "solutions",
+    get, path = "/v1/companies/{company}/solutions", operation_id = "listSolutions", tag = "solutions",
     params(("company" = String, Path), ListParameters), responses((status = 200, body = Items<SolutionView>), Read)
 )]
 pub async fn list(
@@ -215,7 +215,7 @@ pub struct SigningSecretView {
 
 /// Makes a new signing secret; for 24 hours the one before signs too.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/solutions/{solution}/signing-secret/rotate", tag = "solutions",
+    post, path = "/v1/companies/{company}/solutions/{solution}/signing-secret/rotate", operation_id = "rotateSigningSecret", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)),
     responses((status = 200, body = SigningSecretView), Change)
 )]

@@ -5,7 +5,7 @@ use crate::crypto::CryptoError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 
-/// DynamoDB's codes for "slower, please".
+/// The codes of DynamoDB and KMS for "slower, please".
 const THROTTLED: [&str; 4] =
     ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "Throttling"];
 
@@ -51,7 +51,11 @@ pub enum TenancyError {
 impl TenancyError {
     /// Whether the same call may succeed a second later.
     pub fn is_throttled(&self) -> bool {
-        matches!(self, TenancyError::Throttled { .. })
+        match self {
+            TenancyError::Throttled { .. } => true,
+            TenancyError::Crypto(CryptoError::Kms(code)) => THROTTLED.contains(&code.as_str()),
+            _ => false,
+        }
     }
 
     pub(super) fn sdk<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> Self

@@ -31,6 +31,14 @@ async fn every_endpoint_is_described_and_every_described_one_is_tested() {
 }
 
 #[tokio::test]
+async fn operations_have_names_of_their_own() {
+    let operations = operations(&document().await);
+    let names: BTreeSet<&str> =
+        operations.iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), operations.len());
+}
+
+#[tokio::test]
 async fn every_operation_describes_its_body_its_parameters_and_its_problems() {
     let document = document().await;
     let endpoints = endpoints();

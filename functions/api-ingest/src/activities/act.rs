@@ -38,7 +38,7 @@ async fn change(
 
 /// Cancels an activity that is still READY.
 #[utoipa::path(
-    delete, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", tag = "activities",
+    delete, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", operation_id = "cancelActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = ActivityView), ChangeProblems)
 )]
@@ -51,7 +51,7 @@ pub async fn cancel(
 
 /// Gives an activity that is still READY another date.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/reschedule", tag = "activities",
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/reschedule", operation_id = "rescheduleActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     request_body = RescheduleBody, responses((status = 200, body = ActivityView), ChangeProblems)
 )]
@@ -69,7 +69,7 @@ pub async fn reschedule(
 
 /// Sends an activity now, ahead of its date; not while its solution is paused.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/dispatch", tag = "activities",
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/dispatch", operation_id = "dispatchActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = ActivityView), ChangeProblems)
 )]
@@ -88,7 +88,7 @@ pub async fn dispatch(
 
 /// Makes a dead letter READY again: its attempts start at 0, its history is kept.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/retry", tag = "activities",
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/retry", operation_id = "retryActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = ActivityView), ChangeProblems)
 )]

@@ -81,7 +81,7 @@ struct Wanted {
 
 /// Does something to all activities that match, never to one page of them.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/solutions/{solution}/activities/bulk", tag = "activities",
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/bulk", operation_id = "changeActivities", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path)), request_body = BulkBody,
     responses((status = 200, body = BulkView), Change)
 )]

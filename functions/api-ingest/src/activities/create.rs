@@ -58,7 +58,7 @@ pub struct BatchBody {
 
 /// Accepts an activity. Accepted means kept: it will be attempted until it is over.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/solutions/{solution}/activities", tag = "activities",
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities", operation_id = "createActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = ActivityBody,
     responses((status = 201, body = ActivityView), (status = 200, body = ActivityView, description = "Accepted before by the same request"), Change)
@@ -159,7 +159,7 @@ impl BatchResult {
 
 /// Accepts up to 100 activities, each judged alone: one that is refused does not hold up the others.
 #[utoipa::path(
-    post, path = "/v1/companies/{company}/solutions/{solution}/activities/batch", tag = "activities",
+    post, path = "/v1/companies/{company}/solutions/{solution}/activities/batch", operation_id = "createActivities", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path)), request_body = BatchBody,
     responses((status = 200, body = BatchView), Change)
 )]

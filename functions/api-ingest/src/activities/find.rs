@@ -40,7 +40,7 @@ pub struct FilterParameters {
 
 /// One activity, with its history.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", tag = "activities",
+    get, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", operation_id = "getActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = ActivityView), Read)
 )]
@@ -57,7 +57,7 @@ pub async fn get(
 /// The solution's activities, without their histories: what is due first, then what is finished, newest
 /// first. A page may be short, even empty, and still have a `nextCursor`.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}/activities", tag = "activities",
+    get, path = "/v1/companies/{company}/solutions/{solution}/activities", operation_id = "listActivities", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), FilterParameters, ListParameters),
     responses((status = 200, body = Items<ActivityView>), Read)
 )]

@@ -45,7 +45,7 @@ pub struct KindView {
 
 /// Counts by status and kind, and what is overdue. Counted in indexes, which lag a moment behind.
 #[utoipa::path(
-    get, path = "/v1/companies/{company}/solutions/{solution}/stats", tag = "activities",
+    get, path = "/v1/companies/{company}/solutions/{solution}/stats", operation_id = "getStats", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path)),
     responses((status = 200, body = StatsView), Read)
 )]
