@@ -61,6 +61,7 @@ async fn every_fault_of_an_activity_is_named_at_once() {
     api.put(&type_path, deep).await.expect(201);
     for (body, expect) in [
         (json!({}), vec!["/activityType is required"]),
+        (json!({"activityType": "play", "parameter": 7}), vec!["/parameter must be an object"]),
         (json!({"activityType": "unknown"}), vec!["/activityType names no activity type of this solution"]),
         (
             json!({"activityType": "no name", "date": "tomorrow", "parameter": [], "retries": -1, "id": "batch", "uri": "x", "to": 1}),

@@ -74,10 +74,15 @@ async fn a_failing_database_500_with_nothing_internal() {
 async fn a_failing_kms_fails_what_needs_it_and_nothing_else() {
     let api = Api::seeded().await;
     let clients = api.world.embedded.clients().clone();
-    let config = clients.kms.config().to_builder().http_client(failing("DisabledException"));
-    let config = config.retry_config(aws_sdk_kms::config::retry::RetryConfig::disabled());
-    let kms = aws_sdk_kms::Client::from_conf(config.build());
-    let router = Api::router_on(api.world.process_with(Clients { kms, ..clients }));
+    let on_kms = |code| {
+        let config = clients.kms.config().to_builder().http_client(failing(code));
+        let config = config.retry_config(aws_sdk_kms::config::retry::RetryConfig::disabled());
+        let kms = aws_sdk_kms::Client::from_conf(config.build());
+        Api::router_on(api.world.process_with(Clients { kms, ..clients.clone() }))
+    };
+    let throttled = on_kms("ThrottlingException");
+    call(&throttled, "PUT", "/v1/companies/acme/solutions/new", Some("{}".to_owned())).await.problem(429);
+    let router = on_kms("DisabledException");
     let rotate = format!("{S}/signing-secret/rotate");
     for (method, path) in [("PUT", "/v1/companies/acme/solutions/new"), ("POST", rotate.as_str())] {
         let answer = call(&router, method, path, Some("{}".to_owned())).await.problem(500);

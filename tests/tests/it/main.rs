@@ -6,6 +6,7 @@ mod api_activities;
 mod api_bulk;
 mod api_companies;
 mod api_conventions;
+mod api_events;
 mod api_lists;
 mod api_openapi;
 mod api_outages;

@@ -26,7 +26,8 @@ pub struct Draft {
     /// The id that the caller gives.
     pub id: Option<ActivityId>,
     date: Option<DateTime<Utc>>,
-    parameter: Value,
+    /// `None` if it cannot be read: then nothing is said of its fields.
+    parameter: Option<Value>,
     parameter_text: String,
     retries: Option<u32>,
     uri: Option<UriPattern>,
@@ -42,7 +43,7 @@ impl Draft {
             activity_type: None,
             id: None,
             date: None,
-            parameter: Value::Object(serde_json::Map::new()),
+            parameter: Some(Value::Object(serde_json::Map::new())),
             parameter_text: "{}".to_owned(),
             retries: None,
             uri: None,
@@ -70,9 +71,10 @@ impl Draft {
         self.retries = body.integer("retries", RETRIES).and_then(|retries| u32::try_from(retries).ok());
         self.uri = body.parsed("uri");
         if let Some(raw) = body.raw(PARAMETER) {
+            self.parameter = None;
             match json::strict(raw) {
                 Ok(value @ Value::Object(_)) => {
-                    self.parameter = value;
+                    self.parameter = Some(value);
                     self.parameter_text = json::compact(raw);
                 }
                 Ok(_) => body.faults().add(body.at(PARAMETER), "must be an object"),
@@ -80,8 +82,8 @@ impl Draft {
             }
         }
         // Without an id of the caller's nobody can ask for the same again.
-        if self.id.is_some() {
-            self.hash = body.hash_without_id(&[(PARAMETER, &self.parameter)]);
+        if let (Some(_), Some(parameter)) = (&self.id, &self.parameter) {
+            self.hash = body.hash_without_id(&[(PARAMETER, parameter)]);
         }
     }
 
@@ -124,6 +126,7 @@ impl Draft {
     /// Where the activity's objects stand in the index. Names every field that the call or the objects
     /// need and the parameter does not have.
     fn objects(&self, tenant: &Tenant, found: &ActivityType) -> Vec<String> {
+        let Some(parameter) = &self.parameter else { return Vec::new() };
         let pattern = self.uri.as_ref().unwrap_or(&found.uri_pattern);
         let mut named: Vec<Fault> = Vec::new();
         let mut name = |field: &FieldPath, detail: String| {
@@ -134,17 +137,17 @@ impl Draft {
         };
         let mut filled = true;
         for field in pattern.fields() {
-            if let Err(error) = field.text(&self.parameter) {
+            if let Err(error) = field.text(parameter) {
                 filled = false;
                 name(field, error.to_string());
             }
         }
-        if filled && let Err(error) = pattern.expand(&self.parameter) {
+        if filled && let Err(error) = pattern.expand(parameter) {
             name(&error.field, error.reason.to_string());
         }
         let mut objects = Vec::with_capacity(found.object_id_ref.len());
         for field in &found.object_id_ref {
-            match field.text(&self.parameter) {
+            match field.text(parameter) {
                 Ok(value) => objects.push(object_partition(tenant, &found.name, &value)),
                 Err(error) => name(field, error.to_string()),
             }
