@@ -69,14 +69,15 @@ struct Options {
 /// # Errors
 /// What went wrong, ready to show.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
-    let settings = cli.options.settings()?;
-    match cli.command {
-        None => everything(&settings).await,
-        Some(Command::Services) => services(&settings).await,
-        Some(Command::Functions) => functions(&settings).await,
+    let Cli { command, options } = cli;
+    match command {
+        None => everything(&options.settings()?).await,
+        Some(Command::Services) => services(&options.settings()?).await,
+        Some(Command::Functions) => functions(&options.settings()?).await,
         Some(Command::Demo { once }) => {
-            let (api, aws) = (cli.options.api.unwrap_or(ANY_PORT), cli.options.aws.unwrap_or(ANY_PORT));
-            demo::run(Settings { api, aws, data_dir: None, ..settings }, once).await
+            let (api, aws) = (options.api.or(Some(ANY_PORT)), options.aws.or(Some(ANY_PORT)));
+            let kept_nowhere = Options { ephemeral: true, api, aws, ..options };
+            demo::run(kept_nowhere.settings()?, once).await
         }
     }
 }

@@ -2,12 +2,22 @@
 
 use crate::data_dir::{self, DataDirError};
 use shared::entropy::OsEntropy;
+use shared::settings::ADMIN_KEY_MIN_CHARS;
 use std::path::Path;
 
 /// The variable that sets the admin key.
 pub const ADMIN_KEY: &str = "PUNCTUAL_ADMIN_KEY";
 /// The variable that sets the processor secret.
 pub const PROCESSOR_SECRET: &str = "PUNCTUAL_PROCESSOR_SECRET";
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error("{ADMIN_KEY} must have at least {ADMIN_KEY_MIN_CHARS} characters")]
+    Short,
+}
 
 /// The keys.
 #[derive(Clone)]
@@ -28,14 +38,17 @@ impl Keys {
     /// Takes the keys from `lookup`, or from the data directory, or makes them.
     ///
     /// # Errors
-    /// The directory's files cannot be read or written.
-    pub fn find(lookup: impl Fn(&str) -> Option<String>, dir: Option<&Path>) -> Result<Self, DataDirError> {
+    /// The directory's files cannot be read or written, or the admin key given is too short.
+    pub fn find(lookup: impl Fn(&str) -> Option<String>, dir: Option<&Path>) -> Result<Self, KeysError> {
         let given = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let kept = |file: &str| match dir {
             Some(dir) => data_dir::secret(dir, file, &OsEntropy),
             None => Ok(data_dir::new_secret(&OsEntropy)),
         };
         let admin_key = given(ADMIN_KEY);
+        if admin_key.as_ref().is_some_and(|key| key.chars().count() < ADMIN_KEY_MIN_CHARS) {
+            return Err(KeysError::Short);
+        }
         Ok(Self {
             admin_key_given: admin_key.is_some(),
             admin_key: admin_key.map_or_else(|| kept("admin-key"), Ok)?,
@@ -52,8 +65,10 @@ mod tests {
     fn given_keys_go_first_and_made_ones_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let given =
-            Keys::find(|name| (name == ADMIN_KEY).then(|| "given".to_owned()), Some(dir.path())).unwrap();
-        assert_eq!((given.admin_key.as_str(), given.admin_key_given), ("given", true));
+            Keys::find(|name| (name == ADMIN_KEY).then(|| "given-by-the-user".to_owned()), Some(dir.path()))
+                .unwrap();
+        assert_eq!((given.admin_key.as_str(), given.admin_key_given), ("given-by-the-user", true));
+        assert!(matches!(Keys::find(|_| Some("short".to_owned()), None), Err(KeysError::Short)));
         let made = Keys::find(|_| Some(String::new()), Some(dir.path())).unwrap();
         let kept = Keys::find(|_| None, Some(dir.path())).unwrap();
         assert_eq!((&made.admin_key, &given.processor_secret), (&kept.admin_key, &kept.processor_secret));

@@ -15,4 +15,6 @@ pub mod runner;
 pub mod server;
 mod stop;
 pub mod system;
+#[cfg(test)]
+mod system_tests;
 pub mod template;

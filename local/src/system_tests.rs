@@ -1,0 +1,165 @@
+use crate::keys::Keys;
+use crate::system::{Functions, Services, Settings};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+const SOLUTION: &str = "/v1/companies/acme/solutions/shop";
+
+fn settings(data_dir: Option<&Path>) -> Settings {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    Settings {
+        api: any,
+        aws: any,
+        data_dir: data_dir.map(Path::to_owned),
+        keys: Keys::find(|_| None, None).unwrap(),
+        allowed_cidrs: crate::template::LOCAL_ALLOWED_CIDRS.to_owned(),
+        clock_offset: None,
+    }
+}
+
+/// A system, and a receiver that fails below `/bad`.
+struct World {
+    services: Services,
+    functions: Functions,
+    key: String,
+    http: reqwest::Client,
+    receiver: SocketAddr,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+async fn receive(State(calls): State<Arc<Mutex<Vec<String>>>>, uri: Uri) -> StatusCode {
+    calls.lock().unwrap().push(uri.path().to_owned());
+    if uri.path().starts_with("/bad") { StatusCode::BAD_GATEWAY } else { StatusCode::OK }
+}
+
+impl World {
+    async fn start(settings: &Settings) -> Self {
+        let services = Services::start(settings).await.unwrap();
+        let functions = Functions::start(settings, &services).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let receiver = listener.local_addr().unwrap();
+        let calls = Arc::default();
+        let routes = Router::new().fallback(receive).with_state(Arc::clone(&calls));
+        tokio::spawn(axum::serve(listener, routes).into_future());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { services, functions, key: settings.keys.admin_key.clone(), http, receiver, calls }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.request(method, format!("http://{}{path}", self.functions.address));
+        let request = request.bearer_auth(&self.key).header("content-type", "application/json");
+        let response = request.body(body.to_string()).send().await.unwrap();
+        let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    async fn prepare(&self) {
+        self.call(Method::PUT, "/v1/companies/acme", json!({})).await;
+        self.call(Method::PUT, SOLUTION, json!({})).await;
+        for kind in ["good", "bad"] {
+            let uri = format!("http://{}/{kind}/{{n}}", self.receiver);
+            let body = json!({ "verb": "POST", "uriPattern": uri });
+            let (status, answer) =
+                self.call(Method::PUT, &format!("{SOLUTION}/activity-types/{kind}"), body).await;
+            assert_eq!(status, 201, "{answer}");
+        }
+    }
+
+    async fn schedule(&self, kind: &str, id: &str, seconds: i64) {
+        let (_, clock) = self.call(Method::GET, "/local/clock", Value::Null).await;
+        let now = rules::time::parse(clock["now"].as_str().unwrap()).unwrap();
+        let date = rules::time::format(now + chrono::TimeDelta::seconds(seconds));
+        let body = json!({ "activityType": kind, "id": id, "date": date, "parameter": { "n": id } });
+        let (status, answer) = self.call(Method::POST, &format!("{SOLUTION}/activities"), body).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+
+    async fn advance(&self, seconds: i64) -> (u64, u64) {
+        let (status, answer) =
+            self.call(Method::POST, "/local/clock", json!({ "advanceSeconds": seconds })).await;
+        assert_eq!(status, 200, "{answer}");
+        (answer["delivered"].as_u64().unwrap(), answer["failed"].as_u64().unwrap())
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    async fn stop(self) {
+        self.functions.stop().await;
+        self.services.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn next_months_schedule_is_seen_at_once_and_retries_come_at_their_times() {
+    let world = World::start(&settings(None)).await;
+    world.prepare().await;
+    world.schedule("good", "month", 30 * 86_400).await;
+    world.schedule("good", "week", 7 * 86_400).await;
+    world.schedule("bad", "hour", 3_600).await;
+    assert_eq!(world.advance(3_500).await, (0, 0));
+    // Three executions, 30 s apart, at 3,600, 3,630 and 3,660 s.
+    assert_eq!(world.advance(140).await, (0, 2));
+    assert_eq!(world.advance(60).await, (0, 1));
+    assert_eq!(world.advance(31 * 86_400).await, (2, 0));
+    assert_eq!(world.calls(), ["/bad/hour", "/bad/hour", "/bad/hour", "/good/week", "/good/month"]);
+    let (_, failed) = world.call(Method::GET, &format!("{SOLUTION}/activities/hour"), Value::Null).await;
+    assert_eq!(failed["status"], "FAILED");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_clock_input_is_refused_and_other_paths_are_the_apis() {
+    let world = World::start(&settings(None)).await;
+    let (status, problem) = world.call(Method::POST, "/local/clock", json!({ "advanceSeconds": -5 })).await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (400, &json!("/advanceSeconds")));
+    assert_eq!(world.call(Method::GET, "/health", Value::Null).await.0, 200);
+    assert_eq!(world.call(Method::GET, "/local/other", Value::Null).await.0, 404);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_goes_on_with_state_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(Some(dir.path()));
+    let world = World::start(&settings).await;
+    world.prepare().await;
+    world.advance(86_400).await;
+    world.schedule("good", "soon", 600).await;
+    let second = Services::start(&settings).await.err().unwrap();
+    assert!(second.to_string().contains("another process is using the data directory"), "{second}");
+    let receiver = Arc::clone(&world.calls);
+    world.stop().await;
+
+    let world = World::start(&settings).await;
+    assert!(world.services.clock_offset() > chrono::TimeDelta::hours(23));
+    // The message was in memory; the requeue at the start has sent it again.
+    assert_eq!(world.advance(600).await, (1, 0));
+    assert_eq!(*receiver.lock().unwrap(), ["/good/soon"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_functions_run_alone_on_services_elsewhere() {
+    let settings = settings(None);
+    let services = Services::start(&settings).await.unwrap();
+    let endpoint_url = format!("http://{}", services.address);
+    let functions = Functions::start_remote(&settings, &endpoint_url).await.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let companies = format!("http://{}/v1/companies", functions.address);
+    let response = http.get(companies).bearer_auth(&settings.keys.admin_key).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    // Only the one process that has the services can move their time.
+    let clock = http.get(format!("http://{}/local/clock", functions.address)).send().await.unwrap();
+    assert_eq!(clock.status().as_u16(), 404);
+    functions.stop().await;
+    services.stop().await;
+}
