@@ -35,7 +35,9 @@ pub enum Idle {
 /// The handlers by the names of their functions.
 #[derive(Clone, Default)]
 pub struct Functions {
+    /// Those that a queue's messages start.
     pub queue: BTreeMap<&'static str, QueueHandler>,
+    /// Those that a schedule starts.
     pub schedule: BTreeMap<&'static str, ScheduleHandler>,
 }
 
@@ -46,11 +48,7 @@ pub const DISPATCH_SWEEP: &str = "dispatch-sweep";
 /// See [`API_INGEST`].
 pub const DELIVERY_WORKER: &str = "delivery-worker";
 
-/// The handlers that are driven by events, each built on its own context, as
-/// functions that share nothing are.
-///
-/// # Errors
-/// A function's environment is refused.
+/// The handlers that events start.
 pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
     let deliver: QueueHandler = Arc::new(move |event| {
         let worker = worker.clone();
