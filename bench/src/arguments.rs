@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Activities due at the same instant in `punctuality`
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub punctuality: usize,
-    /// Activities due in the same second, a millisecond apart, in `spread`
+    /// Activities due a millisecond after one another in `spread`
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub spread: usize,
     /// How many seconds ahead `punctuality` and `spread` are due
@@ -75,7 +75,7 @@ pub enum Scenario {
     Throughput,
     /// Many due at one instant
     Punctuality,
-    /// Many due at different milliseconds of one second
+    /// Many due a millisecond after one another
     Spread,
     /// A tenant with very many beside one with few
     Fairness,

@@ -4,6 +4,13 @@ use crate::report::Report;
 use crate::system::System;
 use crate::usage::Usage;
 use anyhow::Result;
+use chrono::TimeDelta;
+use shared::clock::{Clock, SystemClock};
+
+/// Writing has stopped when the units stay the same for so long.
+const SETTLE_LOOK: TimeDelta = TimeDelta::milliseconds(500);
+/// Looks after which the usage is taken as it is.
+const SETTLE_LOOKS: u32 = 40;
 
 /// Readings taken before the work.
 #[derive(Debug)]
@@ -29,7 +36,7 @@ impl Meter {
         delivered: usize,
         report: &mut Report,
     ) -> Result<()> {
-        let usage = Usage::read(&system.addresses.aws).await?;
+        let usage = settled(&system.addresses.aws).await?;
         let (functions_cpu, services_cpu) = system.cpu_seconds()?;
         let (functions_mib, services_mib) = system.peak_mib()?;
         let each = 1.0 / delivered.max(1) as f64;
@@ -49,4 +56,18 @@ impl Meter {
         report.add(scenario, "services_peak_mib", services_mib);
         Ok(())
     }
+}
+
+/// The usage once writing has stopped: what has arrived is settled a little later.
+async fn settled(aws: &str) -> Result<Usage> {
+    let mut before = Usage::read(aws).await?;
+    for _ in 0..SETTLE_LOOKS {
+        SystemClock.sleep_until(SystemClock.now() + SETTLE_LOOK).await;
+        let usage = Usage::read(aws).await?;
+        if usage.dynamodb.write_units == before.dynamodb.write_units {
+            return Ok(usage);
+        }
+        before = usage;
+    }
+    Ok(before)
 }

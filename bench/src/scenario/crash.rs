@@ -15,8 +15,10 @@ use shared::clock::{Clock, SystemClock};
 const NAME: &str = "crash";
 /// The receiver answers late, so that calls are in hand when the kill comes.
 const ANSWER_AFTER_MILLIS: i64 = 25;
-/// All are accepted by then, so that each one missing is a loss.
+/// The first is due then: all are accepted by then, so that each one missing is a loss.
 const AHEAD_SECONDS: i64 = 5;
+/// Due over some seconds, the kill finds some settled, some in hand, some claimed ahead of time, and some in the queue.
+const STEP_MILLIS: u32 = 10;
 /// Short, so that the leases of what was in hand run out soon.
 const TIMEOUT_SECONDS: u32 = 5;
 /// Pause between two rounds of checking.
@@ -44,7 +46,7 @@ pub async fn run(arguments: &Arguments, crash: &CrashArguments, report: &mut Rep
     let uri = format!("{}/{NAME}", receiver.url);
     let tenant = api.make_tenant(NAME, 1, &uri, TIMEOUT_SECONDS).await?;
     let due = SystemClock.now() + TimeDelta::seconds(AHEAD_SECONDS);
-    let load = Load { prefix: NAME, count: crash.activities, due: Some(due), step_ms: 0 };
+    let load = Load { prefix: NAME, count: crash.activities, due: Some(due), step_ms: STEP_MILLIS };
     load.give(&api, &tenant, arguments.callers).await?;
     let half = load.count / 2;
     if !receiver.wait_count(NAME, half, patience, || punctual.check_alive()).await? {

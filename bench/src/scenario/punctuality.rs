@@ -1,4 +1,4 @@
-//! Many activities due in the same second, given well before.
+//! Many activities due at once, or nearly, given well before.
 
 use crate::arguments::Arguments;
 use crate::load::Load;
@@ -14,7 +14,7 @@ pub async fn at_once(arguments: &Arguments, report: &mut Report) -> Result<()> {
     run("punctuality", arguments.punctuality, 0, arguments, report).await
 }
 
-/// `spread`: due at different milliseconds of one second.
+/// `spread`: due a millisecond after one another.
 pub async fn spread(arguments: &Arguments, report: &mut Report) -> Result<()> {
     run("spread", arguments.spread, 1, arguments, report).await
 }
