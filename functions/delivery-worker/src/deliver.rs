@@ -115,8 +115,8 @@ impl Worker {
         let due = view.record.state.due;
         let request = call::request(&self.ctx, view).await;
         self.ctx.clock.sleep_until(due).await;
-        let _place = match &request {
-            Ok(request) => self.gate.enter(&request.url).await,
+        let place = match &request {
+            Ok(request) => self.gate.enter(&view.record.tenant.company, &request.url).await,
             Err(_) => None,
         };
         let began = self.ctx.clock.now();
@@ -129,6 +129,8 @@ impl Worker {
             Err(failure) => Err((failure, None)),
         };
         let ended = self.ctx.clock.now();
+        drop(place);
+        self.gate.calm().await;
         self.settle_attempt(view, outcome, began, ended).await
     }
 

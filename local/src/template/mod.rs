@@ -27,11 +27,16 @@ const PROJECT_TEMPLATE: &str = include_str!("../../../template.yaml");
 /// the receivers one tries it with are on this machine.
 pub const LOCAL_ALLOWED_CIDRS: &str = "127.0.0.0/8,::1/128";
 
+/// Delivery workers at a time. One database serves them all: a hundred workers' claims and settles would only queue
+/// at it, and a tenant with little would wait behind them for a worker.
+const LOCAL_WORKERS: &str = "40";
+
 /// The template's parameters as local mode sets them.
 pub fn parameters(admin_key: &str, allowed_cidrs: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("AdminKey".to_owned(), admin_key.to_owned()),
         ("AllowedCidrs".to_owned(), allowed_cidrs.to_owned()),
+        ("WorkerConcurrency".to_owned(), LOCAL_WORKERS.to_owned()),
     ])
 }
 
