@@ -136,7 +136,7 @@ impl Trial {
             record.state.attempts += 1;
             let step = decide(&record.state, Event::Succeeded, now)?;
             let success = Success { http_status: Some(204), duration_ms: 1 };
-            settles.push(statements::step(&self.table, record, &step.to, Some(success), now));
+            settles.push(statements::step(&self.table, record, &step.to, Some(success), None, now));
         }
         self.send(settles).await
     }
@@ -166,6 +166,7 @@ fn record(number: usize, now: DateTime<Utc>) -> Result<Record> {
         shard: rules::due::shard(&id, SHARDS),
         object: None,
         success: None,
+        dispatch: None,
         id: id.parse()?,
     })
 }

@@ -20,7 +20,7 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
 use futures::FutureExt;
 use keys::{DataKey, KeyCache};
-use layout::Parts;
+use layout::{Header, Parts};
 use rules::names::Tenant;
 use std::collections::HashMap;
 use std::fmt;
@@ -96,7 +96,8 @@ impl Envelope {
         if plaintext.len() > PLAINTEXT_MAX_BYTES {
             return Err(CryptoError::TooLong);
         }
-        let aad = layout::context(tenant, purpose);
+        let header = Header::of_key(&self.key_id);
+        let aad = layout::context(header, tenant, purpose);
         let key = self.sealing.get(layout::digest(&[&aad]), || self.generate(tenant, purpose)).await?;
         let nonce: [u8; layout::NONCE_BYTES] = self.entropy.bytes();
         let ciphertext = key
@@ -104,7 +105,7 @@ impl Envelope {
             .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: &aad })
             // Only a length beyond 2³⁶ bytes fails.
             .map_err(|_| CryptoError::TooLong)?;
-        let parts = Parts { wrapped: &key.wrapped, nonce, ciphertext: &ciphertext };
+        let parts = Parts { header, wrapped: &key.wrapped, nonce, ciphertext: &ciphertext };
         parts.encode()
     }
 
@@ -122,13 +123,20 @@ impl Envelope {
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let bytes = layout::decode(sealed)?;
         let parts = Parts::parse(&bytes)?;
-        let aad = layout::context(tenant, purpose);
+        let aad = layout::context(parts.header, tenant, purpose);
         let id = layout::digest(&[&aad, parts.wrapped]);
         let key = self.opening.get(id, || self.unwrap_key(tenant, purpose, parts.wrapped)).await?;
         key.cipher
             .decrypt(&Nonce::from(parts.nonce), Payload { msg: parts.ciphertext, aad: &aad })
             .map(Zeroizing::new)
             .map_err(|_| CryptoError::Mismatch)
+    }
+
+    /// Whether a value is sealed as [`Envelope::seal`] would seal it now: in the same layout, under the
+    /// KMS key of the same name. What is not still opens, and can be sealed anew whenever it is read.
+    pub fn is_current(&self, sealed: &str) -> bool {
+        let header = layout::decode(sealed).and_then(|bytes| Ok(Parts::parse(&bytes)?.header));
+        header == Ok(Header::of_key(&self.key_id))
     }
 
     fn generate(&self, tenant: &Tenant, purpose: &str) -> keys::Fetch {

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod context;
 pub mod crypto;
+pub mod dispatch;
 pub mod entropy;
 pub mod lease;
 pub mod outbound;

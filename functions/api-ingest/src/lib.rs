@@ -1,4 +1,4 @@
-//! The HTTP API: every endpoint of SPEC §3, with the conventions of §2.
+//! The HTTP API: every endpoint of SPEC §3 and §4, with the conventions of §2.
 //!
 //! Handlers are thin: parse, load, decide, commit, answer. What decides is in `rules` and `shared`; the
 //! status of every refusal is in [`problem`].
@@ -13,6 +13,9 @@ mod audit_log;
 mod auth;
 mod body;
 mod companies;
+mod dispatch_config_body;
+mod dispatch_configs;
+mod dispatch_providers;
 mod faults;
 mod idempotency;
 mod json;
@@ -72,7 +75,7 @@ pub fn router(context: ApiContext) -> Router {
 
 /// Every endpoint with its description.
 fn described() -> OpenApiRouter<ApiContext> {
-    use activities::{act, bulk, create, find, stats};
+    use activities::{act, bulk, create, find, results, stats};
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(service::health))
         .routes(routes!(companies::list))
@@ -95,4 +98,8 @@ fn described() -> OpenApiRouter<ApiContext> {
         .routes(routes!(act::dispatch))
         .routes(routes!(act::retry))
         .routes(routes!(stats::get))
+        .routes(routes!(dispatch_providers::list))
+        .routes(routes!(dispatch_configs::list))
+        .routes(routes!(dispatch_configs::put, dispatch_configs::get, dispatch_configs::delete))
+        .routes(routes!(results::post))
 }

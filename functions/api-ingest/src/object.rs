@@ -199,6 +199,19 @@ impl<'a, 'f> Object<'a, 'f> {
         }
     }
 
+    /// `true` or `false`.
+    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        let value = match self.raw(name)? {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        };
+        if value.is_none() {
+            self.faults.add(self.at(name), "must be true or false");
+        }
+        value
+    }
+
     /// An object.
     pub fn object(&mut self, name: &str) -> Option<Object<'a, 'f>> {
         let raw = self.raw(name)?;

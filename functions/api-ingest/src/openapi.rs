@@ -21,6 +21,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
         (name = "solutions", description = "Solutions, their state, secrets and audit log"),
         (name = "activity types", description = "How an activity's call is made"),
         (name = "activities", description = "Calls that are due at an instant"),
+        (name = "channels", description = "Activities that go to external providers, and their results"),
         (name = "service", description = "The service itself")
     )
 )]

@@ -1,21 +1,25 @@
 //! The call an activity makes (SPEC §3, "Outbound request").
 
+use crate::channel::{self, ChannelCall};
 use bytes::Bytes;
+use chrono::TimeDelta;
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use rules::names::{Kind, Tenant};
 use rules::uri::UriPattern;
 use serde_json::Value;
 use shared::context::Context;
-use shared::outbound::{Answer, OutboundRequest, SendError};
-use shared::signing;
+use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
 use shared::tenancy::{ActivityType, TenancyError, Verb};
-use shared::work::ActivityView;
+use shared::work::{ActivityView, Dispatch, Record};
+use shared::{dispatch, signing};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The header by which a receiver knows attempts of the same call apart from other calls.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The time limit assumed where what makes the call cannot be read: the largest there is.
+const TIMEOUT_MAX: TimeDelta = TimeDelta::seconds(120);
 
 /// Why an attempt failed: one word, and words for its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,11 @@ impl Failure {
         Self { outcome: "FAILURE", detail: answer.excerpt() }
     }
 
+    /// The provider did not take it.
+    pub fn refused(detail: String) -> Self {
+        Self { outcome: "FAILURE", detail: (!detail.is_empty()).then_some(detail) }
+    }
+
     /// The receiver did not answer.
     pub fn unanswered(error: &SendError) -> Self {
         Self { outcome: error.outcome(), detail: Some(error.to_string()) }
@@ -69,29 +78,113 @@ pub async fn activity_type(
     }
 }
 
-/// The request of one attempt.
+/// A call that is ready to be made.
+pub enum Call {
+    /// Of an activity type.
+    Type(OutboundRequest),
+    /// Through a channel.
+    Channel(Box<ChannelCall>),
+}
+
+/// A call that succeeded.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The answer's status, where there was an answer.
+    pub http_status: Option<u16>,
+    /// What its provider made of it.
+    pub dispatch: Option<Dispatch>,
+}
+
+/// What came of a call; with the answer of one that failed.
+pub type Outcome = Result<Made, (Failure, Option<Answer>)>;
+
+impl Call {
+    /// What is called, where anything is.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Call::Type(request) => Some(&request.url),
+            Call::Channel(call) => call.url(),
+        }
+    }
+
+    /// Makes the call.
+    pub async fn make(self, http: &Outbound) -> Outcome {
+        match self {
+            Call::Type(request) => match http.send(request).await {
+                Ok(answer) if answer.is_success() => {
+                    Ok(Made { http_status: Some(answer.status), dispatch: None })
+                }
+                Ok(answer) => Err((Failure::answered(&answer), Some(answer))),
+                Err(error) => Err((Failure::unanswered(&error), None)),
+            },
+            Call::Channel(call) => call.make(http).await,
+        }
+    }
+}
+
+/// The call of one attempt.
 ///
 /// # Errors
 /// [`Failure`]: the attempt has failed before a call was made.
-pub async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundRequest, Failure> {
+pub async fn prepare(ctx: &Context, view: &ActivityView) -> Result<Call, Failure> {
+    match &view.record.kind {
+        Kind::Type(_) => Ok(Call::Type(request(ctx, view).await?)),
+        Kind::Channel(channel) => Ok(Call::Channel(Box::new(channel::prepare(ctx, view, *channel).await?))),
+    }
+}
+
+/// How long a call of that kind may take.
+///
+/// # Errors
+/// [`TenancyError`] when the config table cannot be read.
+pub async fn time_limit(ctx: &Context, tenant: &Tenant, kind: &Kind) -> Result<TimeDelta, TenancyError> {
+    let limit = match kind {
+        Kind::Type(name) => ctx
+            .tenancy
+            .activity_type(tenant, name)
+            .await?
+            .map(|found| TimeDelta::seconds(i64::from(found.timeout_seconds))),
+        Kind::Channel(channel) => {
+            let config = ctx.tenancy.dispatch_config(tenant, *channel).await?;
+            config.and_then(|config| TimeDelta::from_std(dispatch::timeout(&config.settings)).ok())
+        }
+    };
+    Ok(limit.unwrap_or(TIMEOUT_MAX))
+}
+
+/// The headers that every call carries: its `idempotency-key`, the same on every attempt, and its signature.
+///
+/// # Errors
+/// [`Failure`]: the call cannot be signed.
+pub async fn headers_of_every_call(
+    ctx: &Context,
+    record: &Record,
+    body: &Bytes,
+) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+    let secrets = ctx.tenancy.signing_secrets(&record.tenant).await;
+    let secrets =
+        secrets.map_err(|error| Failure::internal(format!("the call cannot be signed: {error}")))?;
+    let Some(secrets) = secrets else { return Err(Failure::configuration("the solution is gone")) };
+    let call_id = format!("{}:{}", record.id, record.state.run);
+    let now = ctx.clock.now();
+    let signed = signing::headers(&call_id, now, body, &secrets.at(now));
+    let signed = signed.map_err(|error| Failure::internal(error.to_string()))?;
+    let key = HeaderValue::try_from(&call_id).map_err(|error| Failure::internal(error.to_string()))?;
+    let mut headers = vec![(IDEMPOTENCY_KEY, key)];
+    headers.extend(signed);
+    Ok(headers)
+}
+
+async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundRequest, Failure> {
     let record = &view.record;
     let found = activity_type(ctx, &record.tenant, &record.kind).await;
     let found = found.map_err(|_| Failure::internal("the activity type could not be read"))?;
     let Some(activity_type) = found else {
         return Err(Failure::configuration(format!("the solution has no {}", record.kind)));
     };
-    let secrets = ctx.tenancy.signing_secrets(&record.tenant).await;
-    let secrets =
-        secrets.map_err(|error| Failure::internal(format!("the call cannot be signed: {error}")))?;
-    let Some(secrets) = secrets else { return Err(Failure::configuration("the solution is gone")) };
-
     let url = url(&activity_type, view)?;
     let body = if activity_type.verb.has_body() { Bytes::from(view.parameter.clone()) } else { Bytes::new() };
-    let call_id = format!("{}:{}", record.id, record.state.run);
-    let now = ctx.clock.now();
-    let signed = signing::headers(&call_id, now, &body, &secrets.at(now));
-    let signed = signed.map_err(|error| Failure::internal(error.to_string()))?;
-
+    let of_every_call = headers_of_every_call(ctx, record, &body).await?;
     let mut headers = Vec::with_capacity(activity_type.headers.len() + 5);
     headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     for (name, value) in &activity_type.headers {
@@ -104,9 +197,7 @@ pub async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundReque
         }
         headers.push((name, value));
     }
-    let key = HeaderValue::try_from(&call_id).map_err(|error| Failure::internal(error.to_string()))?;
-    headers.push((IDEMPOTENCY_KEY, key));
-    headers.extend(signed);
+    headers.extend(of_every_call);
     Ok(OutboundRequest {
         method: method(activity_type.verb),
         url,

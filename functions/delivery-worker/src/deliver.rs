@@ -1,6 +1,6 @@
 //! Claim, then send, then settle (SPEC §9.2): the activities of one message.
 
-use crate::call::{self, Failure};
+use crate::call::{self, Call, Failure, Made};
 use crate::{Outcome, Worker, settle};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
@@ -8,10 +8,9 @@ use rules::activity::Event;
 use rules::due;
 use rules::names::Tenant;
 use rules::retry::RescheduleRules;
-use shared::outbound::Answer;
 use shared::queue::DueActivity;
 use shared::tenancy::TenancyError;
-use shared::work::{ActivityView, Attempt, Claimed, HistoryEntry, Ref, SUCCESS, StoreError, Success};
+use shared::work::{ActivityView, Attempt, Claimed, HistoryEntry, Record, Ref, SUCCESS, StoreError, Success};
 use std::collections::HashMap;
 
 /// Time to get through the gate and to settle, added to the lease beyond the call's own time limit.
@@ -20,8 +19,6 @@ pub const SETTLE_TIME: TimeDelta = TimeDelta::seconds(20);
 /// seconds, so a second is usual and more is skew. With the lead, the gate, the longest call and the settle it
 /// stays within the function's time limit.
 pub const EARLY_MAX: TimeDelta = TimeDelta::seconds(5);
-/// The time limit assumed where the type cannot be read: the largest there is.
-const TIMEOUT_MAX: TimeDelta = TimeDelta::seconds(120);
 
 /// Why a message goes back to the queue.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +66,8 @@ impl Worker {
         }
         let views = self.ctx.work.with_parameters(ours).await?;
         let attempts = join_all(views.iter().map(|view| self.attempt(view)));
-        let recoveries = join_all(abandoned.into_iter().map(|record| async move {
-            let view = ActivityView { record, parameter: String::new(), history: Vec::new() };
-            self.recover(&view).await
-        }));
+        let recoveries =
+            join_all(abandoned.into_iter().map(|record| async move { self.recover(&record).await }));
         let (attempts, recoveries) = futures::join!(attempts, recoveries);
         for settled in attempts.into_iter().chain(recoveries) {
             if let Err(error) = settled {
@@ -104,8 +99,7 @@ impl Worker {
 
     async fn reference(&self, activity: DueActivity) -> Result<Ref, TenancyError> {
         let DueActivity { tenant, kind, id, due } = activity;
-        let found = call::activity_type(&self.ctx, &tenant, &kind).await?;
-        let timeout = found.map_or(TIMEOUT_MAX, |found| TimeDelta::seconds(i64::from(found.timeout_seconds)));
+        let timeout = call::time_limit(&self.ctx, &tenant, &kind).await?;
         let lease_until = due.max(self.ctx.clock.now()) + timeout + SETTLE_TIME;
         Ok(Ref { tenant, id, lease_until })
     }
@@ -113,19 +107,15 @@ impl Worker {
     /// One attempt on an activity that is claimed: hold it until its instant, call, settle.
     async fn attempt(&self, view: &ActivityView) -> Result<(), StoreError> {
         let due = view.record.state.due;
-        let request = call::request(&self.ctx, view).await;
+        let call = call::prepare(&self.ctx, view).await;
         self.ctx.clock.sleep_until(due).await;
-        let place = match &request {
-            Ok(request) => self.gate.enter(&view.record.tenant.company, &request.url).await,
-            Err(_) => None,
+        let place = match call.as_ref().ok().and_then(Call::url) {
+            Some(url) => self.gate.enter(&view.record.tenant.company, url).await,
+            None => None,
         };
         let began = self.ctx.clock.now();
-        let outcome = match request {
-            Ok(request) => match self.http.send(request).await {
-                Ok(answer) if answer.is_success() => Ok(answer),
-                Ok(answer) => Err((Failure::answered(&answer), Some(answer))),
-                Err(error) => Err((Failure::unanswered(&error), None)),
-            },
+        let outcome = match call {
+            Ok(call) => call.make(&self.http).await,
             Err(failure) => Err((failure, None)),
         };
         let ended = self.ctx.clock.now();
@@ -137,7 +127,7 @@ impl Worker {
     async fn settle_attempt(
         &self,
         view: &ActivityView,
-        outcome: Result<Answer, (Failure, Option<Answer>)>,
+        outcome: call::Outcome,
         began: DateTime<Utc>,
         ended: DateTime<Utc>,
     ) -> Result<(), StoreError> {
@@ -149,15 +139,15 @@ impl Worker {
             duration_ms,
         };
         match outcome {
-            Ok(answer) => {
-                report.http_status = Some(answer.status);
-                let success = Success { http_status: Some(answer.status), duration_ms };
-                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded(success)).await?;
+            Ok(Made { http_status, dispatch }) => {
+                report.http_status = http_status;
+                let success = Success { http_status, duration_ms };
+                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded { success, dispatch }).await?;
             }
             Err((failure, answer)) => {
                 report.word = failure.outcome;
                 report.http_status = answer.as_ref().map(|answer| answer.status);
-                let rules = self.rules(view).await;
+                let rules = self.rules(&view.record).await;
                 let retry_after = answer.and_then(|answer| answer.retry_after).map(|asked| asked.wait(ended));
                 let event = Event::Failed { retry_after, rules: &rules };
                 let entry = entry(failure, report.http_status, duration_ms, ended);
@@ -169,25 +159,22 @@ impl Worker {
     }
 
     /// Accounts for an attempt whose worker was lost (SPEC §9.3).
-    async fn recover(&self, view: &ActivityView) -> Result<(), StoreError> {
-        let rules = self.rules(view).await;
+    async fn recover(&self, record: &Record) -> Result<(), StoreError> {
+        let rules = self.rules(record).await;
         let now = self.ctx.clock.now();
         let attempt = Attempt::Failed {
             event: Event::LeaseExpired { rules: &rules },
             entry: entry(Failure::crashed(), None, 0, now),
         };
-        settle::settle(&self.ctx, &view.record, &attempt).await?;
-        let lateness_ms = (now - view.record.state.due).num_milliseconds();
-        self.report(
-            &view.record,
-            &Outcome { word: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 },
-        );
+        settle::settle(&self.ctx, record, &attempt).await?;
+        let lateness_ms = (now - record.state.due).num_milliseconds();
+        self.report(record, &Outcome { word: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 });
         Ok(())
     }
 
     /// The rules of the activity's type; without any, the default wait holds.
-    async fn rules(&self, view: &ActivityView) -> RescheduleRules {
-        let found = call::activity_type(&self.ctx, &view.record.tenant, &view.record.kind).await;
+    async fn rules(&self, record: &Record) -> RescheduleRules {
+        let found = call::activity_type(&self.ctx, &record.tenant, &record.kind).await;
         found.ok().flatten().map_or_else(RescheduleRules::default, |found| found.reschedule_rules.clone())
     }
 }

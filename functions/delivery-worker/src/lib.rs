@@ -1,6 +1,7 @@
 //! `delivery-worker`: claims, sends and settles what is due (SPEC §9.2, §10).
 
 mod call;
+mod channel;
 mod deliver;
 mod gate;
 mod settle;

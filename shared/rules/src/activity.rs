@@ -1,18 +1,29 @@
 //! The life of an activity.
 //!
-//! | from \ event | claim    | succeeded  | failed            | lease ran out     | cancel     | reschedule | dispatch now | retry |
-//! | ------------ | -------- | ---------- | ----------------- | ----------------- | ---------- | ---------- | ------------ | ----- |
-//! | `READY`      | claimed  | —          | —                 | —                 | `CANCELED` | `READY`    | `READY`      | —     |
-//! | claimed      | —        | `DISPATCHED` | `READY`/`FAILED` | `READY`/`FAILED` | — ¹        | —          | —            | —     |
-//! | `DISPATCHED` | —        | —          | —                 | —                 | —          | —          | —            | —     |
-//! | `FAILED`     | —        | —          | —                 | —                 | —          | —          | —            | `READY` |
-//! | `CANCELED`   | —        | —          | —                 | —                 | —          | —          | —            | —     |
-//! | `COMPLETED`  | —        | —          | —                 | —                 | —          | —          | —            | —     |
+//! | from \ event | claim    | succeeded  | failed            | lease ran out     | cancel     | reschedule | dispatch now | retry | result |
+//! | ------------ | -------- | ---------- | ----------------- | ----------------- | ---------- | ---------- | ------------ | ----- | ------ |
+//! | `READY`      | claimed  | —          | —                 | —                 | `CANCELED` | `READY`    | `READY`      | —     | ends   |
+//! | claimed      | —        | `DISPATCHED` | `READY`/`FAILED` | `READY`/`FAILED` | — ¹        | —          | —            | —     | judged |
+//! | judged       | —        | ends       | ends              | ends              | —          | —          | —            | —     | — ²    |
+//! | `DISPATCHED` | —        | —          | —                 | —                 | —          | —          | —            | —     | ends   |
+//! | `FAILED`     | —        | —          | —                 | —                 | —          | —          | —            | `READY` | ends ³ |
+//! | `CANCELED`   | —        | —          | —                 | —                 | —          | —          | —            | —     | — ²    |
+//! | `COMPLETED`  | —        | —          | —                 | —                 | —          | —          | —            | —     | — ²    |
 //!
 //! *Claimed* is `READY` with a claim whose lease may still run. A dash is a
 //! [`Refusal`]. ¹ Once the lease ran out it may be canceled: the worker is gone.
+//!
+//! A *result* (SPEC §4) is what the provider says happened, so it *ends* the
+//! activity as [`Verdict::ends_as`] says, also one that waits for another
+//! attempt (the call before it had arrived after all, only its answer had not).
+//! While a claim is held it is noted beside the claim (*judged*), and whatever
+//! comes of the attempt then ends the activity in the same write. ² Unless it
+//! is a hard override, which always applies. ³ A dead letter may turn out to have
+//! been executed; one that a result made `FAILED` has had its result (²). `retry`
+//! begins a run without one.
 
 use crate::retry::{self, Next, RescheduleRules};
+use crate::verdict::Verdict;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +104,8 @@ pub struct State {
     pub executed_at: Option<DateTime<Utc>>,
     /// Who holds it.
     pub claim: Option<Claim>,
+    /// The result that ended it; beside a claim, the one that will.
+    pub verdict: Option<Verdict>,
 }
 
 /// What may happen to an activity, apart from being claimed (see [`claimable`]).
@@ -120,6 +133,13 @@ pub enum Event<'a> {
     DispatchNow,
     /// Its owner wants a dead letter tried again, from attempt 0.
     Retry,
+    /// A final result is reported (SPEC §4). One that changes nothing is no event.
+    Result {
+        /// The result.
+        verdict: &'a Verdict,
+        /// Whether it replaces what is final already.
+        hard_override: bool,
+    },
 }
 
 /// Why an event does not apply, ready for a 409.
@@ -134,6 +154,12 @@ pub enum Refusal {
     /// The event needs a claim, and there is none.
     #[error("the activity is not claimed")]
     NotClaimed,
+    /// The provider has reported how it ended.
+    #[error("the activity has a final result already")]
+    HasResult,
+    /// Its provider says where its calls go.
+    #[error("an activity of a channel has no URI of its own")]
+    NoUri,
 }
 
 /// A step from one state to the next. Made by the named constructors below alone.
@@ -187,6 +213,21 @@ impl Transition {
         Self::finish(from, Status::Canceled, from.executed_at, "canceled")
     }
 
+    /// Ended by its result. What was executed stays so; what a result says was, was so by now.
+    fn end(from: &State, verdict: &Verdict, now: DateTime<Utc>, reason: &'static str) -> Self {
+        let executed = from.claim.is_some() || verdict.ends_as() != Status::Canceled;
+        let executed_at = from.executed_at.or(executed.then_some(now));
+        let mut step = Self::finish(from, verdict.ends_as(), executed_at, reason);
+        step.to.verdict = Some(verdict.clone());
+        step
+    }
+
+    /// The result is noted beside the claim, which goes on.
+    fn note(from: &State, verdict: &Verdict) -> Self {
+        let to = State { verdict: Some(verdict.clone()), ..from.clone() };
+        Self { to, reason: "result noted", enqueue: false }
+    }
+
     /// Another instant; what is past is due now.
     fn reschedule(from: &State, date: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let mut step = Self::due_at(from, date.max(now), "rescheduled");
@@ -200,6 +241,7 @@ impl Transition {
         step.to.attempts = 0;
         step.to.run = from.run + 1;
         step.to.executed_at = None;
+        step.to.verdict = None;
         step
     }
 }
@@ -215,6 +257,7 @@ pub fn accepted(date: DateTime<Utc>, max_attempts: u32, now: DateTime<Utc>) -> S
         run: 0,
         executed_at: None,
         claim: None,
+        verdict: None,
     }
 }
 
@@ -258,15 +301,17 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
         {
             Err(Refusal::NotClaimed)
         }
-        (Status::Ready, Event::Succeeded) => Ok(Transition::deliver(state, now)),
-        (Status::Ready, Event::Failed { retry_after, rules }) => {
-            Ok(failed(state, retry_after, rules, now, "failed"))
-        }
+        (_, Event::Result { verdict, hard_override }) => judged(state, verdict, hard_override, now),
         (Status::Ready, Event::LeaseExpired { .. }) if in_hand => Err(Refusal::InHand),
+        (Status::Ready, Event::Succeeded) => Ok(settled(state, now, || Transition::deliver(state, now))),
+        (Status::Ready, Event::Failed { retry_after, rules }) => {
+            Ok(settled(state, now, || failed(state, retry_after, rules, now, "failed")))
+        }
         (Status::Ready, Event::LeaseExpired { rules }) => {
-            Ok(failed(state, None, rules, now, "its worker was lost"))
+            Ok(settled(state, now, || failed(state, None, rules, now, "its worker was lost")))
         }
         (Status::Ready, Event::Cancel) if in_hand => Err(Refusal::InHand),
+        (Status::Ready, Event::Cancel) if state.verdict.is_some() => Err(Refusal::HasResult),
         // An abandoned one has an attempt to account for first, or it could be READY with none left.
         (Status::Ready, Event::Reschedule(_) | Event::DispatchNow) if state.claim.is_some() => {
             Err(Refusal::InHand)
@@ -279,6 +324,30 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
         | (Status::Dispatched | Status::Failed | Status::Canceled | Status::Completed, _) => {
             Err(Refusal::Status(state.status))
         }
+    }
+}
+
+/// The end of an attempt: as its result says where there is one, else as the attempt went.
+fn settled(state: &State, now: DateTime<Utc>, otherwise: impl FnOnce() -> Transition) -> Transition {
+    match &state.verdict {
+        Some(verdict) => Transition::end(state, verdict, now, "ended by the result that came before"),
+        None => otherwise(),
+    }
+}
+
+fn judged(
+    state: &State,
+    verdict: &Verdict,
+    hard_override: bool,
+    now: DateTime<Utc>,
+) -> Result<Transition, Refusal> {
+    if !hard_override && state.verdict.is_some() {
+        return Err(Refusal::HasResult);
+    }
+    match state.status {
+        Status::Canceled | Status::Completed if !hard_override => Err(Refusal::Status(state.status)),
+        _ if state.claim.is_some() => Ok(Transition::note(state, verdict)),
+        _ => Ok(Transition::end(state, verdict, now, "ended by its result")),
     }
 }
 

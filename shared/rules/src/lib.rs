@@ -16,3 +16,4 @@ pub mod retry;
 pub mod retry_after;
 pub mod time;
 pub mod uri;
+pub mod verdict;

@@ -144,9 +144,9 @@ async fn every_changed_byte_and_every_truncation_is_noticed() {
     for at in 0..length {
         let changed = retext(&sealed, |bytes| bytes[at] ^= 1);
         let expect = match at {
-            0 => vec![CryptoError::Version(0)],
+            0 => vec![CryptoError::Version(3)],
             // A wrapped key of another length may be longer than all there is.
-            1 | 2 => vec![CryptoError::Malformed, CryptoError::Mismatch],
+            5 | 6 => vec![CryptoError::Malformed, CryptoError::Mismatch],
             _ => vec![CryptoError::Mismatch],
         };
         let error = open(&bench.envelope, &changed).await.unwrap_err();
@@ -161,14 +161,48 @@ async fn every_changed_byte_and_every_truncation_is_noticed() {
 async fn what_is_no_ciphertext_is_told_apart() {
     let bench = Bench::new().await;
     let sealed = bench.seal().await;
-    let other_version = retext(&sealed, |bytes| bytes[0] = 2);
-    assert_eq!(open(&bench.envelope, &other_version).await, Err(CryptoError::Version(2)));
-    for text in ["", "plain text", "AQ==", "AQAA"] {
+    let other_version = retext(&sealed, |bytes| bytes[0] = 3);
+    assert_eq!(open(&bench.envelope, &other_version).await, Err(CryptoError::Version(3)));
+    for text in ["", "plain text", "AQ==", "AQAA", "AgAA"] {
         assert_eq!(open(&bench.envelope, text).await, Err(CryptoError::Malformed), "{text}");
     }
     let long = vec![0; PLAINTEXT_MAX_BYTES + 1];
     let refused = bench.envelope.seal(&tenant("acme", "shop"), PURPOSE, &long).await;
     assert_eq!(refused, Err(CryptoError::TooLong));
+}
+
+/// What version 1 of the layout was: no fingerprint.
+async fn sealed_in_version_1(bench: &Bench) -> String {
+    let tenant = tenant("acme", "shop");
+    let header = Header::V1;
+    let made = bench.kms.generate_data_key().key_id(&bench.key_id).key_spec(DataKeySpec::Aes256);
+    let made = made.set_encryption_context(Some(encryption_context(&tenant, PURPOSE))).send().await.unwrap();
+    let key = data_key(made.plaintext, made.ciphertext_blob.unwrap().into_inner()).unwrap();
+    let aad = layout::context(header, &tenant, PURPOSE);
+    let ciphertext = key.cipher.encrypt(&Nonce::from([7; 12]), Payload { msg: SECRET, aad: &aad }).unwrap();
+    Parts { header, wrapped: &key.wrapped, nonce: [7; 12], ciphertext: &ciphertext }.encode().unwrap()
+}
+
+#[tokio::test]
+async fn what_was_sealed_in_an_earlier_way_opens_and_is_told_apart() {
+    let bench = Bench::new().await;
+    let old = sealed_in_version_1(&bench).await;
+    assert_eq!(open(&bench.envelope, &old).await.unwrap(), SECRET);
+    assert!(!bench.envelope.is_current(&old));
+    // As version 2 it would be another ciphertext, and not one of ours.
+    let raised = retext(&old, |bytes| bytes.splice(0..1, [2, 0, 0, 0, 0]).for_each(drop));
+    assert_eq!(open(&bench.envelope, &raised).await, Err(CryptoError::Mismatch));
+
+    let new = bench.seal().await;
+    assert!(bench.envelope.is_current(&new) && bench.restarted().is_current(&new));
+    // Under another KMS key it is not current any more, and still opens.
+    let key_id = bench.kms.create_key().send().await.unwrap().key_metadata.unwrap().key_id;
+    let moved = Envelope::new(bench.kms.clone(), &key_id, bench.clock.clone(), Arc::new(OsEntropy));
+    assert!(!moved.is_current(&new));
+    assert_eq!(open(&moved, &new).await.unwrap(), SECRET);
+    let resealed = moved.seal(&tenant("acme", "shop"), PURPOSE, SECRET).await.unwrap();
+    assert!(moved.is_current(&resealed));
+    assert_eq!(open(&bench.envelope, &resealed).await.unwrap(), SECRET, "also where the old key is in use");
 }
 
 #[tokio::test]

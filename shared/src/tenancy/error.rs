@@ -2,6 +2,7 @@
 
 use super::item::DecodeError;
 use crate::crypto::CryptoError;
+use crate::dispatch::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 
@@ -43,6 +44,9 @@ pub enum TenancyError {
         /// What it was sealed for.
         what: &'static str,
     },
+    /// What was sealed as credentials opened as something else.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// A secret could not be sealed or opened.
     #[error(transparent)]
     Crypto(#[from] CryptoError),

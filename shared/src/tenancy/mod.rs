@@ -6,6 +6,7 @@
 //! | API key | `C#{company}` | `KEY#{id}` |
 //! | solution, server state, signing secrets | `C#{company}` | `S#{solution}` |
 //! | activity type | `T#{company}/{solution}` | `A:{type}` |
+//! | dispatch config | `T#{company}/{solution}` | `C:{CHANNEL}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
 //!
@@ -20,6 +21,7 @@ mod audit;
 mod cache;
 mod change;
 mod company;
+mod dispatch_config;
 mod error;
 mod item;
 mod page;
@@ -33,6 +35,7 @@ pub use api_key::{ApiKey, KeyCreated, NewApiKey, SecretHash};
 pub use audit::{Actor, AuditEntry, AuditScope};
 pub use change::{ChangeError, Changed, Meta};
 pub use company::Company;
+pub use dispatch_config::{DispatchConfig, NewDispatchConfig};
 pub use error::TenancyError;
 pub use item::DecodeError;
 pub use page::{Page, PageRequest};
@@ -46,7 +49,7 @@ use crate::crypto::Envelope;
 use crate::entropy::SharedEntropy;
 use cache::Cache;
 use chrono::TimeDelta;
-use rules::names::{CompanyName, Tenant, TypeName};
+use rules::names::{Channel, CompanyName, Tenant, TypeName};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -65,6 +68,8 @@ pub struct Tenancy {
     companies: Cache<CompanyName, Company>,
     solutions: Cache<Tenant, Solution>,
     types: Cache<(Tenant, TypeName), ActivityType>,
+    dispatch_configs: Cache<(Tenant, Channel), DispatchConfig>,
+    channel_shards: Cache<(Tenant, Channel), u32>,
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
     /// Audit entries made by this process.
@@ -88,6 +93,8 @@ impl Tenancy {
             companies: Cache::new(clock.clone()),
             solutions: Cache::new(clock.clone()),
             types: Cache::new(clock.clone()),
+            dispatch_configs: Cache::new(clock.clone()),
+            channel_shards: Cache::new(clock.clone()),
             keys: Cache::new(clock.clone()),
             secrets: Cache::new(clock.clone()),
             audit_turns: AtomicU32::new(0),

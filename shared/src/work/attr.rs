@@ -52,12 +52,21 @@ pub const SUCCESS_STATUS: &str = "hs";
 /// The successful attempt: duration in milliseconds.
 pub const SUCCESS_MILLIS: &str = "hm";
 
+/// The result that ended it, or will ([`rules::verdict::Verdict`]).
+pub const VERDICT: &str = "rs";
+/// The provider's id of a dispatched activity (SPEC §4).
+pub const PROVIDER_ACTIVITY: &str = "pi";
+/// The dispatch config it was dispatched by.
+pub const DISPATCH_CONFIG: &str = "ci";
+
 /// Sort key of the item that carries the state.
 pub const ITEM: &str = "ITEM";
 /// Sort key of a large parameter.
 pub const PAYLOAD: &str = "PAYLOAD";
 /// Prefix of the sort keys of history entries.
 pub const HISTORY_PREFIX: &str = "H#";
+/// Prefix of the sort keys of results.
+pub const RESULT_PREFIX: &str = "R#";
 /// Prefix of the sort keys of further object values.
 pub const OBJECT_PREFIX: &str = "O#";
 
@@ -71,6 +80,17 @@ pub const ENTRY_STATUS: &str = "hs";
 pub const ENTRY_MILLIS: &str = "hm";
 /// History entry: what happened, in words.
 pub const ENTRY_DETAIL: &str = "dt";
+
+/// Result: when it happened, Unix milliseconds.
+pub const RESULT_OCCURRED: &str = "oa";
+/// Result: when it was reported, Unix milliseconds.
+pub const RESULT_RECEIVED: &str = "ra";
+/// Result: whether it replaces a final one.
+pub const RESULT_OVERRIDE: &str = "ho";
+/// Result: whether it came before what it is about.
+pub const RESULT_STANDALONE: &str = "sa";
+/// Provider link: the activities that were dispatched under its id, separated by spaces.
+pub const LINKED: &str = "ai";
 
 /// The sparse index of what something will still happen to.
 pub const DUE_INDEX: &str = "due";

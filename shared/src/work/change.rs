@@ -5,7 +5,7 @@ use super::codec::Record;
 use super::create::due_activity;
 use super::{ActivityView, StoreError, WorkStore, statements};
 use rules::activity::{Event, Refusal, Status, decide};
-use rules::names::{ActivityId, Tenant};
+use rules::names::{ActivityId, Kind, Tenant};
 
 /// How often a change is decided anew because the activity moved meanwhile.
 const TRIES: usize = 5;
@@ -56,12 +56,13 @@ impl WorkStore {
                 Asked::Event(event) => match decide(&record.state, event, now) {
                     Ok(step) => {
                         self.keep_success(&record).await?;
-                        let statement = statements::step(&self.table, &record, &step.to, None, now);
+                        let statement = statements::step(&self.table, &record, &step.to, None, None, now);
                         let next = Record { state: step.to, success: None, ..record.clone() };
                         Ok((statement, next, step.enqueue))
                     }
                     Err(refusal) => Err(refusal),
                 },
+                Asked::SetUri(_) if matches!(record.kind, Kind::Channel(_)) => Err(Refusal::NoUri),
                 Asked::SetUri(_) if record.state.status != Status::Ready => {
                     Err(Refusal::Status(record.state.status))
                 }

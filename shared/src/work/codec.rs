@@ -39,6 +39,8 @@ pub struct Record {
     pub object: Option<String>,
     /// The successful attempt.
     pub success: Option<Success>,
+    /// What its provider made of it, for one that was dispatched through a channel.
+    pub dispatch: Option<Dispatch>,
 }
 
 /// The successful attempt, kept on the item: the common case costs no item of its own.
@@ -48,6 +50,15 @@ pub struct Success {
     pub http_status: Option<u16>,
     /// Milliseconds from the send to the end of the answer.
     pub duration_ms: u32,
+}
+
+/// An activity as its provider has it (SPEC §4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The provider's id of it.
+    pub provider_activity_id: String,
+    /// The dispatch config it went by.
+    pub dispatch_config_id: String,
 }
 
 /// An item that cannot be read.
@@ -93,7 +104,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    fn error(&self, attribute: &'static str) -> DecodeError {
+    pub(super) fn error(&self, attribute: &'static str) -> DecodeError {
         DecodeError { pk: self.pk.to_owned(), attribute }
     }
 
@@ -114,6 +125,12 @@ impl<'a> Attributes<'a> {
     /// A string that parses, such as a name.
     pub fn parsed<T: FromStr>(&self, attribute: &'static str) -> Result<T, DecodeError> {
         self.text(attribute)?.parse().map_err(|_| self.error(attribute))
+    }
+
+    /// A string that parses, or none.
+    pub fn parsed_option<T: FromStr>(&self, attribute: &'static str) -> Result<Option<T>, DecodeError> {
+        let parsed = self.text_option(attribute)?.map(str::parse).transpose();
+        parsed.map_err(|_| self.error(attribute))
     }
 
     /// A number, or none.
@@ -148,6 +165,11 @@ impl Record {
         keys::activity(&self.tenant, &self.id)
     }
 
+    /// Whether its creator named it; only such an id can have been known before the activity was.
+    pub(super) fn has_callers_id(&self) -> bool {
+        !self.body_hash.is_empty()
+    }
+
     /// The attributes that place `state` in its index: exactly one of `due` and `done`.
     pub fn index_attributes(&self, state: &State, now: DateTime<Utc>) -> [(&'static str, String); 2] {
         match index(state) {
@@ -157,7 +179,8 @@ impl Record {
             ],
             Index::Done => [
                 (attr::DONE_PARTITION, keys::done_partition(&self.tenant, state.status, self.shard)),
-                (attr::DONE_SORT, keys::done_sort(now, &self.id)),
+                // A result that comes days later leaves it where its execution put it: logs are rolled by that.
+                (attr::DONE_SORT, keys::done_sort(state.executed_at.unwrap_or(now), &self.id)),
             ],
         }
     }
@@ -187,6 +210,10 @@ impl Record {
         option(attr::EXECUTED, state.executed_at.map(t));
         option(attr::TOKEN, state.claim.as_ref().map(|claim| s(&claim.token)));
         option(attr::LEASE, state.claim.as_ref().map(|claim| t(claim.lease_until)));
+        option(attr::VERDICT, state.verdict.as_ref().map(|verdict| s(verdict.to_string())));
+        let dispatch = self.dispatch.as_ref();
+        option(attr::PROVIDER_ACTIVITY, dispatch.map(|dispatch| s(&dispatch.provider_activity_id)));
+        option(attr::DISPATCH_CONFIG, dispatch.map(|dispatch| s(&dispatch.dispatch_config_id)));
         if let Some(success) = &self.success {
             item.push((attr::SUCCESS_MILLIS, n(success.duration_ms)));
             item.extend(success.http_status.map(|status| (attr::SUCCESS_STATUS, n(status))));
@@ -210,6 +237,13 @@ impl Record {
             read.number_option(attr::SUCCESS_STATUS).map(|http_status| Success { http_status, duration_ms })
         });
         let text = |attribute| read.text_option(attribute).map(|text| text.map(str::to_owned));
+        let dispatch = match (text(attr::PROVIDER_ACTIVITY)?, text(attr::DISPATCH_CONFIG)?) {
+            (Some(provider_activity_id), Some(dispatch_config_id)) => {
+                Some(Dispatch { provider_activity_id, dispatch_config_id })
+            }
+            (None, None) => None,
+            _ => return Err(read.error(attr::PROVIDER_ACTIVITY)),
+        };
         Ok(Self {
             kind: read.parsed(attr::KIND)?,
             state: State {
@@ -221,6 +255,7 @@ impl Record {
                 run: read.number(attr::RUN)?,
                 executed_at: read.instant_option(attr::EXECUTED)?,
                 claim,
+                verdict: read.parsed_option(attr::VERDICT)?,
             },
             created_at: read.instant(attr::CREATED)?,
             parameter: text(attr::PARAMETER)?,
@@ -229,6 +264,7 @@ impl Record {
             shard: read.number(attr::SHARD)?,
             object: text(attr::OBJECT_PARTITION)?,
             success: success.transpose()?,
+            dispatch,
             tenant,
             id,
         })
@@ -240,6 +276,7 @@ pub(crate) mod tests {
     use super::*;
     use chrono::TimeDelta;
     use rules::activity::{Status, accepted};
+    use rules::verdict::{ResultStatus, Verdict};
 
     pub(crate) fn record() -> Record {
         let now = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
@@ -255,6 +292,7 @@ pub(crate) mod tests {
             shard: 2,
             object: None,
             success: None,
+            dispatch: None,
         }
     }
 
@@ -285,6 +323,9 @@ pub(crate) mod tests {
         full.success = Some(Success { http_status: Some(204), duration_ms: 12 });
         round_trip(&full);
         full.success = Some(Success { http_status: None, duration_ms: 0 });
+        full.dispatch =
+            Some(Dispatch { provider_activity_id: "p 1".into(), dispatch_config_id: "EMAIL-1".into() });
+        full.state.verdict = Verdict::of(ResultStatus::NotExecuted, "r:1");
         round_trip(&full);
     }
 

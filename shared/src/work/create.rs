@@ -204,6 +204,7 @@ impl Prepared {
             state: accepted(rules::time::truncate(date), max_attempts, now),
             created_at: now,
             success: None,
+            dispatch: None,
             tenant,
             kind,
             id,
@@ -221,6 +222,6 @@ impl Prepared {
 
     fn view(self) -> ActivityView {
         let parameter = self.record.parameter.clone().or(self.large_parameter).unwrap_or_default();
-        ActivityView { record: self.record, parameter, history: Vec::new() }
+        ActivityView { record: self.record, parameter, history: Vec::new(), results: Vec::new() }
     }
 }

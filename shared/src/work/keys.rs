@@ -29,6 +29,17 @@ pub fn history(run: u32, attempt: u32) -> String {
     format!("{}{run:05}#{attempt:05}", super::attr::HISTORY_PREFIX)
 }
 
+/// Sort key of a result.
+pub fn result(id: &ActivityId) -> String {
+    format!("{}{id}", super::attr::RESULT_PREFIX)
+}
+
+/// Partition key of what a provider calls `id`: the activities dispatched under it, and results that
+/// came before them.
+pub fn provider(tenant: &Tenant, id: &str) -> String {
+    format!("P#{tenant}#{}", bounded(id))
+}
+
 /// Partition of the index `due`: one slice of the sweep.
 pub fn due_partition(tenant: &Tenant, kind: &Kind, shard: u32) -> String {
     format!("{tenant}/{kind}#{shard}")
@@ -67,11 +78,16 @@ pub fn instant(at: DateTime<Utc>) -> String {
 
 /// Partition of the index `object`.
 pub fn object_partition(tenant: &Tenant, activity_type: &TypeName, value: &str) -> String {
+    format!("{tenant}/{activity_type}/{}", bounded(value))
+}
+
+/// A value of any length and characters as the end of a key.
+fn bounded(value: &str) -> String {
     if value.len() <= OBJECT_VALUE_MAX_BYTES {
-        return format!("{tenant}/{activity_type}/={value}");
+        return format!("={value}");
     }
     let hash: String = Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{tenant}/{activity_type}/#{hash}")
+    format!("#{hash}")
 }
 
 #[cfg(test)]

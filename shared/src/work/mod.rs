@@ -14,20 +14,25 @@ mod bulk;
 mod change;
 mod create;
 mod due;
+mod links;
 mod list;
 mod payload;
 mod read;
+mod result_item;
+mod results;
 mod settle;
 mod stats;
 
 pub use bulk::{BulkAction, BulkReport};
 pub use change::Change;
 pub use claim::{Claimed, Ref};
-pub use codec::{Record, Success};
+pub use codec::{Dispatch, Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
 pub use list::{Filter, Page};
 pub use read::{ActivityView, HistoryEntry, SUCCESS};
+pub use result_item::ActivityResult;
+pub use results::{Reported, Target};
 pub use settle::{Attempt, Settled};
 pub use stats::Stats;
 

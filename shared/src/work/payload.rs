@@ -79,7 +79,7 @@ impl WorkStore {
         let view = |mut record: Record| {
             let parameter = record.parameter.take().or_else(|| parameters.remove(&record.pk()));
             let parameter = parameter.unwrap_or_else(|| "{}".to_owned());
-            ActivityView { record, parameter, history: Vec::new() }
+            ActivityView { record, parameter, history: Vec::new(), results: Vec::new() }
         };
         Ok(records.into_iter().map(view).collect())
     }

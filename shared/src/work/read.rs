@@ -1,6 +1,7 @@
 //! One activity as its owner sees it.
 
-use super::codec::{Attributes, Item, Record};
+use super::codec::{Attributes, Dispatch, Item, Record};
+use super::result_item::ActivityResult;
 use super::{StoreError, WorkStore, attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -37,6 +38,8 @@ pub struct ActivityView {
     pub parameter: String,
     /// Its attempts, oldest first; empty in lists.
     pub history: Vec<HistoryEntry>,
+    /// Its results, in the order they were reported; empty in lists.
+    pub results: Vec<ActivityResult>,
 }
 
 impl ActivityView {
@@ -55,7 +58,11 @@ impl Record {
             outcome: SUCCESS.to_owned(),
             http_status: success.http_status,
             duration_ms: success.duration_ms,
-            detail: None,
+            // A new run gets another id of its provider's; here the old one is kept.
+            detail: self.dispatch.as_ref().map(|dispatch| {
+                let Dispatch { provider_activity_id, dispatch_config_id } = dispatch;
+                format!("dispatched by {dispatch_config_id} as {provider_activity_id}")
+            }),
         })
     }
 }
@@ -146,6 +153,7 @@ struct ViewParts {
     record: Option<Record>,
     payload: Option<String>,
     history: Vec<HistoryEntry>,
+    results: Vec<ActivityResult>,
 }
 
 impl ViewParts {
@@ -156,16 +164,18 @@ impl ViewParts {
             attr::PAYLOAD => self.payload = Some(read.text(attr::PARAMETER)?.to_owned()),
             // The query returns them in order of run and attempt.
             sk if sk.starts_with(attr::HISTORY_PREFIX) => self.history.push(decode_entry(item)?),
+            sk if sk.starts_with(attr::RESULT_PREFIX) => self.results.push(ActivityResult::decode(item)?),
             _ => {}
         }
         Ok(())
     }
 
     fn finish(self) -> Option<ActivityView> {
-        let Self { record, payload, mut history } = self;
+        let Self { record, payload, mut history, mut results } = self;
         let record = record?;
+        results.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
         let parameter = record.parameter.clone().or(payload).unwrap_or_else(|| "{}".to_owned());
         history.extend(record.success_entry());
-        Some(ActivityView { record, parameter, history })
+        Some(ActivityView { record, parameter, history, results })
     }
 }

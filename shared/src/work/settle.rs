@@ -3,19 +3,30 @@
 //! The history entry of a failure is written before the step, under a key that
 //! names run and attempt. Dying between the two leaves an abandoned claim whose
 //! attempt is already told; its recovery finds the entry and keeps it.
+//!
+//! A result that is reported while the claim is held is noted beside it, which
+//! makes the step's condition fail; the step is then decided again with it.
 
 use super::batcher::Outcome;
-use super::codec::{Record, Success};
+use super::codec::{Dispatch, Record, Success};
 use super::create::due_activity;
 use super::read::encode_entry;
 use super::{HistoryEntry, StoreError, WorkStore, keys, statements};
-use rules::activity::{Event, Refusal, Status, Transition, decide};
+use rules::activity::{Event, Status, Transition, decide};
+
+/// How often a settle is decided anew because results were noted meanwhile.
+const TRIES: usize = 5;
 
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Attempt<'a> {
     /// The call was accepted.
-    Succeeded(Success),
+    Succeeded {
+        /// What to record.
+        success: Success,
+        /// What its provider made of it, where it went through a channel.
+        dispatch: Option<Dispatch>,
+    },
     /// It failed, or its worker was lost.
     Failed {
         /// The event: failed, or the lease ran out.
@@ -40,29 +51,60 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it could not be written: the lease will run out and the attempt counts as crashed.
     pub async fn settle(&self, record: &Record, attempt: &Attempt<'_>) -> Result<Settled, StoreError> {
-        let now = rules::time::truncate(self.clock.now());
-        let (event, success, entry) = match attempt {
-            Attempt::Succeeded(success) => (Event::Succeeded, Some(*success), None),
-            Attempt::Failed { event, entry } => (*event, None, Some(entry)),
+        let (event, success, dispatch) = match attempt {
+            Attempt::Succeeded { success, dispatch } => (Event::Succeeded, Some(*success), dispatch.as_ref()),
+            Attempt::Failed { event, .. } => (*event, None, None),
         };
-        let step = match decide(&record.state, event, now) {
-            Ok(step) => step,
-            Err(Refusal::Status(_) | Refusal::InHand | Refusal::NotClaimed) => return Ok(Settled::Stale),
-        };
-        if let Some(entry) = entry {
-            self.record_entry(record, entry).await?;
+        let mut record = record.clone();
+        if decide(&record.state, event, self.clock.now()).is_err() {
+            return Ok(Settled::Stale);
         }
-        let statement = statements::step(&self.table, record, &step.to, success, now);
-        match self.batcher.run(statement).await? {
-            Outcome::Applied(_) => {}
-            Outcome::Lost(Some(item)) if Record::decode(&item)?.state == step.to => {}
-            Outcome::Lost(_) | Outcome::Duplicate => return Ok(Settled::Stale),
+        if let Attempt::Failed { entry, .. } = attempt {
+            self.record_entry(&record, entry).await?;
         }
+        if let Some(dispatch) = dispatch {
+            self.take_early_results(&record, dispatch).await?;
+        }
+        for _ in 0..TRIES {
+            let now = rules::time::truncate(self.clock.now());
+            let Ok(step) = decide(&record.state, event, now) else { return Ok(Settled::Stale) };
+            let statement = statements::step(&self.table, &record, &step.to, success, dispatch, now);
+            match self.batcher.run(statement).await? {
+                Outcome::Applied(_) => return self.settled(record, step).await,
+                Outcome::Lost(Some(item)) => {
+                    let found = Record::decode(&item)?;
+                    // Our own write, retried by the SDK after it had succeeded.
+                    if found.state == step.to {
+                        return self.settled(record, step).await;
+                    }
+                    // A result was noted beside our claim, so the step is another one.
+                    if found.state.claim.is_none() || found.state.claim != record.state.claim {
+                        return Ok(Settled::Stale);
+                    }
+                    record = found;
+                }
+                Outcome::Lost(None) | Outcome::Duplicate => return Ok(Settled::Stale),
+            }
+        }
+        Err(StoreError::Throttled)
+    }
+
+    async fn settled(&self, record: Record, step: Transition) -> Result<Settled, StoreError> {
         if step.enqueue {
-            let next = Record { state: step.to.clone(), ..record.clone() };
+            let next = Record { state: step.to.clone(), ..record };
             self.enqueue(&[due_activity(&next)]).await;
         }
         Ok(Settled::Applied(step))
+    }
+
+    /// Makes the activity known by its provider's id, and notes the results that came before that.
+    async fn take_early_results(&self, record: &Record, dispatch: &Dispatch) -> Result<(), StoreError> {
+        self.link_dispatch(record, dispatch).await?;
+        // An id of ours was not known to anybody before the activity was there.
+        if record.has_callers_id() {
+            self.adopt_early(record).await?;
+        }
+        Ok(())
     }
 
     /// Writes a history entry of the attempt under way; one that is there already stands.

@@ -5,10 +5,13 @@
 //! cost twice and fail as a whole (DESIGN "Time").
 
 use super::attr;
-use super::codec::{Record, Success, n, s, t};
-use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
+use super::codec::{Dispatch, Record, Success, n, s, t};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, BatchStatementRequest, ParameterizedStatement, ReturnValuesOnConditionCheckFailure,
+};
 use chrono::{DateTime, Utc};
 use rules::activity::{Claim, Index, State, Status, index};
+use rules::verdict::Verdict;
 
 /// A statement, and the key of the item it writes: a batch may name an item once.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +20,17 @@ pub struct Statement {
     pub key: (String, String),
     /// The statement.
     pub request: BatchStatementRequest,
+}
+
+impl Statement {
+    /// The same for a transaction, in which several are written together or not at all, at twice the price.
+    pub fn for_transaction(self) -> ParameterizedStatement {
+        ParameterizedStatement::builder()
+            .statement(self.request.statement)
+            .set_parameters(self.request.parameters)
+            .build()
+            .unwrap_or_else(|_| unreachable!("the statement is set"))
+    }
 }
 
 /// Text and parameters of one statement under way.
@@ -40,8 +54,12 @@ impl Builder {
     }
 
     fn key(&mut self, pk: &str) {
-        self.text.push_str(&format!(" WHERE \"{}\"=? AND \"{}\"='{}'", attr::PK, attr::SK, attr::ITEM));
-        self.parameters.push(s(pk));
+        self.key_of(pk, attr::ITEM);
+    }
+
+    fn key_of(&mut self, pk: &str, sk: &str) {
+        self.text.push_str(&format!(" WHERE \"{}\"=? AND \"{}\"=?", attr::PK, attr::SK));
+        self.parameters.extend([s(pk), s(sk)]);
     }
 
     fn and(&mut self, attribute: &str, operator: &str, value: AttributeValue) {
@@ -91,11 +109,13 @@ pub fn claim(table: &str, pk: String, claim: &Claim, due_by: DateTime<Utc>) -> S
 /// Writes the step from `record` to `to`: only what changes, and only if nobody else has changed it.
 ///
 /// A claimed one is guarded by its token, a free one by everything a decision is made of.
+/// `success` is the successful attempt after the step, and `dispatch` what it came to at the provider.
 pub fn step(
     table: &str,
     record: &Record,
     to: &State,
     success: Option<Success>,
+    dispatch: Option<&Dispatch>,
     now: DateTime<Utc>,
 ) -> Statement {
     let from = &record.state;
@@ -119,6 +139,17 @@ pub fn step(
         (Some(at), _) => builder.set(attr::EXECUTED, t(at)),
         (None, Some(_)) => builder.remove(attr::EXECUTED),
         (None, None) => {}
+    }
+    match (&from.verdict, &to.verdict) {
+        (before, Some(after)) if before.as_ref() != Some(after) => {
+            builder.set(attr::VERDICT, s(after.to_string()));
+        }
+        (Some(_), None) => builder.remove(attr::VERDICT),
+        _ => {}
+    }
+    if let Some(dispatch) = dispatch {
+        builder.set(attr::PROVIDER_ACTIVITY, s(&dispatch.provider_activity_id));
+        builder.set(attr::DISPATCH_CONFIG, s(&dispatch.dispatch_config_id));
     }
     if let Some(success) = success {
         builder.set(attr::SUCCESS_MILLIS, n(success.duration_ms));
@@ -161,7 +192,42 @@ pub fn set_uri(table: &str, record: &Record, uri: &str) -> Statement {
     builder.finish(pk, attr::ITEM)
 }
 
+/// Notes a result beside a claim, which goes on.
+pub fn note(table: &str, record: &Record, verdict: &Verdict) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    builder.set(attr::VERDICT, s(verdict.to_string()));
+    let pk = record.pk();
+    builder.key(&pk);
+    guard(&mut builder, &record.state);
+    builder.finish(pk, attr::ITEM)
+}
+
+/// Links activities to what their provider calls them, where they were linked `before`.
+pub fn link(table: &str, pk: String, before: Option<&str>, after: &str) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    builder.set(attr::LINKED, s(after));
+    builder.key(&pk);
+    match before {
+        Some(before) => builder.and(attr::LINKED, "=", s(before)),
+        None => builder.and_missing(attr::LINKED),
+    }
+    builder.finish(pk, attr::ITEM)
+}
+
+/// Takes from a result that it is standalone.
+pub fn link_result(table: &str, pk: String, sk: &str) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    builder.remove(attr::RESULT_STANDALONE);
+    builder.key_of(&pk, sk);
+    builder.and(attr::RESULT_STANDALONE, "=", n(1));
+    builder.finish(pk, sk)
+}
+
 fn guard(builder: &mut Builder, from: &State) {
+    match &from.verdict {
+        Some(verdict) => builder.and(attr::VERDICT, "=", s(verdict.to_string())),
+        None => builder.and_missing(attr::VERDICT),
+    }
     if let Some(claim) = &from.claim {
         builder.and(attr::TOKEN, "=", s(&claim.token));
         return;

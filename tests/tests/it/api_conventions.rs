@@ -25,7 +25,13 @@ impl Endpoint {
 }
 
 fn filled(template: &str) -> String {
-    let parameters = [("{company}", "acme"), ("{solution}", "main"), ("{type}", "play"), ("{id}", "some-id")];
+    let parameters = [
+        ("{company}", "acme"),
+        ("{solution}", "main"),
+        ("{type}", "play"),
+        ("{channel}", "EMAIL"),
+        ("{id}", "some-id"),
+    ];
     parameters.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
 }
 
@@ -36,6 +42,9 @@ pub fn endpoints() -> Vec<Endpoint> {
     let date = json!({"date": "2030-01-01T00:00:00Z"});
     let state = json!({"serverState": "running"});
     let bulk = json!({"filter": {}, "action": "cancel"});
+    let mock = json!({"provider": "MOCK"});
+    let result =
+        json!({"activityId": "some-id", "occurredAt": "2030-01-01T00:00:00Z", "status": "COMPLETED"});
     let endpoint = |method, template, body: Option<&Value>, admin_only| Endpoint {
         method,
         template,
@@ -78,6 +87,11 @@ pub fn endpoints() -> Vec<Endpoint> {
         s("POST", "/v1/companies/{company}/solutions/{solution}/activities/{id}/dispatch", Some(&json!({}))),
         s("POST", "/v1/companies/{company}/solutions/{solution}/activities/{id}/retry", Some(&json!({}))),
         s("GET", "/v1/companies/{company}/solutions/{solution}/stats", None),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/dispatch-configs", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", Some(&mock)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/activity-results", Some(&result)),
     ]
 }
 

@@ -12,6 +12,8 @@ mod api_openapi;
 mod api_outages;
 mod api_solutions;
 mod api_types;
+mod channel_providers;
+mod channels;
 mod crashes;
 mod delivery;
 mod sweeping;

@@ -1,6 +1,7 @@
 //! Accepting activities, one or up to a hundred at a time (SPEC §3).
 
-use super::draft::Draft;
+use super::channel_draft::CommerceBody;
+use super::draft::{Draft, Maker};
 use super::view::ActivityView;
 use crate::ApiContext;
 use crate::answer;
@@ -14,24 +15,25 @@ use crate::solutions::existing;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use rules::names::{ActivityId, Tenant, TypeName};
+use rules::names::{ActivityId, Kind, Tenant};
 use serde::{Serialize, Serializer};
-use shared::tenancy::ActivityType;
 use shared::work::{Created, NewActivity, StoreError};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Most activities of a batch.
 const BATCH_MAX: usize = 100;
 
-/// An activity to be made.
+/// An activity to be made, by an activity type or through a channel.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct ActivityBody {
-    /// The type that makes its call.
-    activity_type: String,
+    /// The type that makes its call. Either this or `channel` is required.
+    activity_type: Option<String>,
+    /// The channel that it goes through: `SALESMAN`, `CALLCENTER`, `WHATSAPP`, `EMAIL`, `SMS` or `PUSH`.
+    #[schema(example = "EMAIL")]
+    channel: Option<String>,
     /// When it is due; now, if absent; at once, if in the past.
     #[schema(format = DateTime)]
     date: Option<String>,
@@ -45,6 +47,22 @@ pub struct ActivityBody {
     id: Option<String>,
     /// A URI pattern in place of the type's.
     uri: Option<String>,
+    /// Of a channel, required: `TASK` or `MESSAGE`.
+    #[schema(rename = "type")]
+    channel_type: Option<String>,
+    /// Of a channel, required: why.
+    reason: Option<String>,
+    /// Of a channel, required: whom it is about.
+    commerce: Option<CommerceBody>,
+    /// Of a channel: what is to be done.
+    #[schema(value_type = Option<Object>)]
+    task: Option<()>,
+    /// Of a channel, required for `TASK`: who is to do it.
+    #[schema(value_type = Option<Object>)]
+    operator: Option<()>,
+    /// Of a channel: whatever else the provider is to know.
+    #[schema(value_type = Option<Object>)]
+    attributes: Option<()>,
 }
 
 /// Activities to be made.
@@ -71,9 +89,9 @@ pub async fn post(
 ) -> Result<Response, Problem> {
     existing(&context, &tenant).await?;
     let draft = Draft::read(body.text(), headers.get(IDEMPOTENCY_KEY));
-    let mut types = Types::new(&context, &tenant);
-    let activity_type = types.of(draft.activity_type.as_ref()).await?;
-    let activity = draft.judge(&context, &tenant, activity_type.as_deref())?;
+    let named = draft.named();
+    let maker = Makers::new(&context, &tenant).of(named).await?;
+    let activity = draft.judge(&context, &tenant, &maker)?;
     let location =
         format!("/v1/companies/{}/solutions/{}/activities/{}", tenant.company, tenant.solution, activity.id);
     match context.work.create(vec![activity]).await.pop() {
@@ -89,25 +107,32 @@ fn taken() -> Problem {
     Problem::conflict("another activity has this id")
 }
 
-/// The activity types of one request, each looked up once.
-struct Types<'a> {
+/// What makes the calls of one request's activities, each looked up once.
+struct Makers<'a> {
     context: &'a ApiContext,
     tenant: &'a Tenant,
-    found: HashMap<TypeName, Option<Arc<ActivityType>>>,
+    found: HashMap<Kind, Maker>,
 }
 
-impl<'a> Types<'a> {
+impl<'a> Makers<'a> {
     fn new(context: &'a ApiContext, tenant: &'a Tenant) -> Self {
         Self { context, tenant, found: HashMap::new() }
     }
 
-    async fn of(&mut self, name: Option<&TypeName>) -> Result<Option<Arc<ActivityType>>, Problem> {
-        let Some(name) = name else { return Ok(None) };
-        if let Some(found) = self.found.get(name) {
+    /// What is made by a kind that a draft names, or by none.
+    async fn of(&mut self, named: Option<Kind>) -> Result<Maker, Problem> {
+        let Some(kind) = named else { return Ok(Maker::None) };
+        if let Some(found) = self.found.get(&kind) {
             return Ok(found.clone());
         }
-        let found = self.context.tenancy.activity_type(self.tenant, name).await?;
-        self.found.insert(name.clone(), found.clone());
+        let tenancy = &self.context.tenancy;
+        let found = match &kind {
+            Kind::Type(name) => {
+                tenancy.activity_type(self.tenant, name).await?.map_or(Maker::None, Maker::Type)
+            }
+            Kind::Channel(channel) => Maker::Channel(tenancy.channel_shards(self.tenant, *channel).await?),
+        };
+        self.found.insert(kind, found.clone());
         Ok(found)
     }
 }
@@ -183,13 +208,14 @@ pub async fn batch(
         }
         Some(items.into_iter().map(|text| Draft::read(text, None)).collect::<Vec<_>>())
     })?;
-    let mut types = Types::new(&context, &tenant);
+    let mut makers = Makers::new(&context, &tenant);
     let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(drafts.len());
     let mut accepted: Vec<(usize, NewActivity)> = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
         let id = draft.id.clone();
-        let judged = match types.of(draft.activity_type.as_ref()).await {
-            Ok(activity_type) => draft.judge(&context, &tenant, activity_type.as_deref()),
+        let named = draft.named();
+        let judged = match makers.of(named).await {
+            Ok(maker) => draft.judge(&context, &tenant, &maker),
             Err(problem) => Err(problem),
         };
         results.push(match judged {

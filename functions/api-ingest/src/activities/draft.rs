@@ -1,5 +1,6 @@
 //! An activity as its request describes it, judged step by step until every fault is known.
 
+use super::channel_draft::ChannelDraft;
 use crate::ApiContext;
 use crate::activity_types::RETRIES;
 use crate::faults::{Fault, Faults};
@@ -9,20 +10,40 @@ use crate::{idempotency, json};
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
 use rules::field::FieldPath;
-use rules::names::{ActivityId, Tenant, TypeName};
+use rules::names::{ActivityId, Kind, Tenant, TypeName};
 use rules::uri::UriPattern;
 use serde_json::Value;
+use shared::dispatch;
 use shared::tenancy::ActivityType;
 use shared::work::NewActivity;
 use shared::work::keys::object_partition;
+use std::sync::Arc;
 
 const PARAMETER: &str = "parameter";
 const ACTIVITY_TYPE: &str = "activityType";
+const CHANNEL: &str = "channel";
+
+/// What makes an activity's call.
+#[derive(Clone)]
+pub enum Maker {
+    /// A type.
+    Type(Arc<ActivityType>),
+    /// A channel, with the shards of its due work.
+    Channel(u32),
+    /// What the body names does not exist, or it names nothing.
+    None,
+}
+
+fn new_id(context: &ApiContext, now: DateTime<Utc>) -> Result<ActivityId, Problem> {
+    context.entropy.uuid_v7(now).to_string().parse().map_err(Problem::internal)
+}
 
 /// What the body says, as far as it can be read, and the faults found on the way.
 pub struct Draft {
     /// The type that is to make the call.
-    pub activity_type: Option<TypeName>,
+    activity_type: Option<TypeName>,
+    /// The channel that it is to go through instead.
+    channel: Option<ChannelDraft>,
     /// The id that the caller gives.
     pub id: Option<ActivityId>,
     date: Option<DateTime<Utc>>,
@@ -41,6 +62,7 @@ impl Draft {
         let faults = Faults::default();
         let mut draft = Self {
             activity_type: None,
+            channel: None,
             id: None,
             date: None,
             parameter: Some(Value::Object(serde_json::Map::new())),
@@ -58,13 +80,31 @@ impl Draft {
         draft
     }
 
+    /// The kind that is to make the call, if it can be read.
+    pub fn named(&self) -> Option<Kind> {
+        match &self.channel {
+            Some(draft) => draft.channel.map(Kind::Channel),
+            None => self.activity_type.clone().map(Kind::Type),
+        }
+    }
+
     fn take(&mut self, body: &mut Object<'_, '_>, header: Option<&HeaderValue>) {
-        if body.raw("channel").is_some() {
-            body.faults()
-                .add(body.at("channel"), "names a channel; this service has none, give activityType");
-        } else {
-            self.activity_type = body.parsed(ACTIVITY_TYPE);
-            body.require(ACTIVITY_TYPE, self.activity_type.as_ref());
+        if body.has(CHANNEL) {
+            self.id = idempotency::id(body, header);
+            self.date = body.time("date");
+            if body.raw(ACTIVITY_TYPE).is_some() {
+                let detail = "cannot go with activityType: an activity has one of them";
+                body.faults().add(body.at(CHANNEL), detail);
+            }
+            self.channel = Some(ChannelDraft::read(body));
+            if self.id.is_some() {
+                self.hash = body.hash_without_id(&[]);
+            }
+            return;
+        }
+        self.activity_type = body.parsed(ACTIVITY_TYPE);
+        if !body.has(ACTIVITY_TYPE) {
+            body.faults().add(body.at(ACTIVITY_TYPE), "is required, unless channel is given");
         }
         self.id = idempotency::id(body, header);
         self.date = body.time("date");
@@ -91,12 +131,12 @@ impl Draft {
     ///
     /// # Errors
     /// 400 with every fault.
-    pub fn judge(
-        self,
-        context: &ApiContext,
-        tenant: &Tenant,
-        activity_type: Option<&ActivityType>,
-    ) -> Result<NewActivity, Problem> {
+    pub fn judge(self, context: &ApiContext, tenant: &Tenant, maker: &Maker) -> Result<NewActivity, Problem> {
+        let activity_type = match maker {
+            Maker::Channel(shards) => return self.judge_channel(context, tenant, *shards),
+            Maker::Type(found) => Some(found.as_ref()),
+            Maker::None => None,
+        };
         if let (Some(_), None) = (&self.activity_type, activity_type) {
             self.faults.add(at("", ACTIVITY_TYPE), "names no activity type of this solution");
         }
@@ -105,10 +145,7 @@ impl Draft {
             return Err(Problem::invalid(self.faults.into_vec()));
         };
         let now = rules::time::truncate(context.clock.now());
-        let id = match self.id {
-            Some(id) => id,
-            None => context.entropy.uuid_v7(now).to_string().parse().map_err(Problem::internal)?,
-        };
+        let id = self.id.map_or_else(|| new_id(context, now), Ok)?;
         self.faults.finish(Some(NewActivity {
             tenant: tenant.clone(),
             kind: found.kind(),
@@ -121,6 +158,34 @@ impl Draft {
             body_hash: self.hash,
             shards: found.due_shards,
         }))
+    }
+
+    fn judge_channel(
+        self,
+        context: &ApiContext,
+        tenant: &Tenant,
+        shards: u32,
+    ) -> Result<NewActivity, Problem> {
+        let now = rules::time::truncate(context.clock.now());
+        let id = self.id.map_or_else(|| new_id(context, now), Ok)?;
+        let draft = self.channel.and_then(|draft| draft.channel.zip(draft.activity));
+        let activity = draft
+            .map(|(channel, activity)| {
+                Ok::<_, Problem>(NewActivity {
+                    tenant: tenant.clone(),
+                    kind: Kind::Channel(channel),
+                    id,
+                    date: self.date.unwrap_or(now),
+                    parameter: serde_json::to_string(&activity).map_err(Problem::internal)?,
+                    max_attempts: dispatch::ATTEMPTS_MAX,
+                    uri: None,
+                    objects: Vec::new(),
+                    body_hash: self.hash,
+                    shards,
+                })
+            })
+            .transpose()?;
+        self.faults.finish(activity)
     }
 
     /// Where the activity's objects stand in the index. Names every field that the call or the objects

@@ -1,10 +1,12 @@
-//! `S/activities`: SPEC §3.
+//! `S/activities`: SPEC §3, §4.
 
 pub mod act;
 pub mod bulk;
 pub mod create;
 pub mod find;
+pub mod results;
 pub mod stats;
 
+mod channel_draft;
 mod draft;
 mod view;

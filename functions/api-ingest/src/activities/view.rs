@@ -1,9 +1,12 @@
 //! An activity as its owner sees it.
 
+use super::channel_draft::CommerceBody;
+use super::results::ResultView;
 use crate::answer;
 use rules::names::Kind;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use shared::dispatch::{ChannelActivity, Commerce};
 use shared::work::{ActivityView as Activity, HistoryEntry};
 use utoipa::ToSchema;
 
@@ -47,15 +50,48 @@ pub struct ActivityView {
     /// The caller's own URI pattern, in place of the type's.
     #[serde(skip_serializing_if = "Option::is_none")]
     uri: Option<String>,
-    /// Fills the URI pattern and is sent by `POST` and `PUT`.
-    #[schema(value_type = Object)]
+    /// Fills the URI pattern and is sent by `POST` and `PUT`. Not of a channel's activities, which have
+    /// the fields that follow instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     parameter: Option<Box<RawValue>>,
+    /// `TASK` or `MESSAGE`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    channel_type: Option<&'static str>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Whom it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<CommerceBody>)]
+    commerce: Option<Commerce>,
+    /// What is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    task: Option<Box<RawValue>>,
+    /// Who is to do it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    operator: Option<Box<RawValue>>,
+    /// Whatever else the provider is to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    attributes: Option<Box<RawValue>>,
+    /// The provider's id of it, once it is dispatched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_activity_id: Option<String>,
+    /// The dispatch config that it was dispatched by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dispatch_config_id: Option<String>,
     /// When it was accepted.
     #[schema(format = DateTime)]
     created_at: String,
     /// Its attempts, oldest first; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<HistoryView>>,
+    /// What its provider reported, in the order it did; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Vec<ResultView>>,
 }
 
 /// One attempt.
@@ -80,14 +116,19 @@ pub struct HistoryView {
 }
 
 impl ActivityView {
-    /// With its history.
+    /// With its history and results.
     pub fn whole(activity: Activity) -> Self {
         let mut activity = activity;
         let history = std::mem::take(&mut activity.history).into_iter().map(HistoryView::of).collect();
-        Self { history: Some(history), ..Self::brief(activity) }
+        let results = std::mem::take(&mut activity.results);
+        let results: Vec<_> =
+            results.into_iter().map(|result| ResultView::of(result, Some(&activity.record.id))).collect();
+        // An activity type's rarely has any.
+        let shown = matches!(activity.record.kind, Kind::Channel(_)) || !results.is_empty();
+        Self { history: Some(history), results: shown.then_some(results), ..Self::brief(activity) }
     }
 
-    /// Without its history.
+    /// Without its history and results.
     pub fn brief(activity: Activity) -> Self {
         let next_attempt_at = activity.next_attempt_at().map(answer::time);
         let Activity { record, parameter, .. } = activity;
@@ -95,6 +136,22 @@ impl ActivityView {
             Kind::Type(name) => (Some(name.to_string()), None),
             Kind::Channel(channel) => (None, Some(channel.to_string())),
         };
+        let said = match record.kind {
+            Kind::Channel(_) => serde_json::from_str::<ChannelActivity>(&parameter).ok(),
+            Kind::Type(_) => None,
+        };
+        let parameter = if said.is_none() { RawValue::from_string(parameter).ok() } else { None };
+        let (mut channel_type, mut reason, mut commerce) = (None, None, None);
+        let (mut task, mut operator, mut attributes) = (None, None, None);
+        if let Some(said) = said {
+            (channel_type, reason, commerce) =
+                (Some(said.activity_type.as_str()), Some(said.reason), Some(said.commerce));
+            (task, operator, attributes) = (said.task, said.operator, said.attributes);
+        }
+        let (provider_activity_id, dispatch_config_id) = record
+            .dispatch
+            .map(|dispatch| (dispatch.provider_activity_id, dispatch.dispatch_config_id))
+            .unzip();
         Self {
             id: record.id.to_string(),
             company: record.tenant.company.to_string(),
@@ -109,9 +166,18 @@ impl ActivityView {
             next_attempt_at,
             executed_at: record.state.executed_at.map(answer::time),
             uri: record.uri,
-            parameter: RawValue::from_string(parameter).ok(),
+            parameter,
+            channel_type,
+            reason,
+            commerce,
+            task,
+            operator,
+            attributes,
+            provider_activity_id,
+            dispatch_config_id,
             created_at: answer::time(record.created_at),
             history: None,
+            results: None,
         }
     }
 }

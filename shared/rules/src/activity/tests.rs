@@ -13,7 +13,11 @@ fn none() -> &'static RescheduleRules {
     &NONE
 }
 
-/// The rows of the table: free, in hand, abandoned with and without attempts left, and each end.
+use crate::verdict::ResultStatus;
+use std::sync::LazyLock;
+
+/// The rows of the table: free, in hand, abandoned with and without attempts left, both with a result
+/// noted, and each end, with and without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Row {
     Ready,
@@ -21,23 +25,35 @@ enum Row {
     InHandLast,
     Abandoned,
     AbandonedLast,
+    Judged,
+    JudgedAbandoned,
     Dispatched,
     Failed,
+    FailedByResult,
     Canceled,
+    CanceledByResult,
     Completed,
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 13] = [
     Row::Ready,
     Row::InHand,
     Row::InHandLast,
     Row::Abandoned,
     Row::AbandonedLast,
+    Row::Judged,
+    Row::JudgedAbandoned,
     Row::Dispatched,
     Row::Failed,
+    Row::FailedByResult,
     Row::Canceled,
+    Row::CanceledByResult,
     Row::Completed,
 ];
+
+fn verdict(status: ResultStatus) -> Verdict {
+    Verdict::of(status, "r1").unwrap()
+}
 
 fn state(row: Row) -> State {
     let free = accepted(at(-100), 3, at(-200));
@@ -46,7 +62,9 @@ fn state(row: Row) -> State {
         claim: Some(Claim { token: "t".into(), lease_until: at(lease) }),
         ..free.clone()
     };
+    let judged = |state| State { verdict: Some(verdict(ResultStatus::NotExecuted)), ..state };
     let ended = |status| State { status, attempts: 3, executed_at: Some(at(-50)), ..free.clone() };
+    let by = |status, reported| State { verdict: Some(verdict(reported)), ..ended(status) };
     match row {
         Row::Ready => free,
         Row::InHand => claimed(1, 0),
@@ -54,13 +72,18 @@ fn state(row: Row) -> State {
         Row::Abandoned => claimed(2, -1),
         Row::AbandonedLast => claimed(3, -60),
         Row::Dispatched => ended(Status::Dispatched),
+        Row::Judged => judged(claimed(1, 60)),
+        Row::JudgedAbandoned => judged(claimed(1, -1)),
         Row::Failed => ended(Status::Failed),
-        Row::Canceled => ended(Status::Canceled),
-        Row::Completed => ended(Status::Completed),
+        Row::FailedByResult => by(Status::Failed, ResultStatus::NotExecuted),
+        Row::Canceled => State { executed_at: None, ..ended(Status::Canceled) },
+        Row::CanceledByResult => by(Status::Canceled, ResultStatus::Canceled),
+        Row::Completed => by(Status::Completed, ResultStatus::Completed),
     }
 }
 
-fn events() -> [Event<'static>; 7] {
+fn events() -> [Event<'static>; 9] {
+    static RESULT: LazyLock<Verdict> = LazyLock::new(|| Verdict::of(ResultStatus::Completed, "r2").unwrap());
     [
         Event::Succeeded,
         Event::Failed { retry_after: None, rules: none() },
@@ -69,6 +92,8 @@ fn events() -> [Event<'static>; 7] {
         Event::Reschedule(at(500)),
         Event::DispatchNow,
         Event::Retry,
+        Event::Result { verdict: &RESULT, hard_override: false },
+        Event::Result { verdict: &RESULT, hard_override: true },
     ]
 }
 
@@ -84,20 +109,33 @@ fn expected(row: Row, event: Event<'_>) -> Result<(Status, i64), Refusal> {
         (InHandLast | AbandonedLast, Event::Failed { .. }) => Ok((Status::Failed, -100)),
         (Abandoned, Event::LeaseExpired { .. }) => Ok((Status::Ready, 30)),
         (AbandonedLast, Event::LeaseExpired { .. }) => Ok((Status::Failed, -100)),
-        (InHand | InHandLast, Event::LeaseExpired { .. } | Event::Cancel) => Err(Refusal::InHand),
-        (InHand | InHandLast | Abandoned | AbandonedLast, Event::Reschedule(_) | Event::DispatchNow) => {
-            Err(Refusal::InHand)
-        }
+        (InHand | InHandLast | Judged, Event::LeaseExpired { .. } | Event::Cancel) => Err(Refusal::InHand),
+        // The result noted says NOT_EXECUTED: whatever the attempt came to, no other follows.
+        (Judged | JudgedAbandoned, Event::Succeeded | Event::Failed { .. }) => Ok((Status::Failed, -100)),
+        (JudgedAbandoned, Event::LeaseExpired { .. }) => Ok((Status::Failed, -100)),
+        (JudgedAbandoned, Event::Cancel) => Err(Refusal::HasResult),
+        (
+            InHand | InHandLast | Abandoned | AbandonedLast | Judged | JudgedAbandoned,
+            Event::Reschedule(_) | Event::DispatchNow,
+        ) => Err(Refusal::InHand),
         (Ready | Abandoned | AbandonedLast, Event::Cancel) => Ok((Status::Canceled, -100)),
         (Ready, Event::Reschedule(_)) => Ok((Status::Ready, 500)),
         (Ready, Event::DispatchNow) => Ok((Status::Ready, 0)),
-        (Ready | InHand | InHandLast | Abandoned | AbandonedLast, Event::Retry) => {
-            Err(Refusal::Status(Status::Ready))
-        }
-        (Failed, Event::Retry) => Ok((Status::Ready, 0)),
+        (
+            Ready | InHand | InHandLast | Abandoned | AbandonedLast | Judged | JudgedAbandoned,
+            Event::Retry,
+        ) => Err(Refusal::Status(Status::Ready)),
+        (Failed | FailedByResult, Event::Retry) => Ok((Status::Ready, 0)),
+        // A claim is not touched: the result waits beside it.
+        (InHand | InHandLast | Abandoned | AbandonedLast, Event::Result { .. }) => Ok((Status::Ready, -100)),
+        (Judged | JudgedAbandoned, Event::Result { hard_override: true, .. }) => Ok((Status::Ready, -100)),
+        (Ready | Dispatched | Failed, Event::Result { .. }) => Ok((Status::Completed, -100)),
+        (_, Event::Result { hard_override: true, .. }) => Ok((Status::Completed, -100)),
+        (Canceled, Event::Result { .. }) => Err(Refusal::Status(Status::Canceled)),
+        (_, Event::Result { .. }) => Err(Refusal::HasResult),
         (Dispatched, _) => Err(Refusal::Status(Status::Dispatched)),
-        (Failed, _) => Err(Refusal::Status(Status::Failed)),
-        (Canceled, _) => Err(Refusal::Status(Status::Canceled)),
+        (Failed | FailedByResult, _) => Err(Refusal::Status(Status::Failed)),
+        (Canceled | CanceledByResult, _) => Err(Refusal::Status(Status::Canceled)),
         (Completed, _) => Err(Refusal::Status(Status::Completed)),
     }
 }
@@ -106,24 +144,43 @@ fn expected(row: Row, event: Event<'_>) -> Result<(Status, i64), Refusal> {
 fn every_pair_of_state_and_event() {
     for row in ROWS {
         for event in events() {
-            let step = decide(&state(row), event, now());
+            let from = state(row);
+            let step = decide(&from, event, now());
             let seen = step.clone().map(|step| (step.to.status, (step.to.due - now()).num_seconds()));
             assert_eq!(seen, expected(row, event), "{row:?} {event:?}");
             let Ok(step) = step else { continue };
-            assert_eq!(step.to.claim, None, "a step ends the claim: {row:?} {event:?}");
+            let noted = matches!(event, Event::Result { .. }) && from.claim.is_some();
+            let claim = from.claim.filter(|_| noted);
+            assert_eq!(step.to.claim, claim, "a step ends the claim, but for a note: {row:?} {event:?}");
             // What stands in the due index is enqueued by whoever put it there, and nothing else is.
-            assert_eq!(step.enqueue, matches!(index(&step.to), Index::Due(_)), "{row:?} {event:?}");
+            let due = matches!(index(&step.to), Index::Due(_)) && !noted;
+            assert_eq!(step.enqueue, due, "{row:?} {event:?}");
             // A crash counts as its attempt: none stays READY with no attempts left.
-            if step.to.status == Status::Ready {
+            if step.to.status == Status::Ready && !noted {
                 assert!(step.to.attempts < step.to.max_attempts, "{row:?} {event:?}");
+                assert_eq!(step.to.verdict, None, "what goes on has no result: {row:?} {event:?}");
             }
             assert_eq!(
                 step.to.executed_at.is_some(),
-                matches!(step.to.status, Status::Dispatched | Status::Failed),
+                matches!(step.to.status, Status::Dispatched | Status::Failed | Status::Completed),
                 "{row:?} {event:?}"
             );
         }
     }
+}
+
+#[test]
+fn what_was_executed_stays_so_when_its_result_comes() {
+    let canceled = verdict(ResultStatus::Canceled);
+    let event = Event::Result { verdict: &canceled, hard_override: false };
+    for (row, expect) in [(Row::Ready, None), (Row::Dispatched, Some(at(-50))), (Row::Failed, Some(at(-50)))]
+    {
+        let step = decide(&state(row), event, now()).unwrap();
+        assert_eq!((step.to.status, step.to.executed_at), (Status::Canceled, expect), "{row:?}");
+    }
+    let noted = decide(&state(Row::InHand), event, now()).unwrap().to;
+    let ended = decide(&noted, Event::Failed { retry_after: None, rules: none() }, now()).unwrap().to;
+    assert_eq!((ended.status, ended.executed_at), (Status::Canceled, Some(now())));
 }
 
 #[test]
@@ -135,6 +192,8 @@ fn what_a_claim_finds() {
         (Row::InHandLast, Claimable::InHand),
         (Row::Abandoned, Claimable::Expired),
         (Row::AbandonedLast, Claimable::Expired),
+        (Row::Judged, Claimable::InHand),
+        (Row::JudgedAbandoned, Claimable::Expired),
         (Row::Dispatched, Claimable::Finished),
         (Row::Failed, Claimable::Finished),
         (Row::Canceled, Claimable::Finished),
