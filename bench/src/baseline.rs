@@ -166,6 +166,7 @@ fn record(number: usize, now: DateTime<Utc>) -> Result<Record> {
         shard: rules::due::shard(&id, SHARDS),
         object: None,
         success: None,
+        type_changed_at: Some(now),
         dispatch: None,
         id: id.parse()?,
     })

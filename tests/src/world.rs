@@ -63,6 +63,13 @@ impl World {
         Context::new(clients, &self.settings, self.clock.clone(), self.entropy.clone())
     }
 
+    /// A process that finds no queue where it looks for it.
+    pub fn without_queue(&self) -> Context {
+        let settings =
+            Settings { queue_url: format!("{}-gone", self.settings.queue_url), ..self.settings.clone() };
+        Context::new(self.embedded.clients().clone(), &settings, self.clock.clone(), self.entropy.clone())
+    }
+
     /// A worker of its own process; loopback is open to it.
     pub fn worker(&self) -> Worker {
         self.worker_on(self.process())
@@ -118,6 +125,7 @@ impl World {
             objects: Vec::new(),
             body_hash: format!("hash of {id}"),
             shards: 4,
+            type_changed_at: None,
         }
     }
 

@@ -78,6 +78,18 @@ pub async fn activity_type(
     }
 }
 
+/// The activity type by which an activity is called: no older one than it was judged by.
+async fn type_of(ctx: &Context, record: &Record) -> Result<Option<Arc<ActivityType>>, TenancyError> {
+    let found = activity_type(ctx, &record.tenant, &record.kind).await?;
+    let is_older = |found: &Arc<ActivityType>| Some(found.meta.updated_at) < record.type_changed_at;
+    match &record.kind {
+        Kind::Type(name) if found.as_ref().is_none_or(is_older) => {
+            ctx.tenancy.activity_type_fresh(&record.tenant, name).await
+        }
+        _ => Ok(found),
+    }
+}
+
 /// A call that is ready to be made.
 pub enum Call {
     /// Of an activity type.
@@ -177,7 +189,7 @@ pub async fn headers_of_every_call(
 
 async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundRequest, Failure> {
     let record = &view.record;
-    let found = activity_type(ctx, &record.tenant, &record.kind).await;
+    let found = type_of(ctx, record).await;
     let found = found.map_err(|_| Failure::internal("the activity type could not be read"))?;
     let Some(activity_type) = found else {
         return Err(Failure::configuration(format!("the solution has no {}", record.kind)));

@@ -10,7 +10,9 @@ use rules::names::Tenant;
 use rules::retry::RescheduleRules;
 use shared::queue::DueActivity;
 use shared::tenancy::TenancyError;
-use shared::work::{ActivityView, Attempt, Claimed, HistoryEntry, Record, Ref, SUCCESS, StoreError, Success};
+use shared::work::{
+    ActivityView, Attempt, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
+};
 use std::collections::HashMap;
 
 /// Time to get through the gate and to settle, added to the lease beyond the call's own time limit.
@@ -55,16 +57,18 @@ impl Worker {
             refs.push(self.reference(activity).await?);
         }
         let mut failed = None;
-        let (mut ours, mut abandoned) = (Vec::new(), Vec::new());
+        let (mut ours, mut abandoned, mut in_hand) = (Vec::new(), Vec::new(), Vec::new());
         for claimed in self.ctx.work.claim(&refs, lead).await {
             match claimed {
                 Ok(Claimed::Ours(record)) => ours.push(*record),
                 Ok(Claimed::Abandoned(record)) => abandoned.push(*record),
+                Ok(Claimed::InHand(record)) => in_hand.push(*record),
                 Ok(Claimed::NotOurs) => {}
                 Err(error) => failed = Some(error),
             }
         }
-        let views = self.ctx.work.with_parameters(ours).await?;
+        self.look_again(in_hand).await?;
+        let views = self.load(ours).await?;
         let attempts = join_all(views.iter().map(|view| self.attempt(view)));
         let recoveries =
             join_all(abandoned.into_iter().map(|record| async move { self.recover(&record).await }));
@@ -77,6 +81,30 @@ impl Worker {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// Comes back to activities that other workers have once their leases are over: should those be lost, this message
+    /// may be the last that names them.
+    async fn look_again(&self, in_hand: Vec<Record>) -> Result<(), StoreError> {
+        let again = |record: Record| {
+            let lease_until = record.state.claim?.lease_until;
+            let Record { tenant, kind, id, .. } = record;
+            Some(DueActivity { tenant, kind, id, due: due::after_lease(lease_until) })
+        };
+        let again: Vec<DueActivity> = in_hand.into_iter().filter_map(again).collect();
+        Ok(self.ctx.queue.enqueue(&again).await?)
+    }
+
+    /// Adds the parameters of claimed activities; where they cannot be read, the claims are given back.
+    async fn load(&self, claimed: Vec<Record>) -> Result<Vec<ActivityView>, StoreError> {
+        match self.ctx.work.with_parameters(claimed.clone()).await {
+            Ok(views) => Ok(views),
+            Err(error) => {
+                join_all(claimed.iter().map(|record| settle::settle(&self.ctx, record, &Attempt::Released)))
+                    .await;
+                Err(error)
+            }
+        }
+    }
+
     /// Leaves out what belongs to paused solutions: it stays in the table, and resuming enqueues it again.
     async fn running(&self, due: Vec<DueActivity>) -> Result<Vec<DueActivity>, TenancyError> {
         let mut paused: HashMap<Tenant, bool> = HashMap::new();
@@ -84,17 +112,24 @@ impl Worker {
             if paused.contains_key(tenant) {
                 continue;
             }
-            let mut solution = self.ctx.tenancy.solution(tenant).await?;
-            if solution.as_ref().is_none_or(|solution| solution.is_paused()) {
+            let mut is_paused = self.is_paused(tenant).await?;
+            if is_paused {
                 // Dropping what has just been resumed would make it late, so the cache is not enough.
-                solution = self.ctx.tenancy.solution_fresh(tenant).await?;
+                let solution = self.ctx.tenancy.solution_fresh(tenant).await?;
+                is_paused = solution.is_some_and(|solution| solution.is_paused());
             }
-            paused.insert(tenant.clone(), solution.is_none_or(|solution| solution.is_paused()));
+            paused.insert(tenant.clone(), is_paused);
         }
         Ok(due
             .into_iter()
             .filter(|activity| !paused.get(&activity.tenant).copied().unwrap_or(true))
             .collect())
+    }
+
+    /// Whether nothing of the solution may be sent. One that is gone is not paused: what it left behind fails and ends.
+    async fn is_paused(&self, tenant: &Tenant) -> Result<bool, TenancyError> {
+        let solution = self.ctx.tenancy.solution(tenant).await?;
+        Ok(solution.is_some_and(|solution| solution.is_paused()))
     }
 
     async fn reference(&self, activity: DueActivity) -> Result<Ref, TenancyError> {
@@ -113,6 +148,11 @@ impl Worker {
             Some(url) => self.gate.enter(&view.record.tenant.company, url).await,
             None => None,
         };
+        // It may have been paused while this was held: a pause is in effect within 5 s of its answer.
+        if self.is_paused(&view.record.tenant).await.unwrap_or(false) {
+            settle::settle(&self.ctx, &view.record, &Attempt::Released).await?;
+            return Ok(());
+        }
         let began = self.ctx.clock.now();
         let outcome = match call {
             Ok(call) => call.make(&self.http).await,
@@ -138,11 +178,11 @@ impl Worker {
             lateness_ms: (began - view.record.state.due).num_milliseconds(),
             duration_ms,
         };
-        match outcome {
+        let settled = match outcome {
             Ok(Made { http_status, dispatch }) => {
                 report.http_status = http_status;
                 let success = Success { http_status, duration_ms };
-                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded { success, dispatch }).await?;
+                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded { success, dispatch }).await?
             }
             Err((failure, answer)) => {
                 report.word = failure.outcome;
@@ -151,8 +191,12 @@ impl Worker {
                 let retry_after = answer.and_then(|answer| answer.retry_after).map(|asked| asked.wait(ended));
                 let event = Event::Failed { retry_after, rules: &rules };
                 let entry = entry(failure, report.http_status, duration_ms, ended);
-                settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?;
+                settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?
             }
+        };
+        if settled == Settled::Stale {
+            // The lease ran out under the call: whoever found it has recorded the attempt as crashed.
+            tracing::warn!(id = view.record.id.as_str(), "the claim was lost before the attempt was settled");
         }
         self.report(&view.record, &report);
         Ok(())
@@ -166,7 +210,10 @@ impl Worker {
             event: Event::LeaseExpired { rules: &rules },
             entry: entry(Failure::crashed(), None, 0, now),
         };
-        settle::settle(&self.ctx, record, &attempt).await?;
+        if settle::settle(&self.ctx, record, &attempt).await? == Settled::Stale {
+            // Another worker was first.
+            return Ok(());
+        }
         let lateness_ms = (now - record.state.due).num_milliseconds();
         self.report(record, &Outcome { word: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 });
         Ok(())

@@ -14,14 +14,14 @@ const WAIT: TimeDelta = TimeDelta::milliseconds(250);
 /// # Errors
 /// [`StoreError`] after the last try: the lease runs out, and the attempt counts as crashed.
 pub async fn settle(ctx: &Context, record: &Record, attempt: &Attempt<'_>) -> Result<Settled, StoreError> {
-    let mut wait = WAIT;
+    let (mut wait, now) = (WAIT, ctx.clock.now());
     for _ in 1..TRIES {
-        match ctx.work.settle(record, attempt).await {
+        match ctx.work.settle(record, attempt, now).await {
             Err(StoreError::Throttled | StoreError::Unavailable(_) | StoreError::Abandoned) => {}
             settled => return settled,
         }
         ctx.clock.sleep_until(ctx.clock.now() + wait).await;
         wait = wait * 2;
     }
-    ctx.work.settle(record, attempt).await
+    ctx.work.settle(record, attempt, now).await
 }

@@ -10,6 +10,8 @@
 //! | `CANCELED`   | —        | —          | —                 | —                 | —          | —          | —            | —     | — ²    |
 //! | `COMPLETED`  | —        | —          | —                 | —                 | —          | —          | —            | —     | — ²    |
 //!
+//! A claimed one may also be *released* uncalled, as it was before the claim (a judged one ends); no other state may.
+//!
 //! *Claimed* is `READY` with a claim whose lease may still run. A dash is a
 //! [`Refusal`]. ¹ Once the lease ran out it may be canceled: the worker is gone.
 //!
@@ -125,6 +127,8 @@ pub enum Event<'a> {
         /// The type's rules.
         rules: &'a RescheduleRules,
     },
+    /// Its worker gives it back uncalled: its solution was paused meanwhile. No attempt.
+    Released,
     /// Its owner calls it off.
     Cancel,
     /// Its owner gives it another instant.
@@ -160,6 +164,9 @@ pub enum Refusal {
     /// Its provider says where its calls go.
     #[error("an activity of a channel has no URI of its own")]
     NoUri,
+    /// Its parameter does not fill the URI pattern it is to get.
+    #[error("its parameter does not fill the uri: {0}")]
+    Unfillable(String),
 }
 
 /// A step from one state to the next. Made by the named constructors below alone.
@@ -192,6 +199,14 @@ impl Transition {
     /// The call was made and accepted.
     fn deliver(from: &State, now: DateTime<Utc>) -> Self {
         Self::finish(from, Status::Dispatched, Some(now), "delivered")
+    }
+
+    /// Free again as before the claim. Whoever resumes the solution enqueues it.
+    fn release(from: &State) -> Self {
+        let mut step = Self::due_at(from, from.due, "released");
+        step.to.attempts = from.attempts.saturating_sub(1);
+        step.enqueue = false;
+        step
     }
 
     /// Another execution follows.
@@ -296,11 +311,10 @@ pub fn claimable(state: &State, lead: TimeDelta, now: DateTime<Utc>) -> Claimabl
 pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Transition, Refusal> {
     let in_hand = state.claim.as_ref().is_some_and(|claim| claim.lease_until >= now);
     match (state.status, event) {
-        (Status::Ready, Event::Succeeded | Event::Failed { .. } | Event::LeaseExpired { .. })
-            if state.claim.is_none() =>
-        {
-            Err(Refusal::NotClaimed)
-        }
+        (
+            Status::Ready,
+            Event::Succeeded | Event::Failed { .. } | Event::LeaseExpired { .. } | Event::Released,
+        ) if state.claim.is_none() => Err(Refusal::NotClaimed),
         (_, Event::Result { verdict, hard_override }) => judged(state, verdict, hard_override, now),
         (Status::Ready, Event::LeaseExpired { .. }) if in_hand => Err(Refusal::InHand),
         (Status::Ready, Event::Succeeded) => Ok(settled(state, now, || Transition::deliver(state, now))),
@@ -310,6 +324,7 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
         (Status::Ready, Event::LeaseExpired { rules }) => {
             Ok(settled(state, now, || failed(state, None, rules, now, "its worker was lost")))
         }
+        (Status::Ready, Event::Released) => Ok(settled(state, now, || Transition::release(state))),
         (Status::Ready, Event::Cancel) if in_hand => Err(Refusal::InHand),
         (Status::Ready, Event::Cancel) if state.verdict.is_some() => Err(Refusal::HasResult),
         // An abandoned one has an attempt to account for first, or it could be READY with none left.

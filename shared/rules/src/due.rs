@@ -20,8 +20,10 @@ pub const CROWD: usize = 20;
 pub const MESSAGE_ACTIVITIES_MAX: usize = 25;
 /// What is overdue by this has been lost on its way and is enqueued again.
 pub const RECOVERY_GRACE: TimeDelta = TimeDelta::minutes(1);
-/// Doublings of [`RECOVERY_GRACE`] after which the recovery pass tries again; the last is about 11 days.
-pub const RECOVERY_DOUBLINGS: u32 = 14;
+/// Doublings of [`RECOVERY_GRACE`] after which the recovery pass tries again: 1, 2, 4 and 8 minutes.
+const RECOVERY_DOUBLINGS: u32 = 3;
+/// What is overdue by this or more is enqueued again each time this has passed.
+pub const RECOVERY_PERIOD: TimeDelta = TimeDelta::minutes(16);
 
 /// How early the activities of a message with `count` of them are claimed.
 pub fn lead(count: usize) -> TimeDelta {
@@ -72,30 +74,37 @@ pub fn shard(id: &str, shards: u32) -> u32 {
 
 /// The spans of due instants, both ends included, that a recovery pass enqueues again.
 ///
-/// An overdue item is enqueued again when its age passes 1, 2, 4, 8 … minutes:
-/// soon after a loss, and seldom while a backlog is merely long. The spans are
-/// what crossed one of these ages since the slice was last swept, so nothing
-/// has to be remembered for each item.
+/// An overdue item is enqueued again when its age passes 1, 2, 4 and 8 minutes, and from 16
+/// minutes on every 16: soon after a loss, and seldom while a backlog is merely long. The spans
+/// are what crossed one of these ages since the slice was last swept, so nothing has to be
+/// remembered for each item.
 pub fn recovery_spans(
     oldest_due: DateTime<Utc>,
     last_sweep: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
-    let mut spans: Vec<(DateTime<Utc>, DateTime<Utc>)> = Vec::new();
-    for doubling in (0..=RECOVERY_DOUBLINGS).rev() {
+    let period = |at: DateTime<Utc>| at.timestamp().div_euclid(RECOVERY_PERIOD.num_seconds());
+    let old = (period(now) != period(last_sweep)).then_some((oldest_due, now - RECOVERY_PERIOD));
+    let young = (0..=RECOVERY_DOUBLINGS).rev().map(|doubling| {
         let age = RECOVERY_GRACE * 2_i32.pow(doubling);
-        let (from, to) = (last_sweep - age + TimeDelta::milliseconds(1), now - age);
-        if to < oldest_due || from > to {
-            continue;
-        }
+        (last_sweep - age + TimeDelta::milliseconds(1), now - age)
+    });
+    let mut spans: Vec<(DateTime<Utc>, DateTime<Utc>)> = Vec::new();
+    for (from, to) in old.into_iter().chain(young) {
         let from = from.max(oldest_due);
         match spans.last_mut() {
+            _ if from > to => {}
             // After a long outage neighbouring spans overlap: one span then.
             Some((_, end)) if from <= *end => *end = (*end).max(to),
             _ => spans.push((from, to)),
         }
     }
     spans
+}
+
+/// When to look again at an activity that another worker has: once its lease has run out, past any lead.
+pub fn after_lease(lease_until: DateTime<Utc>) -> DateTime<Utc> {
+    crate::time::after(lease_until, CROWD_LEAD + TimeDelta::milliseconds(1))
 }
 
 #[cfg(test)]
@@ -142,18 +151,25 @@ mod tests {
         assert_eq!(shard("order-1", 1_000), 325);
     }
 
-    /// Swept every minute, an overdue item is enqueued once for each doubling of its age.
-    #[test]
-    fn recovery_backs_off_by_doublings() {
+    /// The minutes after its instant in which a sweep each minute enqueues an overdue item again.
+    fn recovered(minutes: std::ops::RangeInclusive<i64>) -> Vec<i64> {
         let due = at(0);
-        let hits: Vec<i64> = (1..=130)
-            .filter(|minute| {
-                let now = at(minute * 60 + 7);
-                let spans = recovery_spans(due, now - TimeDelta::minutes(1), now);
-                spans.iter().any(|(from, to)| (*from..=*to).contains(&due))
-            })
-            .collect();
-        assert_eq!(hits, [1, 2, 4, 8, 16, 32, 64, 128]);
+        let hit = |minute: &i64| {
+            let now = at(minute * 60 + 7);
+            let spans = recovery_spans(due, now - TimeDelta::minutes(1), now);
+            spans.iter().any(|(from, to)| (*from..=*to).contains(&due))
+        };
+        minutes.filter(hit).collect()
+    }
+
+    #[test]
+    fn recovery_backs_off_and_never_ends() {
+        let hits = recovered(1..=100);
+        assert_eq!(hits[..4], [1, 2, 4, 8]);
+        assert!(hits[4..].iter().all(|minute| *minute >= 16), "{hits:?}");
+        assert!(hits[4..].windows(2).all(|pair| pair[1] - pair[0] == 16), "{hits:?}");
+        let month = 30 * 24 * 60;
+        assert_eq!(recovered(month..=month + 31).len(), 2);
     }
 
     #[test]
@@ -161,7 +177,18 @@ mod tests {
         let spans = recovery_spans(at(0), at(-100_000), at(3_600));
         assert_eq!(spans, [(at(0), at(3_540))]);
         assert!(recovery_spans(at(3_590), at(3_540), at(3_600)).is_empty());
-        let spans = recovery_spans(at(-86_400), at(3_540), at(3_600));
-        assert!(spans.windows(2).all(|pair| pair[0].1 < pair[1].0), "{spans:?}");
+        for minute in 0..40 {
+            let now = at(minute * 60);
+            let spans = recovery_spans(at(-86_400), now - TimeDelta::minutes(1), now);
+            assert!(spans.windows(2).all(|pair| pair[0].1 < pair[1].0), "{spans:?}");
+            assert!(spans.iter().all(|(from, to)| from <= to), "{spans:?}");
+        }
+    }
+
+    #[test]
+    fn an_activity_in_hand_is_looked_at_once_its_lease_is_over() {
+        for count in [1, MESSAGE_ACTIVITIES_MAX] {
+            assert!(after_lease(at(0)) - lead(count) > at(0));
+        }
     }
 }

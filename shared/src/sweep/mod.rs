@@ -108,8 +108,8 @@ async fn all_slices(ctx: &Context) -> Result<Vec<Slice>, SweepError> {
 }
 
 async fn ask_requeue(ctx: &Context, slices: &[Slice]) -> Result<(), SweepError> {
-    let now = ctx.clock.now();
-    let asks = slices.iter().map(|slice| slice.ask_requeue(&ctx.leases, now));
+    let ask = ctx.entropy.uuid_v7(ctx.clock.now()).to_string();
+    let asks = slices.iter().map(|slice| slice.ask_requeue(&ctx.leases, &ask));
     let asks: Vec<_> = asks.collect();
     Ok(stream::iter(asks).buffer_unordered(IN_FLIGHT).try_collect().await?)
 }
@@ -121,24 +121,32 @@ async fn run(ctx: &Context, slices: Vec<Slice>, time: TimeDelta) -> Result<Sweep
     let looks = slices.into_iter().map(|slice| look(ctx, slice, began));
     let looks: Vec<_> = looks.collect();
     let mut looks = stream::iter(looks).buffer_unordered(IN_FLIGHT);
+    let mut failed = None;
     while let Some(look) = looks.next().await {
-        match look? {
-            Look::Idle(next) => report.note_next(next),
-            Look::Busy => report.backlog += 1,
-            Look::Held(held, qos, oldest) => {
+        match look {
+            Ok(Look::Idle(next)) => report.note_next(next),
+            Ok(Look::Busy) => report.backlog += 1,
+            Ok(Look::Held(held, qos, oldest)) => {
                 let overdue = (began - oldest).num_seconds();
                 report.oldest_overdue_seconds = report.oldest_overdue_seconds.max(overdue);
                 turns.add(*held, qos);
             }
+            // One slice that cannot be looked at keeps no other tenant waiting.
+            Err(error) => failed = Some(error),
         }
     }
     let result = take_turns(ctx, &mut turns, began + time, &mut report).await;
-    // Whatever happened, what was swept is noted, and the slices are free for the next sweep.
+    // Whatever happened, the slices are free for the next sweep. What was enqueued is noted, but not after an error:
+    // then the next sweep reads the same again.
     for held in turns.into_held() {
         report.backlog += 1;
-        held.release(&ctx.leases).await?;
+        match &result {
+            Ok(()) => held.release(&ctx.leases).await?,
+            Err(_) => held.abandon(&ctx.leases).await?,
+        }
     }
-    result.map(|()| report)
+    result?;
+    failed.map_or(Ok(report), Err)
 }
 
 /// What a first look at a slice shows.
@@ -153,15 +161,17 @@ enum Look {
 
 async fn look(ctx: &Context, slice: Slice, now: DateTime<Utc>) -> Result<Look, SweepError> {
     let solution = ctx.tenancy.solution(&slice.tenant).await?;
-    let Some(solution) = solution.filter(|solution| !solution.is_paused()) else {
+    if solution.as_ref().is_some_and(|solution| solution.is_paused()) {
         return Ok(Look::Idle(None));
-    };
+    }
     let Some(oldest) = ctx.work.first_due(&slice.partition).await? else { return Ok(Look::Idle(None)) };
     if oldest > now + SWEEP_HORIZON {
         return Ok(Look::Idle(Some(oldest)));
     }
     let company = ctx.tenancy.company(&slice.tenant.company).await?;
-    let qos = (company.map_or(1, |company| company.qos_level), solution.qos_level);
+    // What a deleted solution left behind is brought to its end like anything else.
+    let qos =
+        (company.map_or(1, |company| company.qos_level), solution.map_or(1, |solution| solution.qos_level));
     match Held::take(slice, oldest, &ctx.leases, now).await? {
         Some(held) => Ok(Look::Held(Box::new(held), qos, oldest)),
         None => Ok(Look::Busy),

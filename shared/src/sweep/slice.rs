@@ -35,14 +35,13 @@ impl Slice {
         Self { tenant, kind, partition }
     }
 
-    /// Asks for a pass that enqueues everything again up to the horizon, whatever the marks say.
+    /// Asks for a pass that enqueues everything again up to the horizon, whatever the marks say. `ask` tells this
+    /// asking from others.
     ///
     /// # Errors
     /// [`StoreError`] when the word cannot be left.
-    pub async fn ask_requeue(&self, leases: &Leases, now: DateTime<Utc>) -> Result<(), StoreError> {
-        leases
-            .leave_word(&self.partition, (REQUEUE, AttributeValue::N(now.timestamp_millis().to_string())))
-            .await
+    pub async fn ask_requeue(&self, leases: &Leases, ask: &str) -> Result<(), StoreError> {
+        leases.leave_word(&self.partition, (REQUEUE, AttributeValue::S(ask.to_owned()))).await
     }
 }
 
@@ -70,7 +69,7 @@ pub struct Held {
     lease: Lease,
     ranges: VecDeque<Range>,
     /// The requeue that this sweep serves.
-    requeue: Option<i64>,
+    requeue: Option<String>,
     requeue_cursor: Option<String>,
     cursor: String,
     swept_at: DateTime<Utc>,
@@ -109,11 +108,11 @@ impl Held {
         let swept_at =
             number(SWEPT_AT).and_then(DateTime::from_timestamp_millis).unwrap_or(DateTime::UNIX_EPOCH);
         let cursor = text(CURSOR).unwrap_or_else(|| "0".to_owned());
-        let requeue = number(REQUEUE).filter(|asked| number(REQUEUED) != Some(*asked));
+        let requeue = text(REQUEUE).filter(|asked| text(REQUEUED).as_ref() != Some(asked));
         let horizon = now + SWEEP_HORIZON;
         let mut ranges = VecDeque::new();
         let mut requeue_cursor = None;
-        if let Some(asked) = requeue {
+        if let Some(asked) = &requeue {
             // A cursor belongs to the requeue it was made in: "{asked}|{sort key}".
             let after = text(REQUEUE_CURSOR)
                 .and_then(|cursor| cursor.strip_prefix(&format!("{asked}|")).map(str::to_owned))
@@ -198,7 +197,7 @@ impl Held {
         match self.requeue {
             // A requeue reads all that the cursor and the recovery would.
             Some(asked) if self.ranges.is_empty() => {
-                values.insert(REQUEUED.to_owned(), number(asked));
+                values.insert(REQUEUED.to_owned(), AttributeValue::S(asked));
                 values.insert(CURSOR.to_owned(), AttributeValue::S(horizon.max(self.cursor)));
                 values.insert(SWEPT_AT.to_owned(), number(now.timestamp_millis()));
             }
@@ -214,5 +213,13 @@ impl Held {
         }
         // Not ours any more: whoever holds it now notes its own progress.
         leases.release(self.lease, values).await.map(|_| ())
+    }
+
+    /// Lets go of the slice as it was before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the lease cannot be written; then it runs out.
+    pub async fn abandon(self, leases: &Leases) -> Result<(), StoreError> {
+        leases.release(self.lease, Values::new()).await.map(|_| ())
     }
 }

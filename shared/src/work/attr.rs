@@ -45,6 +45,8 @@ pub const PARAMETER: &str = "p";
 pub const URI: &str = "u";
 /// Hash of the body it was created from.
 pub const BODY_HASH: &str = "b";
+/// When the type was changed that it was judged by, Unix milliseconds.
+pub const TYPE_CHANGED: &str = "v";
 /// Shard of its indexes.
 pub const SHARD: &str = "sh";
 /// The successful attempt: HTTP status.

@@ -11,9 +11,8 @@ use crate::clock::SharedClock;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{BatchStatementErrorCodeEnum, BatchStatementResponse};
 use chrono::TimeDelta;
-use futures::FutureExt;
 use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Most statements of one `BatchExecuteStatement` (a DynamoDB limit).
@@ -38,18 +37,19 @@ pub enum Outcome {
 
 type Answer = oneshot::Sender<Result<Outcome, StoreError>>;
 
-/// Gathers statements of one table.
+/// Gathers statements of one table. Clones gather together.
+#[derive(Clone)]
 pub struct Batcher {
     client: Client,
     clock: SharedClock,
-    waiting: Mutex<VecDeque<(Statement, Answer)>>,
-    calls: Semaphore,
+    waiting: Arc<Mutex<VecDeque<(Statement, Answer)>>>,
+    calls: Arc<Semaphore>,
 }
 
 impl Batcher {
     /// For statements sent with `client`.
     pub fn new(client: Client, clock: SharedClock) -> Self {
-        Self { client, clock, waiting: Mutex::default(), calls: Semaphore::new(CALLS_IN_FLIGHT) }
+        Self { client, clock, waiting: Arc::default(), calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)) }
     }
 
     /// Runs `statement` together with what else waits.
@@ -59,30 +59,28 @@ impl Batcher {
     pub async fn run(&self, statement: Statement) -> Result<Outcome, StoreError> {
         let (answer, outcome) = oneshot::channel();
         self.queue().push_back((statement, answer));
-        let mut outcome = outcome.fuse();
-        loop {
-            let permit = tokio::select! {
-                biased;
-                outcome = &mut outcome => return outcome.unwrap_or_else(|_| Err(StoreError::Abandoned)),
-                permit = self.calls.acquire() => permit,
-            };
-            let batch = {
-                let mut waiting = self.queue();
-                let count = waiting.len().min(BATCH_MAX);
-                waiting.drain(..count).collect::<Vec<_>>()
-            };
-            if batch.is_empty() {
-                // Somebody else took ours along and will answer.
-                drop(permit);
-                return outcome.await.unwrap_or_else(|_| Err(StoreError::Abandoned));
-            }
-            let (statements, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let outcomes = self.run_all(statements).await;
-            drop(permit);
-            for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                // Whoever asked may be gone; the write stands all the same.
-                let _ = answer.send(outcome);
-            }
+        // A task of its own: a call carries other callers' statements, which must not fail when this one goes away.
+        tokio::spawn(self.clone().run_some());
+        outcome.await.unwrap_or(Err(StoreError::Abandoned))
+    }
+
+    /// Runs what waits, up to [`BATCH_MAX`], once fewer than [`CALLS_IN_FLIGHT`] calls are under way.
+    async fn run_some(self) {
+        let Ok(_permit) = self.calls.acquire().await else { return };
+        let batch: Vec<_> = {
+            let mut waiting = self.queue();
+            let count = waiting.len().min(BATCH_MAX);
+            waiting.drain(..count).collect()
+        };
+        // Another call took along what this one was for.
+        if batch.is_empty() {
+            return;
+        }
+        let (statements, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let outcomes = self.run_all(statements).await;
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // Whoever asked may be gone; the write stands all the same.
+            let _ = answer.send(outcome);
         }
     }
 

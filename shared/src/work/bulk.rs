@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
 use rules::activity::{Event, Status};
 use rules::names::{ActivityId, Tenant};
+use rules::uri::UriPattern;
 use std::collections::HashSet;
 
 /// Changes under way at a time.
@@ -20,7 +21,7 @@ const CHANGES_IN_FLIGHT: usize = 50;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BulkAction {
     /// Give it another URI pattern.
-    SetUri(String),
+    SetUri(UriPattern),
     /// Give it another date.
     Reschedule(DateTime<Utc>),
     /// Call it off.
@@ -85,8 +86,10 @@ impl WorkStore {
         };
         let mut report = BulkReport { matched: 0, changed: 0, cursor: None };
         let mut seen: HashSet<ActivityId> = HashSet::new();
+        // Each call gets on, however short its time is.
+        let mut walked = false;
         loop {
-            if self.clock.now() >= deadline && report.matched > 0 {
+            if self.clock.now() >= deadline && walked {
                 report.cursor = Some(progress.encode());
                 return Ok(report);
             }
@@ -110,6 +113,7 @@ impl WorkStore {
             report.matched += fresh.len();
             report.changed += self.change_all(fresh, action).await?;
             progress.position = next;
+            walked = true;
         }
     }
 

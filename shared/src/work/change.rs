@@ -6,6 +6,7 @@ use super::create::due_activity;
 use super::{ActivityView, StoreError, WorkStore, statements};
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Kind, Tenant};
+use rules::uri::UriPattern;
 
 /// How often a change is decided anew because the activity moved meanwhile.
 const TRIES: usize = 5;
@@ -27,7 +28,7 @@ pub enum Asked<'a> {
     /// A step of the life of an activity.
     Event(Event<'a>),
     /// Another URI pattern.
-    SetUri(&'a str),
+    SetUri(&'a UriPattern),
 }
 
 impl WorkStore {
@@ -67,10 +68,13 @@ impl WorkStore {
                     Err(Refusal::Status(record.state.status))
                 }
                 Asked::SetUri(_) if record.state.claim.is_some() => Err(Refusal::InHand),
-                Asked::SetUri(uri) => {
-                    let next = Record { uri: Some(uri.to_owned()), ..record.clone() };
-                    Ok((statements::set_uri(&self.table, &record, uri), next, false))
-                }
+                Asked::SetUri(uri) => match self.fills(&record, uri).await? {
+                    Ok(()) => {
+                        let next = Record { uri: Some(uri.to_string()), ..record.clone() };
+                        Ok((statements::set_uri(&self.table, &record, uri.as_str()), next, false))
+                    }
+                    Err(reason) => Err(Refusal::Unfillable(reason)),
+                },
             };
             let (statement, next, enqueue) = match next {
                 Ok(next) => next,
@@ -91,6 +95,16 @@ impl WorkStore {
         }
         // It moved under every try: somebody is at work on it.
         Ok(Change::Refused(Refusal::InHand))
+    }
+
+    /// Whether the activity's parameter fills `uri`, or why not.
+    async fn fills(&self, record: &Record, uri: &UriPattern) -> Result<Result<(), String>, StoreError> {
+        let views = self.with_parameters(vec![record.clone()]).await?;
+        let parameter = views.first().map_or("{}", |view| view.parameter.as_str());
+        let filled = serde_json::from_str(parameter)
+            .map_err(|error| error.to_string())
+            .and_then(|parameter| uri.expand(&parameter).map_err(|error| error.to_string()));
+        Ok(filled.map(|_| ()))
     }
 
     async fn changed(&self, next: Record, enqueue: bool) -> Result<Change, StoreError> {

@@ -27,7 +27,9 @@ pub enum Claimed {
     Ours(Box<Record>),
     /// Its worker was lost: the crash is an attempt to account for first.
     Abandoned(Box<Record>),
-    /// Finished, gone, in other hands, or due later: none of our business.
+    /// Another worker has it, until its lease runs out.
+    InHand(Box<Record>),
+    /// Finished, gone, or due later: none of our business.
     NotOurs,
 }
 
@@ -86,6 +88,7 @@ fn found(record: Option<Record>, claim: &Claim, lead: TimeDelta, now: DateTime<U
     }
     match claimable(&record.state, lead, now) {
         Claimable::Expired => Claimed::Abandoned(Box::new(record)),
-        Claimable::Yes | Claimable::Finished | Claimable::InHand | Claimable::NotYet => Claimed::NotOurs,
+        Claimable::InHand => Claimed::InHand(Box::new(record)),
+        Claimable::Yes | Claimable::Finished | Claimable::NotYet => Claimed::NotOurs,
     }
 }

@@ -37,6 +37,8 @@ pub struct Record {
     pub shard: u32,
     /// Partition in the index `object`.
     pub object: Option<String>,
+    /// When the type was changed last that it was judged by.
+    pub type_changed_at: Option<DateTime<Utc>>,
     /// The successful attempt.
     pub success: Option<Success>,
     /// What its provider made of it, for one that was dispatched through a channel.
@@ -206,6 +208,7 @@ impl Record {
         let mut option = |name, value: Option<AttributeValue>| item.extend(value.map(|value| (name, value)));
         option(attr::PARAMETER, self.parameter.as_ref().map(s));
         option(attr::URI, self.uri.as_ref().map(s));
+        option(attr::TYPE_CHANGED, self.type_changed_at.map(t));
         option(attr::OBJECT_PARTITION, self.object.as_ref().map(s));
         option(attr::EXECUTED, state.executed_at.map(t));
         option(attr::TOKEN, state.claim.as_ref().map(|claim| s(&claim.token)));
@@ -262,6 +265,7 @@ impl Record {
             uri: text(attr::URI)?,
             body_hash: read.text(attr::BODY_HASH)?.to_owned(),
             shard: read.number(attr::SHARD)?,
+            type_changed_at: read.instant_option(attr::TYPE_CHANGED)?,
             object: text(attr::OBJECT_PARTITION)?,
             success: success.transpose()?,
             dispatch,
@@ -292,6 +296,7 @@ pub(crate) mod tests {
             shard: 2,
             object: None,
             success: None,
+            type_changed_at: Some(now),
             dispatch: None,
         }
     }

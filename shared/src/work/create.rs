@@ -8,7 +8,7 @@ use crate::queue::DueActivity;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
-use rules::activity::{Index, accepted, index};
+use rules::activity::{Index, Status, accepted, index};
 use rules::due::shard;
 use rules::names::{ActivityId, Kind, Tenant};
 use std::collections::HashMap;
@@ -39,6 +39,8 @@ pub struct NewActivity {
     pub body_hash: String,
     /// Shards of its type.
     pub shards: u32,
+    /// When the type was changed last that this was judged by; the worker calls by no older one.
+    pub type_changed_at: Option<DateTime<Utc>>,
 }
 
 /// What became of it.
@@ -158,7 +160,14 @@ impl WorkStore {
     async fn known(&self, prepared: Prepared) -> Result<Created, StoreError> {
         let existing = self.get(&prepared.record.tenant, &prepared.record.id).await?;
         Ok(match existing {
-            Some(view) if view.record.body_hash == prepared.record.body_hash => Created::Existing(view),
+            Some(view) if view.record.body_hash == prepared.record.body_hash => {
+                // Perhaps our own write, retried by the SDK after it had succeeded, and then nobody has enqueued it.
+                let state = &view.record.state;
+                if state.status == Status::Ready && state.claim.is_none() && state.attempts == 0 {
+                    self.enqueue(&[due_activity(&view.record)]).await;
+                }
+                Created::Existing(view)
+            }
             _ => Created::Conflict,
         })
     }
@@ -193,6 +202,7 @@ impl Prepared {
             mut objects,
             body_hash,
             shards,
+            type_changed_at,
         } = new;
         let inline = parameter.len() <= INLINE_PARAMETER_MAX_BYTES;
         let (parameter, large_parameter) =
@@ -205,6 +215,7 @@ impl Prepared {
             created_at: now,
             success: None,
             dispatch: None,
+            type_changed_at,
             tenant,
             kind,
             id,

@@ -12,6 +12,7 @@ use super::codec::{Dispatch, Record, Success};
 use super::create::due_activity;
 use super::read::encode_entry;
 use super::{HistoryEntry, StoreError, WorkStore, keys, statements};
+use chrono::{DateTime, Utc};
 use rules::activity::{Event, Status, Transition, decide};
 
 /// How often a settle is decided anew because results were noted meanwhile.
@@ -34,6 +35,8 @@ pub enum Attempt<'a> {
         /// What to record.
         entry: HistoryEntry,
     },
+    /// It was not made.
+    Released,
 }
 
 /// What a settle came to.
@@ -46,17 +49,25 @@ pub enum Settled {
 }
 
 impl WorkStore {
-    /// Settles an attempt on `record`, which is claimed.
+    /// Settles an attempt on `record`, which is claimed, at `now`: the same in every try of the same settle, so that
+    /// a write which had succeeded although its answer was lost is known again.
     ///
     /// # Errors
     /// [`StoreError`] when it could not be written: the lease will run out and the attempt counts as crashed.
-    pub async fn settle(&self, record: &Record, attempt: &Attempt<'_>) -> Result<Settled, StoreError> {
+    pub async fn settle(
+        &self,
+        record: &Record,
+        attempt: &Attempt<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Settled, StoreError> {
+        let now = rules::time::truncate(now);
         let (event, success, dispatch) = match attempt {
             Attempt::Succeeded { success, dispatch } => (Event::Succeeded, Some(*success), dispatch.as_ref()),
             Attempt::Failed { event, .. } => (*event, None, None),
+            Attempt::Released => (Event::Released, None, None),
         };
         let mut record = record.clone();
-        if decide(&record.state, event, self.clock.now()).is_err() {
+        if decide(&record.state, event, now).is_err() {
             return Ok(Settled::Stale);
         }
         if let Attempt::Failed { entry, .. } = attempt {
@@ -66,7 +77,6 @@ impl WorkStore {
             self.take_early_results(&record, dispatch).await?;
         }
         for _ in 0..TRIES {
-            let now = rules::time::truncate(self.clock.now());
             let Ok(step) = decide(&record.state, event, now) else { return Ok(Settled::Stale) };
             let statement = statements::step(&self.table, &record, &step.to, success, dispatch, now);
             match self.batcher.run(statement).await? {

@@ -1,7 +1,9 @@
 //! Claim, then send, then settle, with a process stopped at every step of it.
 
 use chrono::TimeDelta;
+use dispatch_sweep::{Requeue, SweepEvent};
 use rules::activity::Status;
+use shared::clock::Clock;
 use shared::work::ActivityView;
 use tests::steps::{Steps, Stop};
 use tests::world::beginning;
@@ -209,4 +211,37 @@ async fn a_sweep_killed_at_any_step_loses_nothing() {
             break;
         }
     }
+}
+
+/// However long overdue: who finds an activity in other hands comes back when those must have let go.
+#[tokio::test]
+async fn an_old_one_whose_worker_dies_is_recovered_as_soon_as_a_young_one() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    world.purge_queue().await;
+    world.clock.advance(TimeDelta::days(20));
+    let resumed = world.clock.now();
+    shared::sweep::resume(&world.ctx, &tenant).await.unwrap();
+    let killed = work_killed_at(&world, Stop { call: 2, after: true }).await;
+    assert!(killed && world.state(&tenant, "a").await.claim.is_some());
+    // The queue is lost with the process; the start enqueues all, and finds this one in dead hands.
+    world.purge_queue().await;
+    world.sweep_with(SweepEvent::Requeue { requeue: Requeue::All }).await;
+    world.run(resumed + TimeDelta::minutes(2)).await;
+    audit(&world, &world.get(&tenant, "a").await, 1, "an old one");
+}
+
+/// What could not be enqueued is not noted as swept.
+#[tokio::test]
+async fn a_sweep_whose_queue_fails_goes_on_where_it_was() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    world
+        .accept((0..30).map(|n| world.activity(&tenant, &format!("a{n}"), TimeDelta::minutes(16))).collect())
+        .await;
+    world.clock.advance(TimeDelta::minutes(5));
+    let broken = world.without_queue();
+    assert!(shared::sweep::sweep(&broken).await.is_err());
+    assert_eq!(world.sweep().await.enqueued, 30);
 }

@@ -5,6 +5,7 @@ use rules::activity::{Event, Status};
 use shared::clock::Clock;
 use shared::tenancy::{Actor, ServerState, Verb};
 use shared::work::{Change, Created, Filter};
+use tests::steps::{Steps, Stop};
 use tests::world::beginning;
 use tests::{Reply, World};
 
@@ -371,9 +372,81 @@ async fn bulk_covers_all_matches_in_as_many_calls_as_it_takes() {
     let target = beginning() + TimeDelta::hours(50);
     assert_eq!(run(BulkAction::Reschedule(target), TimeDelta::minutes(1)).await, (500, 500, false));
     let elsewhere = format!("{}/elsewhere/{{id}}", world.receiver.url());
-    assert_eq!(run(BulkAction::SetUri(elsewhere), TimeDelta::zero()).await, (500, 500, true));
+    assert_eq!(
+        run(BulkAction::SetUri(elsewhere.parse().unwrap()), TimeDelta::zero()).await,
+        (500, 500, true)
+    );
     let view = world.get(&tenant, "p0n0").await;
     assert_eq!(view.record.state.due, target);
     assert_eq!(run(BulkAction::Cancel, TimeDelta::zero()).await, (500, 500, true));
     assert!(!work.has_waiting(&tenant, &kinds).await.unwrap());
+}
+
+#[tokio::test]
+async fn paused_while_held_it_is_given_back_without_an_attempt() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    // The worker has looked, so its cache says running; the pause comes while it holds the activity.
+    let (steps, clients) = Steps::of(world.embedded.clients(), Stop { call: 2, after: true });
+    let worker = world.worker_on(world.process_with(clients));
+    let event = world.receive().await;
+    let mut handled = std::pin::pin!(worker.handle(event.clone()));
+    tokio::select! {
+        biased;
+        () = steps.stopped() => {}
+        _ = &mut handled => panic!("it was to stop at its claim"),
+    }
+    assert!(world.state(&tenant, "a").await.claim.is_some());
+    let set = |state| world.ctx.tenancy.set_server_state(&Actor::Admin, &tenant, state, None);
+    set(ServerState::Paused).await.unwrap();
+    world.clock.advance(TimeDelta::seconds(4));
+    steps.go_on();
+    handled.await;
+    world.delete(&event).await;
+    let state = world.state(&tenant, "a").await;
+    assert_eq!((state.status, state.attempts, state.claim), (Status::Ready, 0, None));
+    assert!(world.receiver.keys().is_empty());
+    set(ServerState::Running).await.unwrap();
+    shared::sweep::resume(&world.ctx, &tenant).await.unwrap();
+    world.work(&world.worker()).await;
+    assert_eq!(world.receiver.keys(), ["a:0"]);
+}
+
+#[tokio::test]
+async fn what_a_deleted_solution_left_behind_ends_as_a_dead_letter() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let far = TimeDelta::hours(1);
+    // Accepted by a process that had not heard of the delete yet.
+    world.ctx.tenancy.delete_solution(&Actor::Admin, &tenant).await.unwrap();
+    world
+        .accept(vec![world.activity(&tenant, "a", TimeDelta::zero()), world.activity(&tenant, "b", far)])
+        .await;
+    world.run(beginning() + far + TimeDelta::minutes(10)).await;
+    for id in ["a", "b"] {
+        let view = world.get(&tenant, id).await;
+        assert_eq!(view.record.state.status, Status::Failed, "{id}");
+        assert!(view.history.iter().all(|entry| entry.outcome == "CONFIGURATION"), "{:?}", view.history);
+    }
+    assert!(world.receiver.keys().is_empty());
+}
+
+#[tokio::test]
+async fn an_activity_is_called_by_no_older_type_than_it_was_judged_by() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    let worker = world.worker();
+    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+    world.work(&worker).await;
+    // The worker has the old type in its cache.
+    world.clock.advance(TimeDelta::seconds(1));
+    let uri = format!("{}/new/{{id}}", world.receiver.url());
+    world.put_type(&tenant, "call", |t| t.uri_pattern = uri.parse().unwrap()).await;
+    let changed = world.ctx.tenancy.activity_type(&tenant, &"call".parse().unwrap()).await.unwrap().unwrap();
+    let mut activity = world.activity(&tenant, "b", TimeDelta::zero());
+    activity.type_changed_at = Some(changed.meta.updated_at);
+    world.accept(vec![activity]).await;
+    world.work(&worker).await;
+    assert_eq!(world.receiver.arrivals()[1].uri.path(), "/new/b");
 }

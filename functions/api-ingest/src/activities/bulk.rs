@@ -122,7 +122,7 @@ fn read(context: &ApiContext, uri: &Uri, body: &mut Object<'_, '_>) -> Option<Wa
     for_action("uri", "setUri");
     for_action("date", "reschedule");
     let action = match name.as_deref() {
-        Some("setUri") => pattern.map(|pattern| BulkAction::SetUri(pattern.to_string())),
+        Some("setUri") => pattern.map(BulkAction::SetUri),
         Some("reschedule") => date.map(BulkAction::Reschedule),
         Some("cancel") => Some(BulkAction::Cancel),
         Some("retry") => Some(BulkAction::Retry),

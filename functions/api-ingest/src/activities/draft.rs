@@ -157,6 +157,7 @@ impl Draft {
             objects,
             body_hash: self.hash,
             shards: found.due_shards,
+            type_changed_at: Some(found.meta.updated_at),
         }))
     }
 
@@ -182,6 +183,7 @@ impl Draft {
                     objects: Vec::new(),
                     body_hash: self.hash,
                     shards,
+                    type_changed_at: None,
                 })
             })
             .transpose()?;

@@ -82,12 +82,13 @@ fn state(row: Row) -> State {
     }
 }
 
-fn events() -> [Event<'static>; 9] {
+fn events() -> [Event<'static>; 10] {
     static RESULT: LazyLock<Verdict> = LazyLock::new(|| Verdict::of(ResultStatus::Completed, "r2").unwrap());
     [
         Event::Succeeded,
         Event::Failed { retry_after: None, rules: none() },
         Event::LeaseExpired { rules: none() },
+        Event::Released,
         Event::Cancel,
         Event::Reschedule(at(500)),
         Event::DispatchNow,
@@ -101,9 +102,11 @@ fn events() -> [Event<'static>; 9] {
 fn expected(row: Row, event: Event<'_>) -> Result<(Status, i64), Refusal> {
     use Row::*;
     match (row, event) {
-        (Ready, Event::Succeeded | Event::Failed { .. } | Event::LeaseExpired { .. }) => {
+        (Ready, Event::Succeeded | Event::Failed { .. } | Event::LeaseExpired { .. } | Event::Released) => {
             Err(Refusal::NotClaimed)
         }
+        (InHand | InHandLast | Abandoned | AbandonedLast, Event::Released) => Ok((Status::Ready, -100)),
+        (Judged | JudgedAbandoned, Event::Released) => Ok((Status::Failed, -100)),
         (InHand | InHandLast | Abandoned | AbandonedLast, Event::Succeeded) => Ok((Status::Dispatched, -100)),
         (InHand | Abandoned, Event::Failed { .. }) => Ok((Status::Ready, 30)),
         (InHandLast | AbandonedLast, Event::Failed { .. }) => Ok((Status::Failed, -100)),
@@ -153,7 +156,8 @@ fn every_pair_of_state_and_event() {
             let claim = from.claim.filter(|_| noted);
             assert_eq!(step.to.claim, claim, "a step ends the claim, but for a note: {row:?} {event:?}");
             // What stands in the due index is enqueued by whoever put it there, and nothing else is.
-            let due = matches!(index(&step.to), Index::Due(_)) && !noted;
+            // What is released waits for its solution to be resumed.
+            let due = matches!(index(&step.to), Index::Due(_)) && !noted && event != Event::Released;
             assert_eq!(step.enqueue, due, "{row:?} {event:?}");
             // A crash counts as its attempt: none stays READY with no attempts left.
             if step.to.status == Status::Ready && !noted {
