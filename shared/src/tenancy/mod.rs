@@ -22,6 +22,7 @@ mod cache;
 mod change;
 mod company;
 mod dispatch_config;
+mod dispatch_config_change;
 mod error;
 mod item;
 mod page;

@@ -1,12 +1,14 @@
 //! The slice registry: which partitions of the due index there are (SPEC §9.5).
 
+use super::change::{TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::{Tenancy, TenancyError};
+use super::{ChangeError, Solution, Tenancy, TenancyError};
 use chrono::{DateTime, Utc};
-use rules::names::{Kind, Tenant};
+use rules::names::{Channel, Kind, Tenant};
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 const WHAT: &str = "slice";
 const PARTITION: &str = "SLICES";
@@ -93,6 +95,41 @@ impl Tenancy {
         };
         let slices = self.all(&listing, SliceEntry::decode).await?;
         Ok(slices.into_iter().map(|slice| KindEntry { kind: slice.kind, shards: slice.shards }).collect())
+    }
+
+    /// Shards of a channel's due work. A channel without a config has some too: its activities are
+    /// accepted, and each attempt fails by saying that there is none.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without the solution, or the table failed.
+    pub async fn channel_shards(&self, tenant: &Tenant, channel: Channel) -> Result<u32, ChangeError> {
+        let key = (tenant.clone(), channel);
+        if let Some(shards) = self.channel_shards.get(&key) {
+            return Ok(*shards);
+        }
+        let kind = Kind::Channel(channel);
+        for _ in 0..TRIES_MAX {
+            let begun = self.channel_shards.begin();
+            if let Some(slice) = self.slice(tenant, &kind).await? {
+                self.channel_shards.keep(&begun, key, Arc::new(slice.shards));
+                return Ok(slice.shards);
+            }
+            if self.solution_fresh(tenant).await?.is_none() {
+                return Err(ChangeError::NotFound("solution"));
+            }
+            let slice = SliceEntry {
+                tenant: tenant.clone(),
+                kind: kind.clone(),
+                shards: self.due_shards,
+                retired_at: None,
+            };
+            let writes = vec![
+                self.put(slice.encode(), Some(When::Absent)),
+                self.touch(&Solution::key(tenant), When::Exists),
+            ];
+            self.commit("open channel", writes).await?;
+        }
+        Err(ChangeError::contended())
     }
 
     /// The slice of one kind, retired or not.

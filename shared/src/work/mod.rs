@@ -10,6 +10,7 @@ pub mod codec;
 pub mod keys;
 pub mod statements;
 
+mod apply;
 mod bulk;
 mod change;
 mod create;

@@ -15,21 +15,16 @@
 //! inserted in the same transaction. In the common case this costs the settle
 //! one write unit, for the link, and no read.
 
+use super::apply::{Applied, Keep, Written};
 use super::batcher::Outcome;
-use super::codec::{Item, Record};
+use super::codec::{Item, s};
 use super::links::Link;
 use super::result_item::ActivityResult;
-use super::statements::{self, Statement};
-use super::{StoreError, WorkStore, attr, keys};
-use crate::work::codec::s;
-use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
+use super::{StoreError, WorkStore, attr, keys, statements};
 use aws_sdk_dynamodb::types::AttributeValue;
-use rules::activity::{Event, Refusal, Status, decide};
+use rules::activity::{Refusal, Status};
 use rules::names::{ActivityId, Tenant};
-use rules::verdict::Verdict;
 
-/// How often a report is decided anew because the activity moved meanwhile.
-const TRIES: usize = 8;
 /// Most pages of results that are read: one activity's, or one provider id's.
 const PAGES_MAX: usize = 64;
 
@@ -55,27 +50,6 @@ pub enum Reported {
     Refused(Refusal),
     /// The provider has given its id to several activities.
     Ambiguous,
-}
-
-/// How a result comes to lie with its activity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    /// It is inserted.
-    Insert,
-    /// It lies there already, standalone, and is linked.
-    Link,
-}
-
-/// What applying a result to an activity came to.
-enum Applied {
-    /// Written: the status after it.
-    Written(Status),
-    /// This result had been applied before.
-    Known,
-    /// The activity has been ended already.
-    Refused(Refusal),
-    /// There is no such activity.
-    Gone,
 }
 
 impl WorkStore {
@@ -109,6 +83,10 @@ impl WorkStore {
     ) -> Result<Reported, StoreError> {
         let pk = keys::activity(tenant, id);
         if let Some(known) = self.known_result(&pk, result).await? {
+            if known.standalone && known.body_hash == result.body_hash {
+                // Whoever reported it may have died before looking for the activity again.
+                self.apply(tenant, id, &known, Keep::Link).await?;
+            }
             return Ok(repeated(known, result, self.status_of(tenant, id).await?));
         }
         match self.apply(tenant, id, result, Keep::Insert).await? {
@@ -136,7 +114,7 @@ impl WorkStore {
             return Ok(Reported::Refused(refusal));
         }
         let early = ActivityResult { standalone: true, ..result.clone() };
-        if let Written::Known = self.alone(self.keep(&pk, &early, Keep::Insert)).await? {
+        if let Written::Known = self.store_result(&pk, &early, Keep::Insert).await? {
             let known = self.known_result(&pk, result).await?.ok_or(StoreError::Throttled)?;
             return Ok(repeated(known, result, None));
         }
@@ -147,7 +125,8 @@ impl WorkStore {
         }))
     }
 
-    async fn status_of(
+    /// The activity as it stands now, if there is one.
+    pub(super) async fn status_of(
         &self,
         tenant: &Tenant,
         id: &ActivityId,
@@ -173,7 +152,7 @@ impl WorkStore {
         let stored = ActivityResult { standalone: true, ..result };
         let known = match known {
             Some(known) => Some(known.clone()),
-            None => match self.alone(self.keep(&pk, &stored, Keep::Insert)).await? {
+            None => match self.store_result(&pk, &stored, Keep::Insert).await? {
                 Written::Yes => None,
                 Written::Known | Written::Moved => self.known_result(&pk, &stored).await?,
             },
@@ -195,119 +174,6 @@ impl WorkStore {
             Some(known) => Reported::Existing(Box::new(known), linked),
             None => Reported::New(linked),
         })
-    }
-
-    /// Applies a result that was standalone under a provider's id; the activity's status after it.
-    pub(super) async fn adopt(
-        &self,
-        tenant: &Tenant,
-        id: &ActivityId,
-        result: &ActivityResult,
-    ) -> Result<Option<Status>, StoreError> {
-        let result = ActivityResult { standalone: false, ..result.clone() };
-        match self.apply(tenant, id, &result, Keep::Insert).await? {
-            Applied::Written(status) => return Ok(Some(status)),
-            Applied::Gone => return Ok(None),
-            Applied::Known => {}
-            // It comes too late for the activity, and is kept with it all the same.
-            Applied::Refused(_) => {
-                self.alone(self.keep(&keys::activity(tenant, id), &result, Keep::Insert)).await?;
-            }
-        }
-        Ok(self.status_of(tenant, id).await?.map(|(_, status)| status))
-    }
-
-    /// Applies the results that were reported on an activity before it was accepted.
-    pub(super) async fn adopt_early(&self, record: &Record) -> Result<(), StoreError> {
-        let (pk, early) = (record.pk(), self.results_in(&record.pk()).await?);
-        for result in early.iter().filter(|result| result.standalone) {
-            let applied = self.apply(&record.tenant, &record.id, result, Keep::Link).await?;
-            if matches!(applied, Applied::Refused(_)) {
-                self.alone(self.keep(&pk, result, Keep::Link)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what `result` does to the activity, together with the result.
-    async fn apply(
-        &self,
-        tenant: &Tenant,
-        id: &ActivityId,
-        result: &ActivityResult,
-        keep: Keep,
-    ) -> Result<Applied, StoreError> {
-        let verdict = Verdict::of(result.status, result.id.as_str());
-        for _ in 0..TRIES {
-            let Some(record) = self.record(tenant, id).await? else { return Ok(Applied::Gone) };
-            if verdict.is_some() && record.state.verdict == verdict {
-                return Ok(Applied::Known);
-            }
-            let kept = self.keep(&record.pk(), result, keep);
-            let (status, written) = match &verdict {
-                None => (record.state.status, self.alone(kept).await?),
-                Some(verdict) => match self.judge(&record, verdict, result.hard_override) {
-                    Ok((status, step)) => (status, self.together(kept, step).await?),
-                    Err(refusal) => return Ok(Applied::Refused(refusal)),
-                },
-            };
-            match written {
-                Written::Yes => return Ok(Applied::Written(status)),
-                Written::Known => return Ok(Applied::Known),
-                Written::Moved => {}
-            }
-        }
-        Err(StoreError::Throttled)
-    }
-
-    /// The write that a final result asks for, and the status after it.
-    fn judge(
-        &self,
-        record: &Record,
-        verdict: &Verdict,
-        hard_override: bool,
-    ) -> Result<(Status, Statement), Refusal> {
-        let now = rules::time::truncate(self.clock.now());
-        let step = decide(&record.state, Event::Result { verdict, hard_override }, now)?;
-        let statement = if step.to.claim.is_some() {
-            statements::note(&self.table, record, verdict)
-        } else {
-            statements::step(&self.table, record, &step.to, record.success, None, now)
-        };
-        Ok((step.to.status, statement))
-    }
-
-    fn keep(&self, pk: &str, result: &ActivityResult, keep: Keep) -> Statement {
-        let sk = keys::result(&result.id);
-        match keep {
-            Keep::Insert => statements::insert(&self.table, pk.to_owned(), &sk, result.encode(pk)),
-            Keep::Link => statements::link_result(&self.table, pk.to_owned(), &sk),
-        }
-    }
-
-    async fn alone(&self, kept: Statement) -> Result<Written, StoreError> {
-        Ok(match self.batcher.run(kept).await? {
-            Outcome::Applied(_) => Written::Yes,
-            Outcome::Duplicate | Outcome::Lost(_) => Written::Known,
-        })
-    }
-
-    /// Two statements, written together or not at all.
-    async fn together(&self, kept: Statement, step: Statement) -> Result<Written, StoreError> {
-        let statements = vec![kept.for_transaction(), step.for_transaction()];
-        let sent = self.client.execute_transaction().set_transact_statements(Some(statements)).send().await;
-        let Err(error) = sent else { return Ok(Written::Yes) };
-        let Some(ExecuteTransactionError::TransactionCanceledException(canceled)) = error.as_service_error()
-        else {
-            return Err(StoreError::from_sdk(error));
-        };
-        let codes: Vec<&str> =
-            canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default()).collect();
-        match codes.as_slice() {
-            ["DuplicateItem" | "ConditionalCheckFailed", ..] => Ok(Written::Known),
-            [_, "ConditionalCheckFailed"] => Ok(Written::Moved),
-            _ => Err(StoreError::Throttled),
-        }
     }
 
     async fn known_result(
@@ -360,14 +226,6 @@ impl WorkStore {
     async fn link(&self, tenant: &Tenant, provider_id: &str) -> Result<Link, StoreError> {
         self.read_link(&keys::provider(tenant, provider_id)).await
     }
-}
-
-enum Written {
-    Yes,
-    /// The result is kept with the activity already.
-    Known,
-    /// The activity was not as it had been read.
-    Moved,
 }
 
 fn repeated(known: ActivityResult, result: &ActivityResult, now: Option<(ActivityId, Status)>) -> Reported {

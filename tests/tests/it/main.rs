@@ -13,6 +13,8 @@ mod api_outages;
 mod api_solutions;
 mod api_types;
 mod channel_providers;
+mod channel_results;
+mod channel_secrets;
 mod channels;
 mod crashes;
 mod delivery;

@@ -1,0 +1,168 @@
+//! Applying a result to its activity: one transaction with the result's own item.
+
+use super::batcher::Outcome;
+use super::codec::Record;
+use super::result_item::ActivityResult;
+use super::statements::{self, Statement};
+use super::{StoreError, WorkStore, keys};
+use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
+use rules::activity::{Event, Refusal, Status, decide};
+use rules::names::{ActivityId, Tenant};
+use rules::verdict::Verdict;
+
+/// How often a report is decided anew because the activity moved meanwhile.
+const TRIES: usize = 8;
+
+/// How a result comes to lie with its activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It is inserted.
+    Insert,
+    /// It lies there already, standalone, and is linked.
+    Link,
+}
+
+/// What applying a result to an activity came to.
+pub(super) enum Applied {
+    /// Written: the status after it.
+    Written(Status),
+    /// This result had been applied before.
+    Known,
+    /// The activity has been ended already.
+    Refused(Refusal),
+    /// There is no such activity.
+    Gone,
+}
+
+/// What became of a write.
+pub(super) enum Written {
+    /// It stands.
+    Yes,
+    /// The result is kept with the activity already.
+    Known,
+    /// The activity was not as it had been read.
+    Moved,
+}
+
+impl WorkStore {
+    /// Applies a result that was standalone under a provider's id; the activity's status after it.
+    pub(super) async fn adopt(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        result: &ActivityResult,
+    ) -> Result<Option<Status>, StoreError> {
+        let result = ActivityResult { standalone: false, ..result.clone() };
+        match self.apply(tenant, id, &result, Keep::Insert).await? {
+            Applied::Written(status) => return Ok(Some(status)),
+            Applied::Gone => return Ok(None),
+            Applied::Known => {}
+            // It comes too late for the activity, and is kept with it all the same.
+            Applied::Refused(_) => {
+                self.store_result(&keys::activity(tenant, id), &result, Keep::Insert).await?;
+            }
+        }
+        Ok(self.status_of(tenant, id).await?.map(|(_, status)| status))
+    }
+
+    /// Applies the results that were reported on an activity before it was accepted.
+    pub(super) async fn adopt_early(&self, record: &Record) -> Result<(), StoreError> {
+        let (pk, early) = (record.pk(), self.results_in(&record.pk()).await?);
+        for result in early.iter().filter(|result| result.standalone) {
+            let applied = self.apply(&record.tenant, &record.id, result, Keep::Link).await?;
+            if matches!(applied, Applied::Refused(_)) {
+                self.store_result(&pk, result, Keep::Link).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what `result` does to the activity, together with the result.
+    pub(super) async fn apply(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        result: &ActivityResult,
+        keep: Keep,
+    ) -> Result<Applied, StoreError> {
+        let verdict = Verdict::of(result.status, result.id.as_str());
+        for _ in 0..TRIES {
+            let Some(record) = self.record(tenant, id).await? else { return Ok(Applied::Gone) };
+            if verdict.is_some() && record.state.verdict == verdict {
+                return Ok(Applied::Known);
+            }
+            let (status, written) = match &verdict {
+                None => (record.state.status, self.store_result(&record.pk(), result, keep).await?),
+                Some(verdict) => match self.judge(&record, verdict, result.hard_override) {
+                    Ok((status, step)) => {
+                        let kept = self.keep(&record.pk(), result, keep);
+                        (status, self.together(kept, step).await?)
+                    }
+                    Err(refusal) => return Ok(Applied::Refused(refusal)),
+                },
+            };
+            match written {
+                Written::Yes => return Ok(Applied::Written(status)),
+                Written::Known => return Ok(Applied::Known),
+                Written::Moved => {}
+            }
+        }
+        Err(StoreError::Throttled)
+    }
+
+    /// The write that a final result asks for, and the status after it.
+    fn judge(
+        &self,
+        record: &Record,
+        verdict: &Verdict,
+        hard_override: bool,
+    ) -> Result<(Status, Statement), Refusal> {
+        let now = rules::time::truncate(self.clock.now());
+        let step = decide(&record.state, Event::Result { verdict, hard_override }, now)?;
+        let statement = if step.to.claim.is_some() {
+            statements::note(&self.table, record, verdict)
+        } else {
+            statements::step(&self.table, record, &step.to, record.success, None, now)
+        };
+        Ok((step.to.status, statement))
+    }
+
+    fn keep(&self, pk: &str, result: &ActivityResult, keep: Keep) -> Statement {
+        let sk = keys::result(&result.id);
+        match keep {
+            Keep::Insert => statements::insert(&self.table, pk.to_owned(), &sk, result.encode(pk)),
+            Keep::Link => statements::link_result(&self.table, pk.to_owned(), &sk),
+        }
+    }
+
+    /// Has the result lie with `pk`, and changes nothing else.
+    pub(super) async fn store_result(
+        &self,
+        pk: &str,
+        result: &ActivityResult,
+        keep: Keep,
+    ) -> Result<Written, StoreError> {
+        Ok(match self.batcher.run(self.keep(pk, result, keep)).await? {
+            Outcome::Applied(_) => Written::Yes,
+            Outcome::Duplicate | Outcome::Lost(_) => Written::Known,
+        })
+    }
+
+    /// Two statements, written together or not at all.
+    async fn together(&self, kept: Statement, step: Statement) -> Result<Written, StoreError> {
+        let statements = vec![kept.for_transaction(), step.for_transaction()];
+        let sent = self.client.execute_transaction().set_transact_statements(Some(statements)).send().await;
+        let Err(error) = sent else { return Ok(Written::Yes) };
+        let Some(ExecuteTransactionError::TransactionCanceledException(canceled)) = error.as_service_error()
+        else {
+            return Err(StoreError::from_sdk(error));
+        };
+        let codes: Vec<&str> =
+            canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default()).collect();
+        match codes.as_slice() {
+            ["DuplicateItem" | "ConditionalCheckFailed", ..] => Ok(Written::Known),
+            [_, "ConditionalCheckFailed"] => Ok(Written::Moved),
+            _ => Err(StoreError::Throttled),
+        }
+    }
+}
