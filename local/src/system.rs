@@ -3,12 +3,13 @@
 use crate::clock::{FunctionClock, LocalClock};
 use crate::data_dir::{self, DataDir};
 use crate::embedded::{self, Embedded, Options};
-use crate::runner::{self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Runner, TestClock};
+use crate::runner::{
+    self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, NOTIFICATION_RESENDER, Runner, TestClock,
+};
 use crate::server::{self, Server};
 use crate::template::{self, Provisioned, Template};
 use crate::{clock_api, keys::Keys};
 use anyhow::Context as _;
-use api_ingest::ApiContext;
 use axum::Router;
 use chrono::TimeDelta;
 use delivery_worker::Worker;
@@ -121,7 +122,7 @@ impl Functions {
         let provisioned = template::provision(&template, &settings.parameters(), &clients).await?;
         let clock = settings.clock()?;
         let function_clock = FunctionClock::new(Arc::clone(&clock));
-        let built = Built::new(settings, &provisioned, &clients, &function_clock)?;
+        let built = Built::new(&provisioned, &clients, &function_clock)?;
         built.start(listener, &provisioned, &clients, clock, |_, _| Router::new())
     }
 
@@ -133,7 +134,7 @@ impl Functions {
         let listener = server::bind(settings.api, "--api").await?;
         let (provisioned, clients) = (services.provisioned(), services.embedded.clients());
         let function_clock = FunctionClock::new(Arc::clone(&services.clock));
-        let built = Built::new(settings, provisioned, clients, &function_clock)?;
+        let built = Built::new(provisioned, clients, &function_clock)?;
         built.start(listener, provisioned, clients, Arc::clone(&services.clock), |runner, worker| {
             let (mount, data_dir) = (Arc::clone(services.embedded.mount()), services.data_dir.clone());
             let attempts = move || (worker.counters().delivered(), worker.counters().failed());
@@ -161,13 +162,11 @@ impl Functions {
 /// The handlers, each built on a context of its own, as functions that share nothing are.
 struct Built {
     api: Router,
-    worker: Worker,
-    sweeper: Sweeper,
+    handlers: Handlers,
 }
 
 impl Built {
     fn new(
-        settings: &Settings,
         provisioned: &Provisioned,
         clients: &Clients,
         clock: &FunctionClock,
@@ -177,10 +176,17 @@ impl Built {
             let read = read.with_context(|| format!("the environment of {function}"))?;
             Ok(Context::new(clients.clone(), &read, Arc::new(clock.clone()), Arc::new(OsEntropy)))
         };
+        let environment = |function: &str| provisioned.environment(function);
         Ok(Self {
-            api: api_ingest::router(ApiContext::new(context(API_INGEST)?, &settings.keys.admin_key)),
-            worker: runner::worker(context(DELIVERY_WORKER)?, &provisioned.environment(DELIVERY_WORKER))?,
-            sweeper: Sweeper::new(context(DISPATCH_SWEEP)?, Metrics::off()),
+            api: runner::api(context(API_INGEST)?, &environment(API_INGEST))?,
+            handlers: Handlers {
+                worker: runner::worker(context(DELIVERY_WORKER)?, &environment(DELIVERY_WORKER))?,
+                sweeper: Sweeper::new(context(DISPATCH_SWEEP)?, Metrics::off()),
+                resender: runner::resender(
+                    context(NOTIFICATION_RESENDER)?,
+                    &environment(NOTIFICATION_RESENDER),
+                )?,
+            },
         })
     }
 
@@ -192,8 +198,9 @@ impl Built {
         clock: Arc<LocalClock>,
         local_routes: impl FnOnce(&Runner, Worker) -> Router,
     ) -> anyhow::Result<Functions> {
-        let Self { api, worker, sweeper } = self;
-        let functions = runner::functions(worker.clone(), sweeper);
+        let Self { api, handlers } = self;
+        let worker = handlers.worker.clone();
+        let functions = runner::functions(handlers);
         let runner = Runner::start(provisioned, functions, &clients.sqs, clock)?;
         // The queue's content may be gone, as it is in memory here; the tables are the truth.
         runner.invoke_scheduled(DISPATCH_SWEEP, json!({ "requeue": "all" }));

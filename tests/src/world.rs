@@ -27,6 +27,11 @@ pub fn beginning() -> DateTime<Utc> {
 /// Most rounds of [`World::run`]; more are a loop that never ends.
 const ROUNDS_MAX: usize = 10_000;
 
+/// A way out to receivers on loopback.
+pub fn http() -> Outbound {
+    Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap()
+}
+
 /// Embedded services, a clock, a receiver, and the handlers on them.
 pub struct World {
     pub clock: Arc<JumpingClock>,
@@ -77,8 +82,7 @@ impl World {
 
     /// A worker on a context of one's own.
     pub fn worker_on(&self, ctx: Context) -> Worker {
-        let http = Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap();
-        Worker::new(ctx, http, Metrics::off())
+        Worker::new(ctx, http(), Metrics::off())
     }
 
     /// One sweep by a process of its own.

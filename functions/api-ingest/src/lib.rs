@@ -19,6 +19,8 @@ mod dispatch_providers;
 mod faults;
 mod idempotency;
 mod json;
+mod notification_types;
+mod notifications;
 mod object;
 mod openapi;
 mod query;
@@ -33,6 +35,8 @@ pub use settings::ApiSettings;
 
 use axum::{Router, middleware};
 use shared::context::Context;
+use shared::outbound::Outbound;
+use shared::publisher::Publisher;
 use shared::tenancy::SecretHash;
 use std::ops::Deref;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -40,17 +44,30 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What handlers need: the context of every function, and the admin key's hash.
+/// What handlers need: the context of every function, the admin key's hash, and what publishes notifications.
 #[derive(Clone)]
 pub struct ApiContext {
     context: Context,
     admin_key: SecretHash,
+    publisher: Publisher,
+    max_retries: u32,
 }
 
 impl ApiContext {
-    /// `admin_key` opens everything; only its hash is kept.
-    pub fn new(context: Context, admin_key: &str) -> Self {
-        Self { context, admin_key: SecretHash::of(admin_key) }
+    /// Publishes through `http`. Of the admin key, which opens everything, only the hash is kept.
+    pub fn new(context: Context, http: Outbound, settings: &ApiSettings) -> Self {
+        let publisher = Publisher::new(context.clone(), http, settings.retry_after_fudge_s);
+        let admin_key = SecretHash::of(&settings.admin_key);
+        Self { context, admin_key, publisher, max_retries: settings.max_retries }
+    }
+
+    fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// `maxRetries` of notification types that do not say.
+    fn max_retries(&self) -> u32 {
+        self.max_retries
     }
 }
 
@@ -102,4 +119,9 @@ fn described() -> OpenApiRouter<ApiContext> {
         .routes(routes!(dispatch_configs::list))
         .routes(routes!(dispatch_configs::put, dispatch_configs::get, dispatch_configs::delete))
         .routes(routes!(results::post))
+        .routes(routes!(notification_types::list))
+        .routes(routes!(notification_types::put, notification_types::get, notification_types::delete))
+        .routes(routes!(notifications::post, notifications::list))
+        .routes(routes!(notifications::get, notifications::delete))
+        .routes(routes!(notifications::resend))
 }

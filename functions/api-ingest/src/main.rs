@@ -2,11 +2,13 @@
 
 use api_ingest::{ApiContext, ApiSettings, router};
 use shared::context::Context;
+use shared::outbound::Outbound;
 use shared::settings::environment;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_http::Error> {
     let settings = ApiSettings::read(&environment)?;
-    let context = ApiContext::new(Context::from_env().await?, &settings.admin_key);
+    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    let context = ApiContext::new(Context::from_env().await?, http, &settings);
     lambda_http::run(router(context)).await
 }

@@ -80,6 +80,9 @@ pub async fn put(
         // The change stands, and the sweep finds what is overdue within a minute.
         tracing::warn!(%tenant, %error, "overdue work not enqueued at once");
     }
+    if resumed && let Err(error) = context.publisher().resume(&tenant).await {
+        tracing::warn!(%tenant, %error, "due notifications not sent at once");
+    }
     Ok(answer::ok(&ServerStateView::of(&changed.into_inner())))
 }
 

@@ -53,7 +53,7 @@ impl SolutionBody {
 }
 
 /// An absolute http(s) URL without placeholders.
-fn fixed_uri(body: &mut Object<'_, '_>, name: &str) -> Option<String> {
+pub fn fixed_uri(body: &mut Object<'_, '_>, name: &str) -> Option<String> {
     let text = body.text(name)?;
     body.faults().check(&body.at(name), rules::uri::fixed(&text).map(|()| text.clone()))
 }
@@ -163,7 +163,7 @@ pub async fn get(
     }
 }
 
-/// Deletes a solution and its activity types; refused while work waits in it. Its audit log stays.
+/// Deletes a solution and its types; refused while work waits in it. Its audit log stays.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "deleteSolution", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Change)
@@ -176,6 +176,12 @@ pub async fn delete(
     if context.work.has_waiting(&tenant, &kinds).await? {
         return Err(Problem::conflict(
             "activities wait in the solution; cancel them or let them finish first",
+        ));
+    }
+    let slices = context.tenancy.notification_slices_of(&tenant).await?;
+    if context.work.has_pending_notifications(&slices).await? {
+        return Err(Problem::conflict(
+            "notifications of the solution are pending; delete them or let them end",
         ));
     }
     context.tenancy.delete_solution(&actor, &tenant).await?;

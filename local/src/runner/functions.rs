@@ -1,10 +1,13 @@
 //! Which handler runs which function of the template.
 
+use api_ingest::{ApiContext, ApiSettings};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use axum::Router;
 use chrono::{DateTime, Utc};
 use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::future::BoxFuture;
+use notification_resender::{Resender, ResenderSettings};
 use rules::due::SWEEP_HORIZON;
 use serde_json::Value;
 use shared::context::Context;
@@ -48,8 +51,19 @@ pub const DISPATCH_SWEEP: &str = "dispatch-sweep";
 /// See [`API_INGEST`].
 pub const DELIVERY_WORKER: &str = "delivery-worker";
 
+/// See [`API_INGEST`].
+pub const NOTIFICATION_RESENDER: &str = "notification-resender";
+
+/// What events start.
+pub struct Handlers {
+    pub worker: Worker,
+    pub sweeper: Sweeper,
+    pub resender: Resender,
+}
+
 /// The handlers that events start.
-pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
+pub fn functions(handlers: Handlers) -> Functions {
+    let Handlers { worker, sweeper, resender } = handlers;
     let deliver: QueueHandler = Arc::new(move |event| {
         let worker = worker.clone();
         Box::pin(async move { worker.handle(event).await })
@@ -62,9 +76,16 @@ pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
             sweeper.handle(event).await.map(|report| idle_after(&report)).map_err(|error| error.to_string())
         })
     });
+    let resend: ScheduleHandler = Arc::new(move |event| {
+        let resender = resender.clone();
+        Box::pin(async move {
+            let report = resender.handle(event).await.map_err(|error| error.to_string())?;
+            Ok(if report.left { Idle::No } else { report.next_due_at.map_or(Idle::Always, Idle::Until) })
+        })
+    });
     Functions {
         queue: BTreeMap::from([(DELIVERY_WORKER, deliver)]),
-        schedule: BTreeMap::from([(DISPATCH_SWEEP, sweep)]),
+        schedule: BTreeMap::from([(DISPATCH_SWEEP, sweep), (NOTIFICATION_RESENDER, resend)]),
     }
 }
 
@@ -86,6 +107,25 @@ pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Re
     let mut reader = Reader::new(&lookup);
     let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
     Ok(Worker::new(ctx, Outbound::new(reader.finish(allowed)?)?, Metrics::off()))
+}
+
+/// Builds the re-sender from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Resender> {
+    let settings = ResenderSettings::read(&|name| environment.get(name).cloned())?;
+    Ok(Resender::new(ctx, Outbound::new(settings.allowed_cidrs.clone())?, settings))
+}
+
+/// Builds the API from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn api(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Router> {
+    let settings = ApiSettings::read(&|name| environment.get(name).cloned())?;
+    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    Ok(api_ingest::router(ApiContext::new(ctx, http, &settings)))
 }
 
 /// Reads what every function reads from its environment.

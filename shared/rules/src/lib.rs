@@ -11,6 +11,7 @@ pub mod due;
 pub mod excerpt;
 pub mod field;
 pub mod names;
+pub mod notification;
 pub mod qos;
 pub mod retry;
 pub mod retry_after;

@@ -7,6 +7,8 @@
 //! | solution, server state, signing secrets | `C#{company}` | `S#{solution}` |
 //! | activity type | `T#{company}/{solution}` | `A:{type}` |
 //! | dispatch config | `T#{company}/{solution}` | `C:{CHANNEL}` |
+//! | notification type | `T#{company}/{solution}` | `N:{type}` |
+//! | notification registry | `NOTIFICATIONS` | `{company}/{solution}/{type}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
 //!
@@ -25,6 +27,7 @@ mod dispatch_config;
 mod dispatch_config_change;
 mod error;
 mod item;
+mod notification_type;
 mod page;
 mod server_state;
 mod signing_secret;
@@ -39,6 +42,7 @@ pub use company::Company;
 pub use dispatch_config::{DispatchConfig, NewDispatchConfig};
 pub use error::TenancyError;
 pub use item::DecodeError;
+pub use notification_type::{NotificationSlice, NotificationType};
 pub use page::{Page, PageRequest};
 pub use server_state::ServerState;
 pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
@@ -71,6 +75,7 @@ pub struct Tenancy {
     types: Cache<(Tenant, TypeName), ActivityType>,
     dispatch_configs: Cache<(Tenant, Channel), DispatchConfig>,
     channel_shards: Cache<(Tenant, Channel), u32>,
+    notification_types: Cache<(Tenant, TypeName), NotificationType>,
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
     /// Audit entries made by this process.
@@ -96,6 +101,7 @@ impl Tenancy {
             types: Cache::new(clock.clone()),
             dispatch_configs: Cache::new(clock.clone()),
             channel_shards: Cache::new(clock.clone()),
+            notification_types: Cache::new(clock.clone()),
             keys: Cache::new(clock.clone()),
             secrets: Cache::new(clock.clone()),
             audit_turns: AtomicU32::new(0),

@@ -60,6 +60,8 @@ pub const VERDICT: &str = "rs";
 pub const PROVIDER_ACTIVITY: &str = "pi";
 /// The dispatch config it was dispatched by.
 pub const DISPATCH_CONFIG: &str = "ci";
+/// Notification: sends begun, over all runs.
+pub const SENDS: &str = "se";
 
 /// Sort key of the item that carries the state.
 pub const ITEM: &str = "ITEM";

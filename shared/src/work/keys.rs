@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use rules::activity::Status;
 use rules::due::Mark;
 use rules::names::{ActivityId, Kind, Tenant, TypeName};
+use rules::notification;
 use sha2::{Digest, Sha256};
+use std::str::FromStr;
 
 /// An object value longer than this stands in the index as its hash: DynamoDB keys end at 2,048 bytes.
 const OBJECT_VALUE_MAX_BYTES: usize = 256;
@@ -18,10 +20,39 @@ pub fn activity(tenant: &Tenant, id: &ActivityId) -> String {
 
 /// Reads [`activity`] back.
 pub fn parse_activity(pk: &str) -> Option<(Tenant, ActivityId)> {
-    let (tenant, id) = pk.strip_prefix("A#")?.split_once('#')?;
+    parse(pk, "A#")
+}
+
+/// Partition key of a notification and all that belongs to it.
+pub fn notification(tenant: &Tenant, id: &ActivityId) -> String {
+    format!("N#{tenant}#{id}")
+}
+
+/// Reads [`notification`] back.
+pub fn parse_notification(pk: &str) -> Option<(Tenant, ActivityId)> {
+    parse(pk, "N#")
+}
+
+fn parse<T: FromStr>(pk: &str, letter: &str) -> Option<(Tenant, T)> {
+    let (tenant, id) = pk.strip_prefix(letter)?.split_once('#')?;
     let (company, solution) = tenant.split_once('/')?;
     let tenant = Tenant { company: company.parse().ok()?, solution: solution.parse().ok()? };
     Some((tenant, id.parse().ok()?))
+}
+
+/// Partition of the index `due` for notifications of a type.
+pub fn notification_due_partition(tenant: &Tenant, name: &TypeName, shard: u32) -> String {
+    format!("{tenant}/N:{name}#{shard}")
+}
+
+/// Partition of the index `done` for notifications of a type.
+pub fn notification_done_partition(
+    tenant: &Tenant,
+    name: &TypeName,
+    status: notification::Status,
+    shard: u32,
+) -> String {
+    format!("{tenant}#N:{name}#{status}#{shard}")
 }
 
 /// Sort key of a history entry: in order of run and attempt.
@@ -66,7 +97,7 @@ pub fn done_partition(tenant: &Tenant, status: Status, shard: u32) -> String {
     format!("{tenant}#A#{status}#{shard}")
 }
 
-/// Sort of the index `done`.
+/// Sort of the index `done`, and of `due` for what is not sent through the queue.
 pub fn done_sort(finished: DateTime<Utc>, id: &ActivityId) -> String {
     format!("{}#{id}", instant(finished))
 }
@@ -111,6 +142,9 @@ mod tests {
         for bad in ["", "A#acme#x", "R#acme/shop#x", "A#acme/shop#a/b"] {
             assert_eq!(parse_activity(bad), None, "{bad}");
         }
+        let pk = notification(&tenant(), &id);
+        assert_eq!(parse_notification(&pk), Some((tenant(), id)));
+        assert_eq!(parse_activity(&pk), None);
     }
 
     #[test]

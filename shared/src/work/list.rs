@@ -57,11 +57,25 @@ pub struct Page {
 
 /// Partitions of one index that are read as one, in one order.
 pub(super) struct Phase {
-    index: &'static str,
-    partition_name: &'static str,
-    sort_name: &'static str,
-    partitions: Vec<String>,
-    newest_first: bool,
+    pub(super) index: &'static str,
+    pub(super) partition_name: &'static str,
+    pub(super) sort_name: &'static str,
+    pub(super) partitions: Vec<String>,
+    pub(super) newest_first: bool,
+}
+
+impl Phase {
+    /// Of what is due, next first.
+    pub(super) fn due(partitions: Vec<String>) -> Self {
+        let (index, partition_name, sort_name) = (attr::DUE_INDEX, attr::DUE_PARTITION, attr::DUE_SORT);
+        Self { index, partition_name, sort_name, partitions, newest_first: false }
+    }
+
+    /// Of what is finished, newest first.
+    pub(super) fn done(partitions: Vec<String>) -> Self {
+        let (index, partition_name, sort_name) = (attr::DONE_INDEX, attr::DONE_PARTITION, attr::DONE_SORT);
+        Self { index, partition_name, sort_name, partitions, newest_first: true }
+    }
 }
 
 /// Where a walk stands: the phase, and the sort key it has come to.
@@ -160,26 +174,14 @@ impl WorkStore {
                 let KindEntry { kind, shards } = (*entry).clone();
                 (0..shards).map(move |shard| keys::due_partition(tenant, &kind, shard))
             };
-            phases.push(Phase {
-                index: attr::DUE_INDEX,
-                partition_name: attr::DUE_PARTITION,
-                sort_name: attr::DUE_SORT,
-                partitions: wanted.iter().flat_map(partitions).collect(),
-                newest_first: false,
-            });
+            phases.push(Phase::due(wanted.iter().flat_map(partitions).collect()));
         }
         let finished: Vec<Status> = Status::ALL
             .into_iter()
             .filter(|status| *status != Status::Ready && filter.status.is_none_or(|wanted| wanted == *status))
             .collect();
         if !finished.is_empty() {
-            phases.push(Phase {
-                index: attr::DONE_INDEX,
-                partition_name: attr::DONE_PARTITION,
-                sort_name: attr::DONE_SORT,
-                partitions: self.done_partitions(tenant, kinds, &finished),
-                newest_first: true,
-            });
+            phases.push(Phase::done(self.done_partitions(tenant, kinds, &finished)));
         }
         phases
     }
@@ -200,7 +202,7 @@ impl WorkStore {
     }
 
     /// The next `count` rows of a phase, merged over its partitions: sort key and partition key of the item.
-    async fn stride(
+    pub(super) async fn stride(
         &self,
         phase: &Phase,
         after: Option<&str>,
@@ -257,7 +259,7 @@ impl WorkStore {
     }
 }
 
-fn advance(position: Position, rows: &[(String, String)], want: usize) -> Position {
+pub(super) fn advance(position: Position, rows: &[(String, String)], want: usize) -> Position {
     match rows.last() {
         Some((sort, _)) if rows.len() >= want => Position { after: Some(sort.clone()), ..position },
         _ => Position { phase: position.phase + 1, after: None },

@@ -16,7 +16,9 @@ mod change;
 mod create;
 mod due;
 mod links;
+mod erase;
 mod list;
+mod notification;
 mod payload;
 mod read;
 mod result_item;
@@ -31,6 +33,10 @@ pub use codec::{Dispatch, Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
 pub use list::{Filter, Page};
+pub use notification::{
+    Deleted, NewNotification, Notification, NotificationCounts, NotificationFilter, NotificationPage,
+    NotificationView, Saved, Stepped,
+};
 pub use read::{ActivityView, HistoryEntry, SUCCESS};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};

@@ -51,10 +51,15 @@ impl WorkStore {
         Ok(items)
     }
 
+    /// The items that carry the state of `pks`, in any order; those that are gone are left out.
+    pub(super) async fn state_items(&self, pks: &[String]) -> Result<Vec<Item>, StoreError> {
+        self.items(pks, attr::ITEM, GET_BATCH_MAX).await
+    }
+
     /// The records of `pks`, in that order; those that are gone are left out.
     pub(super) async fn records(&self, pks: &[String]) -> Result<Vec<Record>, StoreError> {
         let mut found = HashMap::new();
-        for item in self.items(pks, attr::ITEM, GET_BATCH_MAX).await? {
+        for item in self.state_items(pks).await? {
             let record = Record::decode(&item)?;
             found.insert(record.pk(), record);
         }

@@ -45,6 +45,8 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mock = json!({"provider": "MOCK"});
     let result =
         json!({"activityId": "some-id", "occurredAt": "2030-01-01T00:00:00Z", "status": "COMPLETED"});
+    let notify = json!({"uri": "https://example.com/n"});
+    let notification = json!({"type": "play", "payload": {}});
     let endpoint = |method, template, body: Option<&Value>, admin_only| Endpoint {
         method,
         template,
@@ -92,6 +94,15 @@ pub fn endpoints() -> Vec<Endpoint> {
         s("GET", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("DELETE", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("POST", "/v1/companies/{company}/solutions/{solution}/activity-results", Some(&result)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notification-types", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", Some(&notify)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/notifications", Some(&notification)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notifications", None),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notifications/{id}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/notifications/{id}", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/notifications/{id}/resend", Some(&json!({}))),
     ]
 }
 

@@ -9,4 +9,4 @@ pub mod stats;
 
 mod channel_draft;
 mod draft;
-mod view;
+pub mod view;
