@@ -166,11 +166,7 @@ struct Built {
 }
 
 impl Built {
-    fn new(
-        provisioned: &Provisioned,
-        clients: &Clients,
-        clock: &FunctionClock,
-    ) -> anyhow::Result<Self> {
+    fn new(provisioned: &Provisioned, clients: &Clients, clock: &FunctionClock) -> anyhow::Result<Self> {
         let context = |function: &str| -> anyhow::Result<Context> {
             let read = runner::settings(&provisioned.environment(function));
             let read = read.with_context(|| format!("the environment of {function}"))?;
