@@ -4,7 +4,8 @@ use crate::clock::{FunctionClock, LocalClock};
 use crate::data_dir::{self, DataDir};
 use crate::embedded::{self, Embedded, Options};
 use crate::runner::{
-    self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, NOTIFICATION_RESENDER, Runner, TestClock,
+    self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, NOTIFICATION_RESENDER, RECURRING_EXPANDER,
+    Runner, TestClock,
 };
 use crate::server::{self, Server};
 use crate::template::{self, Provisioned, Template};
@@ -14,6 +15,7 @@ use axum::Router;
 use chrono::TimeDelta;
 use delivery_worker::Worker;
 use dispatch_sweep::Sweeper;
+use recurring_expander::Expander;
 use serde_json::json;
 use shared::context::{Clients, Context};
 use shared::entropy::OsEntropy;
@@ -178,6 +180,7 @@ impl Built {
             handlers: Handlers {
                 worker: runner::worker(context(DELIVERY_WORKER)?, &environment(DELIVERY_WORKER))?,
                 sweeper: Sweeper::new(context(DISPATCH_SWEEP)?, Metrics::off()),
+                expander: Expander::new(context(RECURRING_EXPANDER)?),
                 resender: runner::resender(
                     context(NOTIFICATION_RESENDER)?,
                     &environment(NOTIFICATION_RESENDER),

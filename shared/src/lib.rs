@@ -11,6 +11,7 @@ pub mod lease;
 pub mod outbound;
 pub mod publisher;
 pub mod queue;
+pub mod recurring;
 pub mod settings;
 pub mod signed_call;
 pub mod signing;

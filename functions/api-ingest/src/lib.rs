@@ -24,6 +24,7 @@ mod notifications;
 mod object;
 mod openapi;
 mod query;
+mod recurring;
 mod reschedule_rules;
 mod server_state;
 mod service;
@@ -124,4 +125,9 @@ fn described() -> OpenApiRouter<ApiContext> {
         .routes(routes!(notifications::post, notifications::list))
         .routes(routes!(notifications::get, notifications::delete))
         .routes(routes!(notifications::resend))
+        .routes(routes!(recurring::list))
+        .routes(routes!(recurring::put, recurring::get, recurring::delete))
+        .routes(routes!(recurring::put_state, recurring::get_state))
+        .routes(routes!(recurring::preview))
+        .routes(routes!(recurring::skipped))
 }

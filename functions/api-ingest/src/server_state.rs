@@ -22,14 +22,15 @@ const REASON_MAX_CHARS: usize = 1_024;
 pub struct ServerStateBody {
     /// `running` or `paused`.
     #[schema(value_type = String, example = "paused", pattern = "^(running|paused)$")]
-    server_state: ServerState,
+    pub server_state: ServerState,
     /// Why; for the audit log.
     #[schema(max_length = 1024)]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl ServerStateBody {
-    fn read(body: &mut Object<'_, '_>) -> Option<Self> {
+    /// Reads a body.
+    pub fn read(body: &mut Object<'_, '_>) -> Option<Self> {
         let server_state = body.parsed("serverState");
         let server_state = body.require("serverState", server_state);
         let reason = body.short_text("reason", REASON_MAX_CHARS);

@@ -178,6 +178,9 @@ pub async fn delete(
             "activities wait in the solution; cancel them or let them finish first",
         ));
     }
+    if context.work.has_rules(&tenant).await? {
+        return Err(Problem::conflict("the solution has recurring activities; delete them first"));
+    }
     let slices = context.tenancy.notification_slices_of(&tenant).await?;
     if context.work.has_pending_notifications(&slices).await? {
         return Err(Problem::conflict(

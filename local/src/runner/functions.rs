@@ -8,7 +8,9 @@ use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::future::BoxFuture;
 use notification_resender::{Resender, ResenderSettings};
+use recurring_expander::Expander;
 use rules::due::SWEEP_HORIZON;
+use rules::recurring::LOOK_AHEAD;
 use serde_json::Value;
 use shared::context::Context;
 use shared::outbound::Outbound;
@@ -50,7 +52,8 @@ pub const API_INGEST: &str = "api-ingest";
 pub const DISPATCH_SWEEP: &str = "dispatch-sweep";
 /// See [`API_INGEST`].
 pub const DELIVERY_WORKER: &str = "delivery-worker";
-
+/// See [`API_INGEST`].
+pub const RECURRING_EXPANDER: &str = "recurring-expander";
 /// See [`API_INGEST`].
 pub const NOTIFICATION_RESENDER: &str = "notification-resender";
 
@@ -58,12 +61,13 @@ pub const NOTIFICATION_RESENDER: &str = "notification-resender";
 pub struct Handlers {
     pub worker: Worker,
     pub sweeper: Sweeper,
+    pub expander: Expander,
     pub resender: Resender,
 }
 
 /// The handlers that events start.
 pub fn functions(handlers: Handlers) -> Functions {
-    let Handlers { worker, sweeper, resender } = handlers;
+    let Handlers { worker, sweeper, expander, resender } = handlers;
     let deliver: QueueHandler = Arc::new(move |event| {
         let worker = worker.clone();
         Box::pin(async move { worker.handle(event).await })
@@ -76,6 +80,14 @@ pub fn functions(handlers: Handlers) -> Functions {
             sweeper.handle(event).await.map(|report| idle_after(&report)).map_err(|error| error.to_string())
         })
     });
+    let expand: ScheduleHandler = Arc::new(move |event| {
+        let expander = expander.clone();
+        Box::pin(async move {
+            let report = expander.handle(event).await.map_err(|error| error.to_string())?;
+            let next = |due| Idle::Until(due - LOOK_AHEAD);
+            Ok(if report.left { Idle::No } else { report.next_due_at.map_or(Idle::Always, next) })
+        })
+    });
     let resend: ScheduleHandler = Arc::new(move |event| {
         let resender = resender.clone();
         Box::pin(async move {
@@ -85,7 +97,11 @@ pub fn functions(handlers: Handlers) -> Functions {
     });
     Functions {
         queue: BTreeMap::from([(DELIVERY_WORKER, deliver)]),
-        schedule: BTreeMap::from([(DISPATCH_SWEEP, sweep), (NOTIFICATION_RESENDER, resend)]),
+        schedule: BTreeMap::from([
+            (DISPATCH_SWEEP, sweep),
+            (RECURRING_EXPANDER, expand),
+            (NOTIFICATION_RESENDER, resend),
+        ]),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod field;
 pub mod names;
 pub mod notification;
 pub mod qos;
+pub mod recurring;
 pub mod retry;
 pub mod retry_after;
 pub mod time;

@@ -7,7 +7,7 @@ use super::{StoreError, WorkStore, attr};
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem};
 
 /// Most writes of one transaction (a DynamoDB limit).
-const TRANSACTION_MAX: usize = 100;
+pub(super) const TRANSACTION_MAX: usize = 100;
 /// Most pages of sort keys that are read for one partition.
 const PAGES_MAX: usize = 64;
 
@@ -48,7 +48,8 @@ impl WorkStore {
         self.transact(deletes).await
     }
 
-    async fn transact(&self, deletes: Vec<TransactWriteItem>) -> Result<Erased, StoreError> {
+    /// All of `deletes`, or none: then a guard did not hold.
+    pub(super) async fn transact(&self, deletes: Vec<TransactWriteItem>) -> Result<Erased, StoreError> {
         let sent = self.client.transact_write_items().set_transact_items(Some(deletes)).send().await;
         let Err(error) = sent else { return Ok(Erased::Yes) };
         let lost = error.as_service_error().and_then(|cause| match cause {
@@ -69,7 +70,7 @@ impl WorkStore {
         }
     }
 
-    fn delete(&self, pk: &str, sk: &str, guards: &[Guard]) -> TransactWriteItem {
+    pub(super) fn delete(&self, pk: &str, sk: &str, guards: &[Guard]) -> TransactWriteItem {
         let mut delete = Delete::builder().table_name(&self.table).key(attr::PK, s(pk)).key(attr::SK, s(sk));
         let mut conditions = Vec::with_capacity(guards.len());
         for (number, guard) in guards.iter().enumerate() {
@@ -94,7 +95,7 @@ impl WorkStore {
         TransactWriteItem::builder().delete(delete).build()
     }
 
-    async fn sort_keys(&self, pk: &str) -> Result<Vec<String>, StoreError> {
+    pub(super) async fn sort_keys(&self, pk: &str) -> Result<Vec<String>, StoreError> {
         let (mut found, mut start) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let output = self

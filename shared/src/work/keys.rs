@@ -5,8 +5,9 @@
 use chrono::{DateTime, Utc};
 use rules::activity::Status;
 use rules::due::Mark;
-use rules::names::{ActivityId, Kind, Tenant, TypeName};
+use rules::names::{ActivityId, Kind, RecurringName, Tenant, TypeName};
 use rules::notification;
+use rules::recurring::SkipReason;
 use sha2::{Digest, Sha256};
 use std::str::FromStr;
 
@@ -31,6 +32,41 @@ pub fn notification(tenant: &Tenant, id: &ActivityId) -> String {
 /// Reads [`notification`] back.
 pub fn parse_notification(pk: &str) -> Option<(Tenant, ActivityId)> {
     parse(pk, "N#")
+}
+
+/// Partition key of a recurring rule and all that belongs to it.
+pub fn rule(tenant: &Tenant, name: &RecurringName) -> String {
+    format!("{}{name}", rules_prefix(tenant))
+}
+
+/// What the partition keys of all recurring rules of a tenant begin with.
+pub fn rules_prefix(tenant: &Tenant) -> String {
+    format!("Q#{tenant}#")
+}
+
+/// Reads [`rule`] back.
+pub fn parse_rule(pk: &str) -> Option<(Tenant, RecurringName)> {
+    parse(pk, "Q#")
+}
+
+/// Partition of the index `due` for recurring rules, of all tenants: no other partition's name lacks a `/`.
+pub fn rule_due_partition(shard: u32) -> String {
+    format!("Q#{shard}")
+}
+
+/// Partition of the index `done` for recurring rules that nothing expands.
+pub fn rule_done_partition(tenant: &Tenant, status: &str) -> String {
+    format!("{tenant}#Q#{status}")
+}
+
+/// Partition of the index `object` in which a tenant's recurring rules stand by name.
+pub fn rule_list_partition(tenant: &Tenant) -> String {
+    format!("{tenant}#Q")
+}
+
+/// Sort key of a record of skipped occurrences.
+pub fn skip(from: DateTime<Utc>, reason: SkipReason) -> String {
+    format!("{}{}#{reason}", super::attr::SKIP_PREFIX, instant(from))
 }
 
 fn parse<T: FromStr>(pk: &str, letter: &str) -> Option<(Tenant, T)> {

@@ -15,12 +15,13 @@ mod bulk;
 mod change;
 mod create;
 mod due;
-mod links;
 mod erase;
+mod links;
 mod list;
 mod notification;
 mod payload;
 mod read;
+mod recurring;
 mod result_item;
 mod results;
 mod settle;
@@ -38,6 +39,10 @@ pub use notification::{
     NotificationView, Saved, Stepped,
 };
 pub use read::{ActivityView, HistoryEntry, SUCCESS};
+pub use recurring::{
+    RULE_BODY_HASH, RULE_SHARDS, Rule, RulePage, RuleSpec, RuleView, SkipRecord, inline_parameter,
+    occurrence_id,
+};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
 pub use settle::{Attempt, Settled};

@@ -66,6 +66,17 @@ impl WorkStore {
         Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
     }
 
+    /// The parameters of `pks` that are too large for their items.
+    pub(super) async fn payloads(&self, pks: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        let mut parameters = HashMap::new();
+        for item in self.items(pks, attr::PAYLOAD, PAYLOAD_BATCH_MAX).await? {
+            let read = Attributes::new(&item)?;
+            let pk = read.text(attr::PK)?.to_owned();
+            parameters.insert(pk, read.text(attr::PARAMETER)?.to_owned());
+        }
+        Ok(parameters)
+    }
+
     /// Adds to each record its parameter, read where it is too large for the item.
     ///
     /// # Errors
@@ -73,14 +84,7 @@ impl WorkStore {
     pub async fn with_parameters(&self, records: Vec<Record>) -> Result<Vec<ActivityView>, StoreError> {
         let large: Vec<String> =
             records.iter().filter(|record| record.parameter.is_none()).map(Record::pk).collect();
-        let mut parameters = HashMap::new();
-        if !large.is_empty() {
-            for item in self.items(&large, attr::PAYLOAD, PAYLOAD_BATCH_MAX).await? {
-                let read = Attributes::new(&item)?;
-                let pk = read.text(attr::PK)?.to_owned();
-                parameters.insert(pk, read.text(attr::PARAMETER)?.to_owned());
-            }
-        }
+        let mut parameters = self.payloads(&large).await?;
         let view = |mut record: Record| {
             let parameter = record.parameter.take().or_else(|| parameters.remove(&record.pk()));
             let parameter = parameter.unwrap_or_else(|| "{}".to_owned());

@@ -31,6 +31,7 @@ fn filled(template: &str) -> String {
         ("{type}", "play"),
         ("{channel}", "EMAIL"),
         ("{id}", "some-id"),
+        ("{name}", "nightly"),
     ];
     parameters.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
 }
@@ -45,6 +46,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mock = json!({"provider": "MOCK"});
     let result =
         json!({"activityId": "some-id", "occurredAt": "2030-01-01T00:00:00Z", "status": "COMPLETED"});
+    let rule = json!({"activityType": "play", "parameter": {"SongId": 1}, "minute": "0"});
     let notify = json!({"uri": "https://example.com/n"});
     let notification = json!({"type": "play", "payload": {}});
     let endpoint = |method, template, body: Option<&Value>, admin_only| Endpoint {
@@ -94,6 +96,26 @@ pub fn endpoints() -> Vec<Endpoint> {
         s("GET", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("DELETE", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("POST", "/v1/companies/{company}/solutions/{solution}/activity-results", Some(&result)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/recurring-activities", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}", Some(&rule)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}", None),
+        s(
+            "GET",
+            "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/occurrences",
+            None,
+        ),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/skipped", None),
+        s(
+            "GET",
+            "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/server-state",
+            None,
+        ),
+        s(
+            "PUT",
+            "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/server-state",
+            Some(&state),
+        ),
         s("GET", "/v1/companies/{company}/solutions/{solution}/notification-types", None),
         s("PUT", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", Some(&notify)),
         s("GET", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", None),
@@ -176,7 +198,8 @@ async fn below_what_does_not_exist_404() {
 async fn names_that_are_none_400() {
     let api = Api::seeded().await;
     for endpoint in endpoints() {
-        for (parameter, bad) in [("company", "-a"), ("solution", "a%20b"), ("type", "a:b"), ("id", "%2Fetc")]
+        for (parameter, bad) in
+            [("company", "-a"), ("solution", "a%20b"), ("type", "a:b"), ("name", "a@b"), ("id", "%2Fetc")]
         {
             let braced = format!("{{{parameter}}}");
             if !endpoint.template.contains(&braced) {

@@ -8,5 +8,5 @@ pub mod results;
 pub mod stats;
 
 mod channel_draft;
-mod draft;
+pub mod draft;
 pub mod view;
