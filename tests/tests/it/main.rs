@@ -20,6 +20,7 @@ mod channel_secrets;
 mod channels;
 mod crashes;
 mod delivery;
+mod notification_crashes;
 mod notifications;
 mod recurring;
 mod recurring_crashes;
