@@ -17,3 +17,4 @@ pub mod retry_after;
 pub mod time;
 pub mod uri;
 pub mod verdict;
+pub mod zoned;
