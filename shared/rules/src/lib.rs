@@ -12,6 +12,7 @@ pub mod excerpt;
 pub mod field;
 pub mod names;
 pub mod qos;
+pub mod reminder;
 pub mod retry;
 pub mod retry_after;
 pub mod time;
