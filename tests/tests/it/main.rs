@@ -16,4 +16,5 @@ mod channel_providers;
 mod channels;
 mod crashes;
 mod delivery;
+mod reminders;
 mod sweeping;

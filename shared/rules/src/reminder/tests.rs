@@ -69,6 +69,9 @@ fn describe(state: &State) -> String {
     format!("{name}, failed {}, done {:?}", state.failed_attempts(), state.handled.map(minutes).unwrap_or(0))
 }
 
+/// Events by name, and what they lead to.
+type Row<'a> = [(&'static str, Event<'a>, String); 7];
+
 #[test]
 fn every_state_and_event() {
     let all = times();
@@ -85,7 +88,7 @@ fn every_state_and_event() {
     let last_of = |attempts| in_hand(State { attempts, ..last.clone() });
 
     #[rustfmt::skip]
-    let table: Vec<(&str, State, [(&str, Event<'_>, String); 7])> = vec![
+    let table: Vec<(&str, State, Row<'_>)> = vec![
         ("waiting", waiting(2), [
             ("sent", sent, unclaimed.into()), ("failed", failed, unclaimed.into()), ("error", error, unclaimed.into()),
             ("not made", not_made, unclaimed.into()), ("expired", expired, unclaimed.into()), ("cancel", Event::Cancel, "cancelled, failed 2, done 10".into()),
