@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod lease;
 pub mod outbound;
 pub mod queue;
+pub mod reminder;
 pub mod settings;
 pub mod signing;
 pub mod sweep;

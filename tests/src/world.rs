@@ -35,7 +35,7 @@ pub struct World {
     pub receiver: Receiver,
     /// The context that the World's own calls use.
     pub ctx: Context,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl World {

@@ -69,7 +69,16 @@ pub async fn of_company(
     list(&context, &uri, &AuditScope::Company(company), "company").await
 }
 
-async fn list(context: &ApiContext, uri: &Uri, whose: &AuditScope, what: &str) -> Result<Response, Problem> {
+/// A page of a log.
+///
+/// # Errors
+/// 404 for the log of nothing.
+pub async fn list(
+    context: &ApiContext,
+    uri: &Uri,
+    whose: &AuditScope,
+    what: &str,
+) -> Result<Response, Problem> {
     let scope = Scope::of(uri);
     let request = only_page(context, uri, &scope)?;
     let page = context.tenancy.audit_log(whose, &request).await?;

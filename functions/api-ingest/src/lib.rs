@@ -7,21 +7,22 @@ pub mod problem;
 
 mod activities;
 mod activity_types;
-mod answer;
+pub mod answer;
 mod api_keys;
 mod audit_log;
-mod auth;
+pub mod auth;
 mod body;
 mod companies;
 mod dispatch_config_body;
 mod dispatch_configs;
 mod dispatch_providers;
-mod faults;
+pub mod faults;
 mod idempotency;
 mod json;
 mod object;
 mod openapi;
-mod query;
+pub mod query;
+pub mod reminders;
 mod reschedule_rules;
 mod server_state;
 mod service;
@@ -45,12 +46,19 @@ use utoipa_axum::routes;
 pub struct ApiContext {
     context: Context,
     admin_key: SecretHash,
+    /// Whether reminders have a Dialog service where their configuration names none.
+    has_dialog_service: bool,
 }
 
 impl ApiContext {
     /// `admin_key` opens everything; only its hash is kept.
     pub fn new(context: Context, admin_key: &str) -> Self {
-        Self { context, admin_key: SecretHash::of(admin_key) }
+        Self { context, admin_key: SecretHash::of(admin_key), has_dialog_service: false }
+    }
+
+    /// With a Dialog service for reminder configurations that name none (`DialogServiceUri`).
+    pub fn with_dialog_service(self, uri: Option<&str>) -> Self {
+        Self { has_dialog_service: uri.is_some(), ..self }
     }
 }
 
@@ -76,6 +84,7 @@ pub fn router(context: ApiContext) -> Router {
 /// Every endpoint with its description.
 fn described() -> OpenApiRouter<ApiContext> {
     use activities::{act, bulk, create, find, results, stats};
+    use reminders::{configuration, operate};
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(service::health))
         .routes(routes!(companies::list))
@@ -102,4 +111,12 @@ fn described() -> OpenApiRouter<ApiContext> {
         .routes(routes!(dispatch_configs::list))
         .routes(routes!(dispatch_configs::put, dispatch_configs::get, dispatch_configs::delete))
         .routes(routes!(results::post))
+        .routes(routes!(configuration::put, configuration::get, configuration::delete))
+        .routes(routes!(operate::refresh_keys))
+        .routes(routes!(operate::put_server_state, operate::get_server_state))
+        .routes(routes!(operate::audit_log))
+        .routes(routes!(reminders::find::statistics))
+        .routes(routes!(reminders::find::list))
+        .routes(routes!(reminders::put::put, reminders::find::get, reminders::find::cancel))
+        .routes(routes!(reminders::find::history))
 }

@@ -13,6 +13,8 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
         title = "Punctual",
         description = "Say what to call and when; it is called on time, retried by your rules, recorded, and never lost."
     ),
+    // Served by reminder-sender.
+    paths(crate::reminders::sending::pending_send, crate::reminders::sending::send),
     components(schemas(ProblemBody<'static>, crate::faults::Fault)),
     security(("bearer" = []), ("apiKey" = [])),
     modifiers(&Keys),
@@ -22,6 +24,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
         (name = "activity types", description = "How an activity's call is made"),
         (name = "activities", description = "Calls that are due at an instant"),
         (name = "channels", description = "Activities that go to external providers, and their results"),
+        (name = "reminders", description = "Messages to recipients at a list of send times"),
         (name = "service", description = "The service itself")
     )
 )]
@@ -60,6 +63,15 @@ pub struct Change;
 
 /// The problems that a path without a key may answer.
 pub struct Open;
+
+/// The problem that calling somebody at once may answer.
+pub struct Unanswered;
+
+impl IntoResponses for Unanswered {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["502"])
+    }
+}
 
 impl IntoResponses for Read {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -101,6 +113,7 @@ fn meaning(status: &str) -> &'static str {
         "413" => "The body has more than 256 KiB",
         "415" => "The body is no JSON",
         "429" => "Over a limit; `Retry-After` says when to try again",
+        "502" => "The service to be called did not answer",
         _ => "Our fault; `instance` names the occurrence",
     }
 }

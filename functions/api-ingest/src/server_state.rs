@@ -9,8 +9,9 @@ use crate::openapi::{Change, Read};
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::response::Response;
+use rules::names::Tenant;
 use serde::Serialize;
-use shared::tenancy::{Changed, ServerState, Solution};
+use shared::tenancy::{Actor, Changed, ServerState, Solution};
 use utoipa::ToSchema;
 
 /// Most characters of a reason.
@@ -29,7 +30,8 @@ pub struct ServerStateBody {
 }
 
 impl ServerStateBody {
-    fn read(body: &mut Object<'_, '_>) -> Option<Self> {
+    /// Reads a body; faults are named in `body`.
+    pub fn read(body: &mut Object<'_, '_>) -> Option<Self> {
         let server_state = body.parsed("serverState");
         let server_state = body.require("serverState", server_state);
         let reason = body.short_text("reason", REASON_MAX_CHARS);
@@ -73,10 +75,22 @@ pub async fn put(
     InSolution { actor, tenant }: InSolution,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let ServerStateBody { server_state, reason } = body.read(ServerStateBody::read)?;
-    let changed = context.tenancy.set_server_state(&actor, &tenant, server_state, reason.as_deref()).await?;
+    set(&context, &actor, &tenant, body.read(ServerStateBody::read)?).await
+}
+
+/// Sets the state wanted.
+///
+/// # Errors
+/// 404 without the solution.
+pub async fn set(
+    context: &ApiContext,
+    actor: &Actor,
+    tenant: &Tenant,
+    ServerStateBody { server_state, reason }: ServerStateBody,
+) -> Result<Response, Problem> {
+    let changed = context.tenancy.set_server_state(actor, tenant, server_state, reason.as_deref()).await?;
     let resumed = server_state == ServerState::Running && !matches!(changed, Changed::Unchanged(_));
-    if resumed && let Err(error) = shared::sweep::resume(&context, &tenant).await {
+    if resumed && let Err(error) = shared::sweep::resume(context, tenant).await {
         // The change stands, and the sweep finds what is overdue within a minute.
         tracing::warn!(%tenant, %error, "overdue work not enqueued at once");
     }
@@ -93,7 +107,15 @@ pub async fn get(
     State(context): State<ApiContext>,
     InSolution { tenant, .. }: InSolution,
 ) -> Result<Response, Problem> {
-    match context.tenancy.solution_fresh(&tenant).await? {
+    show(&context, &tenant).await
+}
+
+/// Answers the state.
+///
+/// # Errors
+/// 404 without the solution.
+pub async fn show(context: &ApiContext, tenant: &Tenant) -> Result<Response, Problem> {
+    match context.tenancy.solution_fresh(tenant).await? {
         Some(solution) => Ok(answer::ok(&ServerStateView::of(&solution))),
         None => Err(Problem::not_found("solution")),
     }

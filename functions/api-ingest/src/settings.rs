@@ -6,6 +6,8 @@ use shared::settings::{ADMIN_KEY_MIN_CHARS, Lookup, Reader, SettingsError};
 pub struct ApiSettings {
     /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything.
     pub admin_key: String,
+    /// `DialogServiceUri`: the Dialog service of reminder configurations that name none.
+    pub dialog_service_uri: Option<String>,
 }
 
 impl ApiSettings {
@@ -19,6 +21,7 @@ impl ApiSettings {
         if !admin_key.is_empty() && admin_key.chars().count() < ADMIN_KEY_MIN_CHARS {
             reader.fault(format!("PUNCTUAL_ADMIN_KEY must have at least {ADMIN_KEY_MIN_CHARS} characters"));
         }
-        reader.finish(Self { admin_key })
+        let dialog_service_uri = lookup("DialogServiceUri").filter(|uri| !uri.is_empty());
+        reader.finish(Self { admin_key, dialog_service_uri })
     }
 }

@@ -178,6 +178,7 @@ pub async fn delete(
             "activities wait in the solution; cancel them or let them finish first",
         ));
     }
+    crate::reminders::configuration::refuse_while_waiting(&context, &tenant).await?;
     context.tenancy.delete_solution(&actor, &tenant).await?;
     Ok(answer::nothing())
 }

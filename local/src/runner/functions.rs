@@ -1,12 +1,14 @@
 //! Which handler runs which function of the template.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::future::BoxFuture;
+use reminder_sender::{RunReport, Sender, SenderSettings};
 use rules::due::SWEEP_HORIZON;
 use serde_json::Value;
+use shared::clock::SharedClock;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::{Reader, Settings};
@@ -14,6 +16,7 @@ use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Handles a batch of messages.
 pub type QueueHandler = Arc<dyn Fn(SqsEvent) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
@@ -48,6 +51,9 @@ pub const DISPATCH_SWEEP: &str = "dispatch-sweep";
 /// See [`API_INGEST`].
 pub const DELIVERY_WORKER: &str = "delivery-worker";
 
+/// See [`API_INGEST`].
+pub const REMINDER_SENDER: &str = "reminder-sender";
+
 /// The handlers that events start.
 pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
     let deliver: QueueHandler = Arc::new(move |event| {
@@ -65,6 +71,28 @@ pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
     Functions {
         queue: BTreeMap::from([(DELIVERY_WORKER, deliver)]),
         schedule: BTreeMap::from([(DISPATCH_SWEEP, sweep)]),
+    }
+}
+
+/// The handler of the reminder sender's schedule; a run has `timeout`, by `clock`.
+pub fn reminders(sender: Sender, clock: SharedClock, timeout: Duration) -> ScheduleHandler {
+    Arc::new(move |_| {
+        let sender = sender.clone();
+        let deadline = clock.now() + TimeDelta::from_std(timeout).unwrap_or(TimeDelta::MAX);
+        Box::pin(async move {
+            let report = sender.tick(deadline).await.map_err(|error| error.to_string())?;
+            Ok(idle_after_run(report.as_ref()))
+        })
+    })
+}
+
+/// A run that left nothing has nothing to do until the next send time.
+fn idle_after_run(report: Option<&RunReport>) -> Idle {
+    match report {
+        Some(report) if report.failed == 0 && !report.more => {
+            report.next_due.map_or(Idle::Always, Idle::Until)
+        }
+        _ => Idle::No,
     }
 }
 
@@ -86,6 +114,16 @@ pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Re
     let mut reader = Reader::new(&lookup);
     let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
     Ok(Worker::new(ctx, Outbound::new(reader.finish(allowed)?)?, Metrics::off()))
+}
+
+/// Builds the reminder sender from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn sender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Sender> {
+    let settings = SenderSettings::read(&|name| environment.get(name).cloned())?;
+    let http = Outbound::new(settings.allowed.clone())?;
+    Ok(Sender::new(ctx, http, Metrics::off(), settings))
 }
 
 /// Reads what every function reads from its environment.

@@ -13,8 +13,8 @@ mod tests;
 pub use advance::{Advanced, TestClock};
 pub use event::{schedule_event, sqs_event};
 pub use functions::{
-    API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Functions, Idle, QueueHandler, ScheduleHandler, functions,
-    settings, worker,
+    API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Functions, Idle, QueueHandler, REMINDER_SENDER,
+    ScheduleHandler, functions, reminders, sender, settings, worker,
 };
 pub use work::{InvocationError, Work, invoke};
 

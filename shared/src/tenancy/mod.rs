@@ -7,6 +7,7 @@
 //! | solution, server state, signing secrets | `C#{company}` | `S#{solution}` |
 //! | activity type | `T#{company}/{solution}` | `A:{type}` |
 //! | dispatch config | `T#{company}/{solution}` | `C:{CHANNEL}` |
+//! | reminder configuration | `REMINDERS` | `{company}/{solution}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
 //!
@@ -26,6 +27,8 @@ mod dispatch_config_change;
 mod error;
 mod item;
 mod page;
+mod reminder_configuration;
+mod reminder_webhook;
 mod server_state;
 mod signing_secret;
 mod slice;
@@ -40,6 +43,8 @@ pub use dispatch_config::{DispatchConfig, NewDispatchConfig};
 pub use error::TenancyError;
 pub use item::DecodeError;
 pub use page::{Page, PageRequest};
+pub use reminder_configuration::{ReminderConfiguration, ReminderSecrets, ReminderSettings, SecretKind};
+pub use reminder_webhook::REMINDER_WEBHOOK;
 pub use server_state::ServerState;
 pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
 pub use slice::{KindEntry, SliceEntry};
@@ -73,6 +78,7 @@ pub struct Tenancy {
     channel_shards: Cache<(Tenant, Channel), u32>,
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
+    reminders: Cache<Tenant, ReminderConfiguration>,
     /// Audit entries made by this process.
     audit_turns: AtomicU32,
 }
@@ -98,6 +104,7 @@ impl Tenancy {
             channel_shards: Cache::new(clock.clone()),
             keys: Cache::new(clock.clone()),
             secrets: Cache::new(clock.clone()),
+            reminders: Cache::new(clock.clone()),
             audit_turns: AtomicU32::new(0),
             clock,
             entropy,

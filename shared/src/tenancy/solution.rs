@@ -234,7 +234,8 @@ impl Tenancy {
         Err(ChangeError::contended())
     }
 
-    /// Deletes a solution, its activity types and dispatch configs. That no work waits in it is the caller's to see to;
+    /// Deletes a solution, its activity types, dispatch configs and reminder configuration. That no work waits
+    /// in it is the caller's to see to;
     /// its audit log stays.
     ///
     /// # Errors
@@ -248,6 +249,10 @@ impl Tenancy {
             // A type or config made from here on raises the solution's revision.
             self.delete_activity_types(actor, tenant).await?;
             self.delete_dispatch_configs(actor, tenant).await?;
+            match self.delete_reminder_configuration(actor, tenant).await {
+                Ok(()) | Err(ChangeError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
             let now = rules::time::truncate(self.clock.now());
             let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(old.audited()));
             let writes = vec![

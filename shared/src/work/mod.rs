@@ -16,8 +16,8 @@ mod change;
 mod create;
 mod due;
 mod links;
-mod list;
-mod payload;
+pub(crate) mod list;
+pub(crate) mod payload;
 mod read;
 mod result_item;
 mod results;
@@ -102,12 +102,12 @@ impl StoreError {
 
 /// The work table.
 pub struct WorkStore {
-    client: Client,
-    table: String,
-    clock: SharedClock,
-    entropy: SharedEntropy,
+    pub(crate) client: Client,
+    pub(crate) table: String,
+    pub(crate) clock: SharedClock,
+    pub(crate) entropy: SharedEntropy,
     queue: Arc<DueQueue>,
-    batcher: Batcher,
+    pub(crate) batcher: Batcher,
     due_shards: u32,
 }
 

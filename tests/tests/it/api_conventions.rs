@@ -31,6 +31,10 @@ fn filled(template: &str) -> String {
         ("{type}", "play"),
         ("{channel}", "EMAIL"),
         ("{id}", "some-id"),
+        ("{agentId}", "acme"),
+        ("{configurationId}", "main"),
+        ("{reminderId}", "some-id"),
+        ("/refresh-keys", "/refresh-keys?keyType=primary"),
     ];
     parameters.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
 }
@@ -45,6 +49,13 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mock = json!({"provider": "MOCK"});
     let result =
         json!({"activityId": "some-id", "occurredAt": "2030-01-01T00:00:00Z", "status": "COMPLETED"});
+    let configuration = json!({
+        "notificationKey": "k", "accountCode": "a", "dialogServiceUri": "https://dialog.example",
+    });
+    let reminder = json!({
+        "countryCode": "55", "phoneNumber": "11999", "notificationTemplateName": "visit",
+        "sendTimes": ["2030-01-01T00:00:00Z"],
+    });
     let endpoint = |method, template, body: Option<&Value>, admin_only| Endpoint {
         method,
         template,
@@ -92,6 +103,19 @@ pub fn endpoints() -> Vec<Endpoint> {
         s("GET", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("DELETE", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("POST", "/v1/companies/{company}/solutions/{solution}/activity-results", Some(&result)),
+        s("PUT", "/api/reminder/configuration/{agentId}/{configurationId}", Some(&configuration)),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}", None),
+        s("DELETE", "/api/reminder/configuration/{agentId}/{configurationId}", None),
+        s("POST", "/api/reminder/configuration/{agentId}/{configurationId}/refresh-keys", Some(&json!({}))),
+        s("PUT", "/api/reminder/configuration/{agentId}/{configurationId}/server-state", Some(&state)),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}/server-state", None),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}/audit-log", None),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}/statistics", None),
+        s("GET", "/api/reminder/{agentId}/{configurationId}", None),
+        s("PUT", "/api/reminder/{agentId}/{configurationId}/{reminderId}", Some(&reminder)),
+        s("GET", "/api/reminder/{agentId}/{configurationId}/{reminderId}", None),
+        s("DELETE", "/api/reminder/{agentId}/{configurationId}/{reminderId}", None),
+        s("GET", "/api/reminder/{agentId}/{configurationId}/{reminderId}/history", None),
     ]
 }
 
@@ -148,7 +172,8 @@ async fn below_what_does_not_exist_404() {
     for endpoint in endpoints() {
         if matches!(
             (endpoint.method, endpoint.template),
-            ("PUT", "/v1/companies/{company}") | ("GET", "/v1/companies")
+            ("PUT", "/v1/companies/{company}" | "/api/reminder/configuration/{agentId}/{configurationId}")
+                | ("GET", "/v1/companies")
         ) {
             continue;
         }
@@ -165,8 +190,15 @@ async fn below_what_does_not_exist_404() {
 async fn names_that_are_none_400() {
     let api = Api::seeded().await;
     for endpoint in endpoints() {
-        for (parameter, bad) in [("company", "-a"), ("solution", "a%20b"), ("type", "a:b"), ("id", "%2Fetc")]
-        {
+        for (parameter, bad) in [
+            ("company", "-a"),
+            ("solution", "a%20b"),
+            ("type", "a:b"),
+            ("id", "%2Fetc"),
+            ("agentId", "-a"),
+            ("configurationId", "a%20b"),
+            ("reminderId", "%2Fetc"),
+        ] {
             let braced = format!("{{{parameter}}}");
             if !endpoint.template.contains(&braced) {
                 continue;

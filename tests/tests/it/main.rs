@@ -18,4 +18,5 @@ mod channel_secrets;
 mod channels;
 mod crashes;
 mod delivery;
+mod reminders;
 mod sweeping;
