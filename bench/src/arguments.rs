@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Overdue activities of each company in `qos`
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub qos: usize,
+    /// Activities through a channel in `channels`, and as many by an activity type
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub channels: usize,
     /// Give up when nothing has arrived for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 150, global = true)]
     pub patience: u32,
@@ -81,6 +84,8 @@ pub enum Scenario {
     Fairness,
     /// Two companies with `qosLevel` 3 and 1, both overdue
     Qos,
+    /// Activities through a channel beside those by an activity type
+    Channels,
 }
 
 impl Scenario {
@@ -93,6 +98,7 @@ impl Scenario {
             Self::Spread => "spread",
             Self::Fairness => "fairness",
             Self::Qos => "qos",
+            Self::Channels => "channels",
         }
     }
 }
@@ -117,7 +123,7 @@ mod tests {
     #[test]
     fn only_narrows_what_is_run() {
         let all = Arguments::parse_from(["bench"]);
-        assert_eq!(all.scenarios().len(), 6);
+        assert_eq!(all.scenarios().len(), 7);
         let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
         assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
     }

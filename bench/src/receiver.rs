@@ -4,10 +4,12 @@
 //! tenants apart. A call's identity is its `Idempotency-Key`.
 
 use anyhow::{Context, Result, bail};
-use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use shared::clock::{Clock, SystemClock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,8 +55,10 @@ impl Receiver {
     pub async fn start(answer_after: TimeDelta) -> Result<Self> {
         let shared =
             Arc::new(Shared { lanes: Mutex::default(), changed: watch::Sender::new(()), answer_after });
-        let routes =
-            Router::new().route("/{lane}", axum::routing::any(receive)).with_state(Arc::clone(&shared));
+        let routes = Router::new()
+            .route("/{lane}", axum::routing::any(receive))
+            .route("/{lane}/activities", axum::routing::post(take))
+            .with_state(Arc::clone(&shared));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
         let url = format!("http://{}", listener.local_addr()?);
         let server = tokio::spawn(async move {
@@ -175,6 +179,18 @@ impl Drop for Receiver {
 
 fn lock(shared: &Shared) -> MutexGuard<'_, BTreeMap<String, Lane>> {
     shared.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A provider that calls an activity what its key is.
+async fn take(state: State<Arc<Shared>>, lane: Path<String>, request: Request) -> Response {
+    let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok());
+    let id = key.unwrap_or_default().to_owned();
+    let status = receive(state, lane, request).await;
+    if status.is_success() {
+        Json(json!({ "providerActivityId": id })).into_response()
+    } else {
+        status.into_response()
+    }
 }
 
 async fn receive(

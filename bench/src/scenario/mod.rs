@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod channels;
 pub mod crash;
 mod fairness;
 mod lone;
@@ -20,5 +21,6 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
         Scenario::Spread => punctuality::spread(arguments, report).await,
         Scenario::Fairness => fairness::run(arguments, report).await,
         Scenario::Qos => qos::run(arguments, report).await,
+        Scenario::Channels => channels::run(arguments, report).await,
     }
 }

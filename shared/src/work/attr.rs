@@ -69,6 +69,8 @@ pub const PAYLOAD: &str = "PAYLOAD";
 pub const HISTORY_PREFIX: &str = "H#";
 /// Prefix of the sort keys of results.
 pub const RESULT_PREFIX: &str = "R#";
+/// Sort key of the mark that results came before the activity.
+pub const EARLY: &str = "EARLY";
 /// Prefix of the sort keys of further object values.
 pub const OBJECT_PREFIX: &str = "O#";
 

@@ -108,6 +108,7 @@ pub struct WorkStore {
     pub(crate) entropy: SharedEntropy,
     queue: Arc<DueQueue>,
     pub(crate) batcher: Batcher,
+    reads: Batcher,
     due_shards: u32,
 }
 
@@ -123,7 +124,8 @@ impl WorkStore {
         clock: SharedClock,
         entropy: SharedEntropy,
     ) -> Self {
-        let batcher = Batcher::new(client.clone(), clock.clone());
-        Self { client, table, clock, entropy, queue, batcher, due_shards }
+        // Apart, since one call of DynamoDB's either reads or writes.
+        let [batcher, reads] = [(); 2].map(|()| Batcher::new(client.clone(), clock.clone()));
+        Self { client, table, clock, entropy, queue, batcher, reads, due_shards }
     }
 }

@@ -90,6 +90,16 @@ pub fn insert(table: &str, pk: String, sk: &str, item: Vec<(&str, AttributeValue
     builder.finish(pk, sk)
 }
 
+/// Reads an item as the last write left it.
+pub fn read(table: &str, pk: String, sk: &str) -> Statement {
+    let mut builder = Builder::new(format!("SELECT * FROM \"{table}\""));
+    builder.key_of(&pk, sk);
+    let mut statement = builder.finish(pk, sk);
+    statement.request.consistent_read = Some(true);
+    statement.request.return_values_on_condition_check_failure = None;
+    statement
+}
+
 /// Claims an activity (SPEC §9.2): raises its attempts, sets token and lease, returns the item.
 ///
 /// It touches no indexed attribute, so it costs one write unit. Its condition
