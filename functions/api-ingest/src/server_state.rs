@@ -7,6 +7,7 @@ use crate::body::JsonText;
 use crate::object::Object;
 use crate::openapi::{Change, Read};
 use crate::problem::Problem;
+use crate::solutions::existing_now;
 use axum::extract::State;
 use axum::response::Response;
 use rules::names::Tenant;
@@ -115,8 +116,5 @@ pub async fn get(
 /// # Errors
 /// 404 without the solution.
 pub async fn show(context: &ApiContext, tenant: &Tenant) -> Result<Response, Problem> {
-    match context.tenancy.solution_fresh(tenant).await? {
-        Some(solution) => Ok(answer::ok(&ServerStateView::of(&solution))),
-        None => Err(Problem::not_found("solution")),
-    }
+    Ok(answer::ok(&ServerStateView::of(&*existing_now(context, tenant).await?)))
 }

@@ -122,6 +122,15 @@ pub async fn existing(context: &ApiContext, tenant: &Tenant) -> Result<Arc<Solut
     context.tenancy.solution(tenant).await?.ok_or_else(|| Problem::not_found("solution"))
 }
 
+/// The solution of the path, read past the cache: for changes of what is left of it when it is deleted,
+/// which must not come back to life.
+///
+/// # Errors
+/// 404 without it.
+pub async fn existing_now(context: &ApiContext, tenant: &Tenant) -> Result<Arc<Solution>, Problem> {
+    context.tenancy.solution_fresh(tenant).await?.ok_or_else(|| Problem::not_found("solution"))
+}
+
 /// Makes or replaces a solution's settings. Its server state and its signing secret stay; the secret of
 /// a new one is shown this once.
 #[utoipa::path(
@@ -157,10 +166,7 @@ pub async fn get(
     State(context): State<ApiContext>,
     InSolution { tenant, .. }: InSolution,
 ) -> Result<Response, Problem> {
-    match context.tenancy.solution_fresh(&tenant).await? {
-        Some(solution) => Ok(answer::ok(&SolutionView::of(&solution, None))),
-        None => Err(Problem::not_found("solution")),
-    }
+    Ok(answer::ok(&SolutionView::of(&*existing_now(&context, &tenant).await?, None)))
 }
 
 /// Deletes a solution and its activity types; refused while work waits in it. Its audit log stays.

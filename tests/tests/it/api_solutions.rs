@@ -1,9 +1,12 @@
 //! Solutions, their server state, their signing secret and their audit log (SPEC §3, §11).
 
-use crate::api::{Api, S};
-use chrono::TimeDelta;
+use crate::api::{ADMIN, Api, S, send};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::Request;
 use rules::names::Tenant;
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use tests::Reply;
 
 fn tenant() -> Tenant {
     Tenant { company: "acme".parse().unwrap(), solution: "main".parse().unwrap() }
@@ -195,4 +198,43 @@ async fn every_change_of_configuration_is_in_the_log_with_its_actor() {
     assert!(updated["actor"].as_str().unwrap().starts_with("key:"), "{updated}");
     assert_eq!((&updated["from"]["qosLevel"], &updated["to"]["qosLevel"]), (&json!(1), &json!(3)));
     assert!(!log.text.contains("very-secret") && !log.text.contains("whsec_"), "{}", log.text);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_deleted_solution_is_out_of_reach() {
+    let api = Api::seeded().await;
+    api.world.receiver.reply([Reply::status(500)]);
+    let id = api.activity("1", json!({"retries": 1})).await;
+    api.world.work(&api.world.worker()).await;
+    let activity = format!("{S}/activities/{id}");
+    assert_eq!(api.get(&activity).await.expect(200).json["status"], "FAILED");
+    // Another process still has the solution in its cache when it is deleted.
+    let elsewhere = api.other_process();
+    let request = |method: &str, path: &str, body: Value| {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", ADMIN);
+        request.header("content-type", "application/json").body(body.to_string().into()).unwrap()
+    };
+    send(elsewhere.clone(), request("GET", &format!("{S}/stats"), json!({}))).await.expect(200);
+    api.delete(S).await.expect(204);
+
+    let date = json!({"date": "2030-01-01T00:00:00Z"});
+    let retry_all = json!({"filter": {"status": "FAILED"}, "action": "retry"});
+    let changes = [
+        ("POST", format!("{activity}/retry"), json!({})),
+        ("POST", format!("{activity}/dispatch"), json!({})),
+        ("POST", format!("{activity}/reschedule"), date),
+        ("DELETE", activity.clone(), json!({})),
+        ("POST", format!("{S}/activities/bulk"), retry_all),
+    ];
+    for (method, path, body) in &changes {
+        let gone = send(elsewhere.clone(), request(method, path, body.clone())).await.problem(404);
+        assert_eq!(gone.json["detail"], "there is no such solution", "{method} {path}");
+    }
+    for path in [&activity, &format!("{S}/activities"), &format!("{S}/stats")] {
+        let gone = api.get(path).await.problem(404);
+        assert_eq!(gone.json["detail"], "there is no such solution", "{path}");
+    }
+    // Nothing became READY behind our back; whoever makes the solution again finds what had finished.
+    api.put(S, json!({})).await.expect(201);
+    assert_eq!(api.get(&activity).await.expect(200).json["status"], "FAILED");
 }
