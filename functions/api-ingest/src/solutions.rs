@@ -215,12 +215,13 @@ pub struct SigningSecretView {
     /// The secret: answered this once.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     signing_secret: String,
-    /// Until when the secret before signs too.
+    /// Until when the secret that it replaces signs too.
     #[schema(format = DateTime)]
     previous_valid_until: String,
 }
 
-/// Makes a new signing secret; for 24 hours the one before signs too.
+/// Makes a new signing secret; for 24 hours the one that it replaces signs too. Up to five replaced secrets
+/// sign at a time: while there are as many, another rotation is refused.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/signing-secret/rotate", operation_id = "rotateSigningSecret", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)),

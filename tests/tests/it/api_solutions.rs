@@ -175,6 +175,49 @@ async fn after_a_rotation_both_secrets_sign_for_a_day() {
 }
 
 #[tokio::test]
+async fn each_secret_signs_up_to_the_end_that_was_promised_for_it() {
+    let api = Api::seeded().await;
+    let start = api.world.clock.now();
+    let path = "/v1/companies/acme/solutions/other";
+    let made = api.put(path, json!({})).await.expect(201);
+    let mut secrets = vec![made.json["signingSecret"].as_str().unwrap().to_owned()];
+    let rotate = || api.call("POST", "/v1/companies/acme/solutions/other/signing-secret/rotate", None);
+    for hour in 1..=5 {
+        api.world.clock.advance_to(start + TimeDelta::hours(hour));
+        let rotated = rotate().await.expect(200);
+        secrets.push(rotated.json["signingSecret"].as_str().unwrap().to_owned());
+    }
+    let tenant = Tenant { solution: "other".parse().unwrap(), ..tenant() };
+    let signing = async |at: DateTime<Utc>| {
+        api.world.clock.advance_to(at);
+        let process = api.world.process();
+        let signing = process.tenancy.signing_secrets(&tenant).await.unwrap().unwrap();
+        let mut signing: Vec<String> = signing.at(at).into_iter().map(str::to_owned).collect();
+        // The current one goes first.
+        assert_eq!(Some(&signing[0]), secrets.last());
+        signing.rotate_left(1);
+        signing
+    };
+    assert_eq!(signing(api.world.clock.now()).await, secrets);
+    let refused = rotate().await.problem(409);
+    let detail = refused.json["detail"].as_str().unwrap();
+    assert!(detail.contains('5') && detail.contains("2027-01-16T09:00:00.000Z"), "{detail}");
+    let log = api.get(&format!("{path}/audit-log?limit=100")).await.expect(200);
+    assert_eq!(log.text.matches("signingSecret.rotated").count(), 5, "what was refused is no change");
+
+    for hour in 1..=5 {
+        let end = start + TimeDelta::hours(24 + hour);
+        assert_eq!(signing(end - TimeDelta::milliseconds(1)).await, secrets[hour as usize - 1..]);
+        assert_eq!(signing(end).await, secrets[hour as usize..]);
+        if hour == 1 {
+            // There is room again.
+            assert_eq!(signing(end).await.len(), 5);
+        }
+    }
+    rotate().await.expect(200);
+}
+
+#[tokio::test]
 async fn every_change_of_configuration_is_in_the_log_with_its_actor() {
     let api = Api::seeded().await;
     let key = api.key("acme").await;
