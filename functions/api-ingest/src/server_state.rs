@@ -46,7 +46,7 @@ impl ServerStateBody {
 pub struct ServerStateView {
     /// `running` or `paused`.
     server_state: &'static str,
-    /// Why, in the words of whoever changed it last.
+    /// Why, in the words of whoever said so last.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Since when.
@@ -65,7 +65,8 @@ impl ServerStateView {
 }
 
 /// Pauses or resumes a solution. Paused, nothing of it is sent, nothing is lost and nothing counts as
-/// an attempt; resumed, what is overdue goes out at once. In effect everywhere within 5 seconds.
+/// an attempt; resumed, what is overdue goes out at once. In effect everywhere within 5 seconds. The state
+/// that it has already, with another reason, records the reason.
 #[utoipa::path(
     put, path = "/v1/companies/{company}/solutions/{solution}/server-state", operation_id = "putServerState", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), request_body = ServerStateBody,
@@ -90,6 +91,7 @@ pub async fn set(
     ServerStateBody { server_state, reason }: ServerStateBody,
 ) -> Result<Response, Problem> {
     let changed = context.tenancy.set_server_state(actor, tenant, server_state, reason.as_deref()).await?;
+    // With a new reason alone this finds nothing that is not on its way already.
     let resumed = server_state == ServerState::Running && !matches!(changed, Changed::Unchanged(_));
     if resumed && let Err(error) = shared::sweep::resume(context, tenant).await {
         // The change stands, and the sweep finds what is overdue within a minute.

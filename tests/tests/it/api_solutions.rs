@@ -148,6 +148,36 @@ async fn faults_of_a_server_state() {
 }
 
 #[tokio::test]
+async fn a_new_reason_for_the_same_state_is_recorded() {
+    let api = Api::seeded().await;
+    let path = format!("{S}/server-state");
+    let put = async |body: Value| api.put(&path, body).await.expect(200).json;
+    let since = put(json!({"serverState": "paused", "reason": "maintenance"})).await["since"].clone();
+    api.world.clock.advance(TimeDelta::seconds(5));
+    let paused = put(json!({"serverState": "paused", "reason": "it takes longer"})).await;
+    assert_eq!(
+        paused,
+        json!({"serverState": "paused", "reason": "it takes longer", "since": since}),
+        "it has been paused all the while"
+    );
+    let log = api.get(&format!("{S}/audit-log")).await.expect(200).json;
+    assert_eq!(
+        log["items"][0],
+        json!({
+            "at": "2027-01-15T08:00:05.000Z", "actor": "admin", "action": "serverState.reasonChanged",
+            "from": "paused", "to": "paused", "reason": "it takes longer",
+        })
+    );
+    let count = actions(&api).await.len();
+    put(json!({"serverState": "paused", "reason": "it takes longer"})).await;
+    // No reason is no new one.
+    assert_eq!(put(json!({"serverState": "paused"})).await, paused);
+    assert_eq!(actions(&api).await.len(), count);
+    assert!(put(json!({"serverState": "running"})).await.get("reason").is_none());
+    assert_eq!(put(json!({"serverState": "running", "reason": "done"})).await["reason"], "done");
+}
+
+#[tokio::test]
 async fn after_a_rotation_both_secrets_sign_for_a_day() {
     let api = Api::seeded().await;
     let first = api.put("/v1/companies/acme/solutions/other", json!({})).await.expect(201);
