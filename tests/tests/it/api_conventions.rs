@@ -335,3 +335,45 @@ async fn health_and_documents_need_no_key() {
     let script = api.send(get("/docs/swagger-initializer.js")).await.expect(200);
     assert!(script.text.contains("/openapi.json"), "{}", script.text);
 }
+
+/// Whatever the method, what is no success is a problem; where the method allows no body, its head still says so.
+#[tokio::test]
+async fn problems_of_every_method_are_problems() {
+    let api = Api::seeded().await;
+    let unknown = ["/nothing", "/v1/companies/acme/nothing", "/docs/nothing", "/docs/nothing/at/all"];
+    for path in unknown {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            let answer = api.call(method, path, None).await;
+            match (path.starts_with("/docs/"), method) {
+                (true, "OPTIONS") => drop(answer.expect(204)),
+                (true, "GET") | (false, _) => drop(answer.problem(404)),
+                (true, _) => drop(answer.problem(405)),
+            }
+        }
+    }
+    let large = || Body::from(" ".repeat(300 * 1024));
+    let request = |method: &str, path: &str, key: &str| {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", key);
+        request.header("content-type", "application/json").body(large()).unwrap()
+    };
+    for (method, path, key, status) in [
+        ("HEAD", "/nothing", ADMIN, 404),
+        ("HEAD", "/docs/nothing", ADMIN, 404),
+        ("HEAD", "/v1/companies/nowhere", ADMIN, 404),
+        ("HEAD", "/v1/companies/acme", "unknown", 401),
+        ("HEAD", "/v1/companies/-a", ADMIN, 400),
+        ("HEAD", "/v1/companies?limit=0", ADMIN, 400),
+        ("HEAD", "/v1/companies/acme/solutions/main/activities/batch", ADMIN, 405),
+        ("OPTIONS", "/nothing", ADMIN, 404),
+        ("PUT", "/v1/companies/acme", ADMIN, 413),
+        ("PATCH", "/v1/companies/acme", ADMIN, 405),
+    ] {
+        let answer = api.send(request(method, path, key)).await.expect(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{method} {path}");
+        if method == "HEAD" {
+            assert_eq!(answer.text, "", "{path}");
+        } else {
+            answer.problem(status);
+        }
+    }
+}
