@@ -170,6 +170,9 @@ pub async fn get(
 }
 
 /// Deletes a solution and its activity types; refused while work waits in it. Its audit log stays.
+///
+/// Its finished activities stay until they are rolled: out of reach without a solution of this name, and
+/// found again if one is made anew.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "deleteSolution", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Change)

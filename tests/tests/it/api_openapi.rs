@@ -95,3 +95,20 @@ async fn every_reference_leads_somewhere() {
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
 }
+
+#[tokio::test]
+async fn it_says_what_its_users_must_know() {
+    let document = document().await;
+    let text = |pointer: &str| {
+        let text = document.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        text.as_str().unwrap().replace('\n', " ")
+    };
+    for schema in ["ActivityTypeBody", "ActivityTypeView"] {
+        let headers = text(&format!("/components/schemas/{schema}/properties/headers/description"));
+        assert!(headers.contains("no place for secrets"), "{headers}");
+        assert!(headers.contains("webhook-signature"), "{headers}");
+    }
+    let delete = "/paths/~1v1~1companies~1{company}~1solutions~1{solution}/delete/description";
+    let delete = text(delete);
+    assert!(delete.contains("finished activities stay until"), "{delete}");
+}
