@@ -180,10 +180,7 @@ impl Tenancy {
         &self,
         tenant: &Tenant,
     ) -> Result<Option<Arc<ReminderConfiguration>>, TenancyError> {
-        if let Some(found) = self.reminders.get(tenant) {
-            return Ok(Some(found));
-        }
-        self.reminder_configuration_fresh(tenant).await
+        self.reminders.get_or(tenant, self.reminder_configuration_fresh(tenant)).await
     }
 
     /// A configuration, read past the cache. A deleted one is none.

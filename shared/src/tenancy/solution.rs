@@ -140,10 +140,7 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
     pub async fn solution(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
-        if let Some(solution) = self.solutions.get(tenant) {
-            return Ok(Some(solution));
-        }
-        self.solution_fresh(tenant).await
+        self.solutions.get_or(tenant, self.solution_fresh(tenant)).await
     }
 
     /// A solution, read past the cache.
