@@ -61,7 +61,7 @@ pub struct Refused {
     /// Why.
     pub problem: Problem,
     /// The activity that the same request may have made before.
-    pub repeated: Option<Repeated>,
+    pub repeated: Option<Box<Repeated>>,
 }
 
 /// What a request that may be repeated asked for.
@@ -170,7 +170,7 @@ impl Draft {
         let found = match activity_type {
             Some(found) if self.faults.is_empty() => found,
             _ => {
-                let repeated = self.id.filter(|_| sound).map(|id| Repeated { id, hash: self.hash });
+                let repeated = self.id.filter(|_| sound).map(|id| Box::new(Repeated { id, hash: self.hash }));
                 return Err(Refused { problem: Problem::invalid(self.faults.into_vec()), repeated });
             }
         };
