@@ -101,7 +101,7 @@ pub struct HttpCall {
 
 /// The provider of that code.
 pub fn provider(code: &str) -> Option<&'static dyn DispatchProvider> {
-    PROVIDERS.into_iter().find(|provider| provider.code() == code)
+    PROVIDERS.iter().copied().find(|provider| provider.code() == code)
 }
 
 /// What the provider needs for a channel; `None` for a channel it does not take.
