@@ -4,6 +4,7 @@ mod api;
 mod api_access;
 mod api_activities;
 mod api_bulk;
+mod api_channels;
 mod api_companies;
 mod api_conventions;
 mod api_events;
