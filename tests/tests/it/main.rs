@@ -18,5 +18,6 @@ mod channel_secrets;
 mod channels;
 mod crashes;
 mod delivery;
+mod reminder_crashes;
 mod reminders;
 mod sweeping;
