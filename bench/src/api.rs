@@ -133,6 +133,31 @@ impl Api {
         serde_json::from_slice(&answer).with_context(|| format!("unexpected answer for activity {id}"))
     }
 
+    /// Makes a company and a solution whose reminders go to the Dialog service at `dialog`, and are told to `webhook`.
+    pub async fn make_reminder_configuration(
+        &self,
+        name: &str,
+        dialog: &str,
+        webhook: Option<&str>,
+    ) -> Result<TenantPath> {
+        let tenant = TenantPath(format!("/api/reminder/{name}/main"));
+        let mut configuration = json!({
+            "notificationKey": "bench-notification-key",
+            "accountCode": "bench",
+            "dialogServiceUri": dialog,
+        });
+        if let Some(webhook) = webhook {
+            configuration["webhookUrl"] = json!(webhook);
+        }
+        self.put(&format!("/api/reminder/configuration/{name}/main"), &configuration).await?;
+        Ok(tenant)
+    }
+
+    /// Gives one reminder.
+    pub async fn put_reminder(&self, configuration: &TenantPath, id: &str, reminder: &Value) -> Result<()> {
+        self.put(&format!("{}/{id}", configuration.0), reminder).await
+    }
+
     async fn put(&self, path: &str, body: &Value) -> Result<()> {
         self.call(Method::PUT, path, Some(body)).await.map(drop)
     }

@@ -17,6 +17,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// The phone number of a recipient whose messages take [`SLOW_ANSWER`].
+pub const SLOW: &str = "00000000000";
+/// How long the Dialog service takes for a message to a slow recipient.
+const SLOW_ANSWER: TimeDelta = TimeDelta::seconds(2);
+/// How long it takes for one to any other.
+const MESSAGE_ANSWER: TimeDelta = TimeDelta::milliseconds(10);
 /// Bodies are read to this size; those of the bench are far smaller.
 const BODY_LIMIT: usize = 1 << 20;
 /// A wait for arrivals wakes this often even if none comes.
@@ -58,6 +64,7 @@ impl Receiver {
         let routes = Router::new()
             .route("/{lane}", axum::routing::any(receive))
             .route("/{lane}/activities", axum::routing::post(take))
+            .route("/{lane}/api/autotrigger", axum::routing::post(message))
             .with_state(Arc::clone(&shared));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -211,6 +218,24 @@ async fn receive(
     if shared.answer_after > TimeDelta::zero() {
         SystemClock.sleep_until(at + shared.answer_after).await;
     }
+    StatusCode::NO_CONTENT
+}
+
+/// A Dialog service: like [`receive`], but for one recipient it takes its time.
+async fn message(
+    State(shared): State<Arc<Shared>>,
+    Path(lane): Path<String>,
+    request: Request,
+) -> StatusCode {
+    let at = SystemClock.now();
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else { return StatusCode::BAD_REQUEST };
+    let Some(key) = head.headers.get("idempotency-key").and_then(|key| key.to_str().ok()) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    note(&shared, lane, key, at);
+    let slow = String::from_utf8_lossy(&body).contains(SLOW);
+    SystemClock.sleep_until(at + if slow { SLOW_ANSWER } else { MESSAGE_ANSWER }).await;
     StatusCode::NO_CONTENT
 }
 

@@ -8,7 +8,6 @@ use rules::names::Tenant;
 use serde_json::Value;
 use shared::clock::{Clock, SharedClock};
 use shared::context::{Clients, Context};
-use shared::outbound::Outbound;
 use shared::reminder::{Definition, Entry, NewReminder, Put, Reminder, Stats};
 use shared::telemetry::Metrics;
 use shared::tenancy::{Actor, Company, ReminderSettings, Rolling};
@@ -36,7 +35,7 @@ impl Clock for Skewed {
 }
 
 impl World {
-    /// A reminder configuration in a solution of its own. The receiver is the Dialog service; webhooks go to its `/hook`.
+    /// A reminder configuration in a solution of its own. The receiver is the Dialog service.
     pub async fn reminders(&self, company: &str) -> Tenant {
         let tenant = Tenant { company: company.parse().unwrap(), solution: "clinic".parse().unwrap() };
         let (tenancy, actor) = (&self.ctx.tenancy, Actor::Admin);
@@ -48,12 +47,11 @@ impl World {
 
     /// Writes the configuration anew, changed by `edit`.
     pub async fn configure(&self, tenant: &Tenant, edit: impl FnOnce(&mut ReminderSettings)) {
-        let url = self.receiver.url();
         let mut settings = ReminderSettings {
             notification_key: Zeroizing::new(NOTIFICATION_KEY.to_owned()),
             account_code: "account".to_owned(),
-            dialog_service_uri: Some(url.clone()),
-            webhook_url: Some(format!("{url}/hook")),
+            dialog_service_uri: Some(self.receiver.url()),
+            webhook_url: Some(format!("{}/hook", self.hooks.url())),
         };
         edit(&mut settings);
         let (tenancy, actor) = (&self.ctx.tenancy, Actor::Admin);
@@ -104,8 +102,7 @@ impl World {
         let variables = self.embedded.settings("reminder-sender");
         let settings =
             SenderSettings::read(&|name| own(name).or_else(|| variables.get(name).cloned())).unwrap();
-        let http = Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap();
-        Sender::new(ctx, http, Metrics::off(), settings)
+        Sender::new(ctx, self.http.clone(), Metrics::off(), settings)
     }
 
     /// A context on clients and a clock of one's own.
@@ -131,17 +128,21 @@ impl World {
         self.sender().send_by_hand(tenant, &id.parse().unwrap()).await.unwrap()
     }
 
-    /// Lets time go on to `until`: a run on every minute, and activities as they fall due. Minutes in
+    /// Lets time go on to `until`: a run and a sweep on every minute, whoever holds the lock, and activities as they fall due. Minutes in
     /// which nothing is to do are passed over.
     pub async fn live(&self, until: DateTime<Utc>) {
         let (sender, worker) = (self.sender(), self.worker());
         for _ in 0..TICKS_MAX {
             let now = self.clock.now();
-            let report = sender.run(now + RUN_TIME).await.unwrap().expect("nobody holds the lock");
+            // While a dead process still holds the lock, a run does nothing and the minute passes.
+            let report = sender.run(now + RUN_TIME).await.unwrap();
+            let report = report.unwrap_or(RunReport { more: true, ..RunReport::default() });
+            let swept = self.sweep().await;
             self.work(&worker).await;
             let minute = self.clock.now().max(now + TimeDelta::minutes(1));
-            let idle = report.failed == 0 && !report.more;
-            let next = if idle { report.next_due.map_or(until, |due| due.max(minute)) } else { minute };
+            let idle = report.failed == 0 && !report.more && swept.oldest_overdue_seconds == 0;
+            let dues = report.next_due.into_iter().chain(swept.next_due_at).chain(self.next_visible());
+            let next = if idle { dues.min().map_or(until, |due| due.max(minute)) } else { minute };
             if next >= until {
                 self.clock.advance_to(until);
                 return;
@@ -182,7 +183,8 @@ impl World {
 
     /// The calls that the Dialog service got.
     pub fn dialog_calls(&self) -> Vec<Arrival> {
-        self.arrivals_at("/api/autotrigger")
+        let arrivals = self.receiver.arrivals();
+        arrivals.into_iter().filter(|arrival| arrival.uri.path() == "/api/autotrigger").collect()
     }
 
     /// What the Dialog service was asked to send, as the reminders' first template parameter.
@@ -194,16 +196,12 @@ impl World {
         self.dialog_calls().iter().map(first).collect()
     }
 
-    /// The webhooks that came, each once: `id status`.
+    /// The webhooks that came: `id status`.
     pub fn webhooks(&self) -> Vec<String> {
         let told = |arrival: &Arrival| {
             let body: Value = serde_json::from_slice(&arrival.body).unwrap();
             format!("{} {}", body["id"].as_str().unwrap(), body["status"].as_str().unwrap())
         };
-        self.arrivals_at("/hook").iter().map(told).collect()
-    }
-
-    fn arrivals_at(&self, path: &str) -> Vec<Arrival> {
-        self.receiver.arrivals().into_iter().filter(|arrival| arrival.uri.path() == path).collect()
+        self.hooks.arrivals().iter().map(told).collect()
     }
 }

@@ -33,9 +33,13 @@ pub struct World {
     pub entropy: Arc<SeededEntropy>,
     pub embedded: Embedded,
     pub receiver: Receiver,
+    /// Receives the webhooks of reminders.
+    pub hooks: Receiver,
     /// The context that the World's own calls use.
     pub ctx: Context,
     pub(crate) settings: Settings,
+    /// One for all processes: loading the root certificates takes longer than most tests.
+    pub(crate) http: Outbound,
 }
 
 impl World {
@@ -50,7 +54,9 @@ impl World {
         let variables = embedded.settings("delivery-worker");
         let settings = Settings::read(&|name| variables.get(name).cloned()).unwrap();
         let ctx = Context::new(embedded.clients().clone(), &settings, clock.clone(), entropy.clone());
-        Self { clock, entropy, embedded, receiver: Receiver::start().await, ctx, settings }
+        let http = Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap();
+        let (receiver, hooks) = (Receiver::start().await, Receiver::start().await);
+        Self { clock, entropy, embedded, receiver, hooks, ctx, settings, http }
     }
 
     /// A context with caches of its own, as another process has it.
@@ -77,8 +83,7 @@ impl World {
 
     /// A worker on a context of one's own.
     pub fn worker_on(&self, ctx: Context) -> Worker {
-        let http = Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap();
-        Worker::new(ctx, http, Metrics::off())
+        Worker::new(ctx, self.http.clone(), Metrics::off())
     }
 
     /// One sweep by a process of its own.

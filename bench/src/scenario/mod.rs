@@ -6,6 +6,7 @@ mod fairness;
 mod lone;
 mod punctuality;
 mod qos;
+mod reminders;
 mod throughput;
 
 use crate::arguments::{Arguments, Scenario};
@@ -21,6 +22,7 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
         Scenario::Spread => punctuality::spread(arguments, report).await,
         Scenario::Fairness => fairness::run(arguments, report).await,
         Scenario::Qos => qos::run(arguments, report).await,
+        Scenario::Reminders => reminders::run(arguments, report).await,
         Scenario::Channels => channels::run(arguments, report).await,
     }
 }

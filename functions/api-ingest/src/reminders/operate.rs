@@ -1,6 +1,6 @@
 //! Secrets, server state and audit log of a configuration (SPEC §6). The last two are the solution's.
 
-use super::access::{ConfigurationOwner, InConfiguration, SecretParameter};
+use super::access::{ConfigurationOwner, InConfiguration, SECRET, SecretParameter};
 use super::configuration::existing;
 use super::put::only_secret;
 use crate::ApiContext;
@@ -10,7 +10,7 @@ use crate::body::JsonText;
 use crate::faults::Faults;
 use crate::openapi::{Change, ListParameters, Read};
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, Scope};
 use crate::server_state::{self, ServerStateBody, ServerStateView};
 use axum::extract::State;
 use axum::response::Response;
@@ -119,5 +119,15 @@ pub async fn audit_log(
     InConfiguration { tenant, .. }: InConfiguration,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    audit_log::list(&context, &uri, &AuditScope::Solution(tenant), "reminder configuration").await
+    let scope = Scope::of(&uri);
+    let request = {
+        let faults = Faults::default();
+        let mut query = Query::read(&uri, &faults);
+        query.text(SECRET);
+        let request = query.page(&context, &scope);
+        query.finish();
+        faults.finish(Some(request))?
+    };
+    let whose = AuditScope::Solution(tenant);
+    audit_log::show(&context, &scope, &request, &whose, "reminder configuration").await
 }
