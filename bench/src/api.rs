@@ -6,12 +6,15 @@ use reqwest::Method;
 use rules::names::{CompanyName, SolutionName};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared::clock::{Clock, SystemClock};
 use std::time::Duration;
 
 /// No call of the API takes so long; one that does is a failure.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The activity type every tenant of the bench has.
 const TYPE: &str = "call";
+/// The channel of those that go through one.
+const CHANNEL: &str = "EMAIL";
 
 /// A client with the admin key.
 #[derive(Debug, Clone)]
@@ -98,6 +101,27 @@ impl Api {
         }
     }
 
+    /// Has the tenant's e-mails dispatched by `YOM` at `base_url`.
+    pub async fn put_dispatch_config(&self, tenant: &TenantPath, base_url: &str) -> Result<()> {
+        let config = json!({
+            "provider": "YOM",
+            "baseUrl": base_url,
+            "credentials": { "apiKey": "bench-key-of-the-provider" },
+        });
+        self.put(&format!("{}/dispatch-configs/{CHANNEL}", tenant.0), &config).await
+    }
+
+    /// Reports an activity as completed, by its provider's id of it.
+    pub async fn report_result(&self, tenant: &TenantPath, provider_activity_id: String) -> Result<()> {
+        let occurred_at = rules::time::format(SystemClock.now());
+        let result = json!({
+            "providerActivityId": provider_activity_id,
+            "status": "COMPLETED",
+            "occurredAt": occurred_at,
+        });
+        self.call(Method::POST, &format!("{}/activity-results", tenant.0), Some(&result)).await.map(drop)
+    }
+
     /// `running` or `paused`.
     pub async fn set_server_state(&self, tenant: &TenantPath, state: &str) -> Result<()> {
         self.put(&format!("{}/server-state", tenant.0), &json!({ "serverState": state })).await
@@ -107,6 +131,31 @@ impl Api {
     pub async fn activity(&self, tenant: &TenantPath, id: &str) -> Result<Activity> {
         let answer = self.call(Method::GET, &format!("{}/activities/{id}", tenant.0), None).await?;
         serde_json::from_slice(&answer).with_context(|| format!("unexpected answer for activity {id}"))
+    }
+
+    /// Makes a company and a solution whose reminders go to the Dialog service at `dialog`, and are told to `webhook`.
+    pub async fn make_reminder_configuration(
+        &self,
+        name: &str,
+        dialog: &str,
+        webhook: Option<&str>,
+    ) -> Result<TenantPath> {
+        let tenant = TenantPath(format!("/api/reminder/{name}/main"));
+        let mut configuration = json!({
+            "notificationKey": "bench-notification-key",
+            "accountCode": "bench",
+            "dialogServiceUri": dialog,
+        });
+        if let Some(webhook) = webhook {
+            configuration["webhookUrl"] = json!(webhook);
+        }
+        self.put(&format!("/api/reminder/configuration/{name}/main"), &configuration).await?;
+        Ok(tenant)
+    }
+
+    /// Gives one reminder.
+    pub async fn put_reminder(&self, configuration: &TenantPath, id: &str, reminder: &Value) -> Result<()> {
+        self.put(&format!("{}/{id}", configuration.0), reminder).await
     }
 
     async fn put(&self, path: &str, body: &Value) -> Result<()> {
@@ -142,6 +191,23 @@ pub fn activity_body(id: &str, parameter_bytes: usize, date: Option<&str>) -> Va
     if let Some(date) = date {
         body["date"] = json!(date);
     }
+    body
+}
+
+/// The body of a channel's message that is stored in `stored_bytes`; due now.
+pub fn channel_body(id: &str, stored_bytes: usize) -> Value {
+    let body = |note: &str| {
+        json!({
+            "type": "MESSAGE",
+            "reason": "bench",
+            "commerce": { "assignment": "shop-7", "targetUsers": ["user-1"] },
+            "attributes": { "order": id, "note": note },
+        })
+    };
+    let filling = stored_bytes.saturating_sub(body("").to_string().len());
+    let mut body = body(&"x".repeat(filling));
+    body["id"] = json!(id);
+    body["channel"] = json!(CHANNEL);
     body
 }
 

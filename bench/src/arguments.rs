@@ -48,6 +48,15 @@ pub struct Arguments {
     /// Overdue activities of each company in `qos`
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub qos: usize,
+    /// Activities through a channel in `channels`, and as many by an activity type
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub channels: usize,
+    /// Due reminders in `reminders`
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub reminders: usize,
+    /// Recipients of the reminders in `reminders`, one of them slow
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub recipients: usize,
     /// Give up when nothing has arrived for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 150, global = true)]
     pub patience: u32,
@@ -81,6 +90,10 @@ pub enum Scenario {
     Fairness,
     /// Two companies with `qosLevel` 3 and 1, both overdue
     Qos,
+    /// Activities through a channel beside those by an activity type
+    Channels,
+    /// Reminders due at one minute, several for each recipient, with webhooks and without
+    Reminders,
 }
 
 impl Scenario {
@@ -93,6 +106,8 @@ impl Scenario {
             Self::Spread => "spread",
             Self::Fairness => "fairness",
             Self::Qos => "qos",
+            Self::Channels => "channels",
+            Self::Reminders => "reminders",
         }
     }
 }
@@ -117,7 +132,7 @@ mod tests {
     #[test]
     fn only_narrows_what_is_run() {
         let all = Arguments::parse_from(["bench"]);
-        assert_eq!(all.scenarios().len(), 6);
+        assert_eq!(all.scenarios().len(), 8);
         let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
         assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
     }

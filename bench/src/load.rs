@@ -9,7 +9,7 @@ use shared::clock::{Clock, SystemClock};
 use std::time::Duration;
 
 /// The batch endpoint's limit.
-const BATCH: usize = 100;
+pub const BATCH: usize = 100;
 /// Each activity's parameter, as JSON.
 pub const PARAMETER_BYTES: usize = 500;
 

@@ -46,6 +46,8 @@ impl Meter {
         report.add(scenario, "write_units_each", writes * each);
         report.add(scenario, "read_units_each", reads * each);
         report.add(scenario, "sqs_requests_each", requests * each);
+        let kms = usage.kms_requests().saturating_sub(self.usage.kms_requests()) as f64;
+        report.add(scenario, "kms_requests_per_1000", kms * each * 1000.0);
         report.add(
             scenario,
             "functions_cpu_s_per_1000",

@@ -4,10 +4,12 @@
 //! tenants apart. A call's identity is its `Idempotency-Key`.
 
 use anyhow::{Context, Result, bail};
-use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use shared::clock::{Clock, SystemClock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// The phone number of a recipient whose messages take [`SLOW_ANSWER`].
+pub const SLOW: &str = "00000000000";
+/// How long the Dialog service takes for a message to a slow recipient.
+const SLOW_ANSWER: TimeDelta = TimeDelta::seconds(2);
+/// How long it takes for one to any other.
+const MESSAGE_ANSWER: TimeDelta = TimeDelta::milliseconds(10);
 /// Bodies are read to this size; those of the bench are far smaller.
 const BODY_LIMIT: usize = 1 << 20;
 /// A wait for arrivals wakes this often even if none comes.
@@ -53,8 +61,11 @@ impl Receiver {
     pub async fn start(answer_after: TimeDelta) -> Result<Self> {
         let shared =
             Arc::new(Shared { lanes: Mutex::default(), changed: watch::Sender::new(()), answer_after });
-        let routes =
-            Router::new().route("/{lane}", axum::routing::any(receive)).with_state(Arc::clone(&shared));
+        let routes = Router::new()
+            .route("/{lane}", axum::routing::any(receive))
+            .route("/{lane}/activities", axum::routing::post(take))
+            .route("/{lane}/api/autotrigger", axum::routing::post(message))
+            .with_state(Arc::clone(&shared));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
         let url = format!("http://{}", listener.local_addr()?);
         let server = tokio::spawn(async move {
@@ -177,6 +188,18 @@ fn lock(shared: &Shared) -> MutexGuard<'_, BTreeMap<String, Lane>> {
     shared.lanes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A provider that calls an activity what its key is.
+async fn take(state: State<Arc<Shared>>, lane: Path<String>, request: Request) -> Response {
+    let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok());
+    let id = key.unwrap_or_default().to_owned();
+    let status = receive(state, lane, request).await;
+    if status.is_success() {
+        Json(json!({ "providerActivityId": id })).into_response()
+    } else {
+        status.into_response()
+    }
+}
+
 async fn receive(
     State(shared): State<Arc<Shared>>,
     Path(lane): Path<String>,
@@ -195,6 +218,24 @@ async fn receive(
     if shared.answer_after > TimeDelta::zero() {
         SystemClock.sleep_until(at + shared.answer_after).await;
     }
+    StatusCode::NO_CONTENT
+}
+
+/// A Dialog service: like [`receive`], but for one recipient it takes its time.
+async fn message(
+    State(shared): State<Arc<Shared>>,
+    Path(lane): Path<String>,
+    request: Request,
+) -> StatusCode {
+    let at = SystemClock.now();
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else { return StatusCode::BAD_REQUEST };
+    let Some(key) = head.headers.get("idempotency-key").and_then(|key| key.to_str().ok()) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    note(&shared, lane, key, at);
+    let slow = String::from_utf8_lossy(&body).contains(SLOW);
+    SystemClock.sleep_until(at + if slow { SLOW_ANSWER } else { MESSAGE_ANSWER }).await;
     StatusCode::NO_CONTENT
 }
 

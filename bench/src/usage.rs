@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Usage {
     pub dynamodb: DynamoDbUsage,
-    pub sqs: SqsUsage,
+    pub sqs: RequestUsage,
+    pub kms: RequestUsage,
 }
 
 /// Capacity units as `ReturnConsumedCapacity` states them, indexes included.
@@ -21,7 +22,7 @@ pub struct DynamoDbUsage {
 
 /// Requests by operation, a batch being one.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct SqsUsage {
+pub struct RequestUsage {
     pub requests: BTreeMap<String, u64>,
 }
 
@@ -33,9 +34,14 @@ impl Usage {
             reqwest::Client::builder().no_proxy().build()?.get(&url).send().await?.error_for_status()?;
         serde_json::from_slice(&answer.bytes().await?).with_context(|| format!("unexpected answer of {url}"))
     }
-    /// Requests of every operation.
+    /// Requests of SQS, of every operation.
     pub fn sqs_requests(&self) -> u64 {
         self.sqs.requests.values().sum()
+    }
+
+    /// Requests of KMS, of every operation.
+    pub fn kms_requests(&self) -> u64 {
+        self.kms.requests.values().sum()
     }
 }
 
@@ -48,11 +54,11 @@ mod tests {
         let text = r#"{
             "dynamodb": { "readUnits": 0.5, "writeUnits": 12.0, "failedConditions": 0, "requests": {}, "tables": {} },
             "sqs": { "requests": { "SendMessageBatch": 2, "ReceiveMessage": 3 } },
-            "kms": { "requests": {} },
+            "kms": { "requests": { "Decrypt": 4 } },
             "cpuSeconds": 1.5
         }"#;
         let usage: Usage = serde_json::from_str(text).expect("a report");
         assert_eq!((usage.dynamodb.read_units, usage.dynamodb.write_units), (0.5, 12.0));
-        assert_eq!(usage.sqs_requests(), 5);
+        assert_eq!((usage.sqs_requests(), usage.kms_requests()), (5, 4));
     }
 }

@@ -5,7 +5,7 @@ use crate::data_dir::{self, DataDir};
 use crate::embedded::{self, Embedded, Options};
 use crate::runner::{
     self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, NOTIFICATION_RESENDER, RECURRING_EXPANDER,
-    Runner, TestClock,
+    REMINDER_SENDER, Runner, TestClock,
 };
 use crate::server::{self, Server};
 use crate::template::{self, Provisioned, Template};
@@ -16,16 +16,29 @@ use chrono::TimeDelta;
 use delivery_worker::Worker;
 use dispatch_sweep::Sweeper;
 use recurring_expander::Expander;
+use reminder_sender::Sender;
 use serde_json::json;
 use shared::context::{Clients, Context};
 use shared::entropy::OsEntropy;
 use shared::telemetry::Metrics;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+/// The seeds' variables, which this process's own environment may set as a function's would.
+const OWN_VARIABLES: [&str; 8] = [
+    "DialogServiceUri",
+    "max_doc_read",
+    "max_retries",
+    "retry_after_fudge_s",
+    "cycle_delay_time_ms",
+    "Plugins_Reminder_BatchSize",
+    "Plugins_Reminder_LockTTLMinutes",
+    "Plugins_Reminder_LockRenewalMinutes",
+];
 
 /// What local mode is told from outside.
 #[derive(Debug, Clone)]
@@ -45,7 +58,8 @@ pub struct Settings {
 
 impl Settings {
     fn parameters(&self) -> BTreeMap<String, String> {
-        template::parameters(&self.keys.admin_key, &self.allowed_cidrs)
+        let Keys { admin_key, processor_secret, .. } = &self.keys;
+        template::parameters(admin_key, processor_secret, &self.allowed_cidrs)
     }
 
     fn clock(&self) -> anyhow::Result<Arc<LocalClock>> {
@@ -109,6 +123,7 @@ pub struct Functions {
     pub address: SocketAddr,
     runner: Runner,
     worker: Worker,
+    sender: Sender,
     server: Server,
 }
 
@@ -125,7 +140,7 @@ impl Functions {
         let clock = settings.clock()?;
         let function_clock = FunctionClock::new(Arc::clone(&clock));
         let built = Built::new(&provisioned, &clients, &function_clock)?;
-        built.start(listener, &provisioned, &clients, clock, |_, _| Router::new())
+        built.start(listener, &provisioned, &clients, clock, |_, _, _| Router::new())
     }
 
     /// Starts them on `services` in this process, with the test clock.
@@ -137,16 +152,16 @@ impl Functions {
         let (provisioned, clients) = (services.provisioned(), services.embedded.clients());
         let function_clock = FunctionClock::new(Arc::clone(&services.clock));
         let built = Built::new(provisioned, clients, &function_clock)?;
-        built.start(listener, provisioned, clients, Arc::clone(&services.clock), |runner, worker| {
+        built.start(listener, provisioned, clients, Arc::clone(&services.clock), |runner, worker, sender| {
             let (mount, data_dir) = (Arc::clone(services.embedded.mount()), services.data_dir.clone());
-            let attempts = move || (worker.counters().delivered(), worker.counters().failed());
+            let attempts = move || attempts(&worker, &sender);
             clock_api::router(Arc::new(TestClock::new(runner, function_clock, mount, attempts, data_dir)))
         })
     }
 
     /// Attempts since the start: those that succeeded and those that failed.
     pub fn attempts(&self) -> (u64, u64) {
-        (self.worker.counters().delivered(), self.worker.counters().failed())
+        attempts(&self.worker, &self.sender)
     }
 
     /// Invocations in hand.
@@ -161,10 +176,29 @@ impl Functions {
     }
 }
 
+/// Attempts of activities and reminders.
+fn attempts(worker: &Worker, sender: &Sender) -> (u64, u64) {
+    let (worker, sender) = (worker.counters(), sender.counters());
+    (worker.delivered() + sender.sent(), worker.failed() + sender.failed())
+}
+
+/// What a function is told, with what this process's own environment says of the seed's variables.
+fn environment(provisioned: &Provisioned, function: &str) -> HashMap<String, String> {
+    let mut variables = provisioned.environment(function);
+    for (name, value) in &mut variables {
+        if let Some(own) = OWN_VARIABLES.contains(&name.as_str()).then(|| std::env::var(name).ok()).flatten()
+        {
+            *value = own;
+        }
+    }
+    variables
+}
+
 /// The handlers, each built on a context of its own, as functions that share nothing are.
 struct Built {
     api: Router,
     handlers: Handlers,
+    sender: Sender,
 }
 
 impl Built {
@@ -174,7 +208,7 @@ impl Built {
             let read = read.with_context(|| format!("the environment of {function}"))?;
             Ok(Context::new(clients.clone(), &read, Arc::new(clock.clone()), Arc::new(OsEntropy)))
         };
-        let environment = |function: &str| provisioned.environment(function);
+        let environment = |function: &str| environment(provisioned, function);
         Ok(Self {
             api: runner::api(context(API_INGEST)?, &environment(API_INGEST))?,
             handlers: Handlers {
@@ -186,6 +220,7 @@ impl Built {
                     &environment(NOTIFICATION_RESENDER),
                 )?,
             },
+            sender: runner::sender(context(REMINDER_SENDER)?, &environment(REMINDER_SENDER))?,
         })
     }
 
@@ -195,16 +230,21 @@ impl Built {
         provisioned: &Provisioned,
         clients: &Clients,
         clock: Arc<LocalClock>,
-        local_routes: impl FnOnce(&Runner, Worker) -> Router,
+        local_routes: impl FnOnce(&Runner, Worker, Sender) -> Router,
     ) -> anyhow::Result<Functions> {
-        let Self { api, handlers } = self;
+        let Self { api, handlers, sender } = self;
         let worker = handlers.worker.clone();
-        let functions = runner::functions(handlers);
+        let mut functions = runner::functions(handlers);
+        let timeout = provisioned.timeout(REMINDER_SENDER);
+        let reminders = runner::reminders(sender.clone(), clock.clone(), timeout);
+        functions.schedule.insert(REMINDER_SENDER, reminders);
         let runner = Runner::start(provisioned, functions, &clients.sqs, clock)?;
         // The queue's content may be gone, as it is in memory here; the tables are the truth.
         runner.invoke_scheduled(DISPATCH_SWEEP, json!({ "requeue": "all" }));
         let address = listener.local_addr()?;
-        let routes = local_routes(&runner, worker.clone()).fallback_service(api);
-        Ok(Functions { address, runner, worker, server: Server::start(listener, routes) })
+        // As the template routes them: what reminder-sender serves, and all else to the API.
+        let routes = local_routes(&runner, worker.clone(), sender.clone()).merge(sender.routes());
+        let routes = routes.fallback_service(api);
+        Ok(Functions { address, runner, worker, sender, server: Server::start(listener, routes) })
     }
 }

@@ -5,6 +5,7 @@ use crate::crypto::Envelope;
 use crate::entropy::{OsEntropy, SharedEntropy};
 use crate::lease::Leases;
 use crate::queue::DueQueue;
+use crate::reminder::ReminderStore;
 use crate::settings::{Settings, SettingsError, environment};
 use crate::tenancy::Tenancy;
 use crate::work::WorkStore;
@@ -45,6 +46,8 @@ pub struct Context {
     pub tenancy: Arc<Tenancy>,
     /// Activities.
     pub work: Arc<WorkStore>,
+    /// Reminders.
+    pub reminders: Arc<ReminderStore>,
     /// What is due within the horizon.
     pub queue: Arc<DueQueue>,
     /// Secrets.
@@ -60,6 +63,14 @@ impl Context {
         let envelope =
             Arc::new(Envelope::new(kms, settings.kms_key_id.clone(), clock.clone(), entropy.clone()));
         let queue = Arc::new(DueQueue::new(sqs, settings.queue_url.clone(), clock.clone()));
+        let work = Arc::new(WorkStore::new(
+            dynamodb.clone(),
+            settings.work_table.clone(),
+            settings.due_shards,
+            queue.clone(),
+            clock.clone(),
+            entropy.clone(),
+        ));
         Self {
             tenancy: Arc::new(Tenancy::new(
                 dynamodb.clone(),
@@ -70,19 +81,13 @@ impl Context {
                 settings.due_shards,
             )),
             leases: Arc::new(Leases::new(
-                dynamodb.clone(),
+                dynamodb,
                 settings.config_table.clone(),
                 clock.clone(),
                 entropy.clone(),
             )),
-            work: Arc::new(WorkStore::new(
-                dynamodb,
-                settings.work_table.clone(),
-                settings.due_shards,
-                queue.clone(),
-                clock.clone(),
-                entropy.clone(),
-            )),
+            reminders: Arc::new(ReminderStore::new(work.clone())),
+            work,
             clock,
             entropy,
             queue,

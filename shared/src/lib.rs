@@ -12,6 +12,7 @@ pub mod outbound;
 pub mod publisher;
 pub mod queue;
 pub mod recurring;
+pub mod reminder;
 pub mod settings;
 pub mod signed_call;
 pub mod signing;

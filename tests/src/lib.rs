@@ -8,6 +8,7 @@ pub mod clock;
 pub mod provider;
 pub mod receiver;
 pub mod recurring;
+pub mod reminders;
 pub mod steps;
 pub mod world;
 

@@ -6,7 +6,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
 
 /// What arrived.
 #[derive(Debug, Clone)]
@@ -44,6 +46,22 @@ impl Reply {
 struct Inner {
     arrivals: Mutex<Vec<Arrival>>,
     replies: Mutex<VecDeque<Reply>>,
+    came: Notify,
+    /// Requests whose body has this text wait until [`Receiver::let_go`].
+    held: Mutex<Option<String>>,
+    let_go: Notify,
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
+}
+
+impl Inner {
+    async fn hold(&self, body: &str) {
+        let let_go = self.let_go.notified();
+        let held = self.held.lock().unwrap().as_ref().is_some_and(|text| body.contains(text));
+        if held {
+            let_go.await;
+        }
+    }
 }
 
 /// The receiver. It answers 200 unless told otherwise.
@@ -74,6 +92,33 @@ impl Receiver {
         self.inner.replies.lock().unwrap().extend(replies);
     }
 
+    /// Holds what arrives from now on with this text in its body.
+    pub fn hold_bodies_with(&self, text: &str) {
+        *self.inner.held.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Answers what it holds, and holds nothing any more.
+    pub fn let_go(&self) {
+        *self.inner.held.lock().unwrap() = None;
+        self.inner.let_go.notify_waiters();
+    }
+
+    /// Resolves once so many requests have arrived.
+    pub async fn came(&self, count: usize) {
+        loop {
+            let came = self.inner.came.notified();
+            if self.inner.arrivals.lock().unwrap().len() >= count {
+                return;
+            }
+            came.await;
+        }
+    }
+
+    /// The most requests that were unanswered at a time.
+    pub fn most_at_once(&self) -> usize {
+        self.inner.most_at_once.load(Ordering::SeqCst)
+    }
+
     /// What has arrived so far.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.inner.arrivals.lock().unwrap().clone()
@@ -95,7 +140,13 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
+    let text = String::from_utf8_lossy(&body).into_owned();
     inner.arrivals.lock().unwrap().push(Arrival { method, uri, headers, body });
+    inner.came.notify_waiters();
+    let at_once = inner.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+    inner.most_at_once.fetch_max(at_once, Ordering::SeqCst);
+    inner.hold(&text).await;
+    inner.at_once.fetch_sub(1, Ordering::SeqCst);
     let reply = inner.replies.lock().unwrap().pop_front();
     match reply {
         None => Response::new(Body::empty()),

@@ -38,9 +38,13 @@ pub struct World {
     pub entropy: Arc<SeededEntropy>,
     pub embedded: Embedded,
     pub receiver: Receiver,
+    /// Receives the webhooks of reminders.
+    pub hooks: Receiver,
     /// The context that the World's own calls use.
     pub ctx: Context,
-    settings: Settings,
+    pub(crate) settings: Settings,
+    /// One for all processes: loading the root certificates takes longer than most tests.
+    pub(crate) http: Outbound,
 }
 
 impl World {
@@ -55,7 +59,9 @@ impl World {
         let variables = embedded.settings("delivery-worker");
         let settings = Settings::read(&|name| variables.get(name).cloned()).unwrap();
         let ctx = Context::new(embedded.clients().clone(), &settings, clock.clone(), entropy.clone());
-        Self { clock, entropy, embedded, receiver: Receiver::start().await, ctx, settings }
+        let http = http();
+        let (receiver, hooks) = (Receiver::start().await, Receiver::start().await);
+        Self { clock, entropy, embedded, receiver, hooks, ctx, settings, http }
     }
 
     /// A context with caches of its own, as another process has it.
@@ -82,7 +88,7 @@ impl World {
 
     /// A worker on a context of one's own.
     pub fn worker_on(&self, ctx: Context) -> Worker {
-        Worker::new(ctx, http(), Metrics::off())
+        Worker::new(ctx, self.http.clone(), Metrics::off())
     }
 
     /// One sweep by a process of its own.

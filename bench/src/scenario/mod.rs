@@ -1,10 +1,12 @@
 //! What is measured.
 
+mod channels;
 pub mod crash;
 mod fairness;
 mod lone;
 mod punctuality;
 mod qos;
+mod reminders;
 mod throughput;
 
 use crate::arguments::{Arguments, Scenario};
@@ -20,5 +22,7 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
         Scenario::Spread => punctuality::spread(arguments, report).await,
         Scenario::Fairness => fairness::run(arguments, report).await,
         Scenario::Qos => qos::run(arguments, report).await,
+        Scenario::Reminders => reminders::run(arguments, report).await,
+        Scenario::Channels => channels::run(arguments, report).await,
     }
 }

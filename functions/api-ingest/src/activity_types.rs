@@ -54,7 +54,8 @@ pub struct ActivityTypeBody {
     /// The field of the parameter that names the object an activity is about, or a list of them.
     #[schema(value_type = Option<serde_json::Value>, example = "SongId")]
     object_id_ref: Option<Vec<String>>,
-    /// Headers of every call.
+    /// Headers of every call. Whoever may read the type is shown their values, so they are no place for
+    /// secrets: a receiver knows a call for ours by its signature, `webhook-signature`.
     headers: Option<HashMap<String, String>>,
     /// The whole call's time limit.
     #[schema(minimum = 1, maximum = 120, default = 30, required = false)]
@@ -151,7 +152,8 @@ pub struct ActivityTypeView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     object_id_ref: Option<OneOrMany>,
-    /// Headers of every call.
+    /// Headers of every call, as they were given: no place for secrets. A receiver knows a call for ours by
+    /// its signature, `webhook-signature`.
     #[serde(serialize_with = "in_order")]
     #[schema(value_type = HashMap<String, String>)]
     headers: Vec<(String, String)>,

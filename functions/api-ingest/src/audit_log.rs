@@ -12,7 +12,7 @@ use axum::response::Response;
 use http::Uri;
 use serde::Serialize;
 use serde_json::Value;
-use shared::tenancy::{AuditEntry, AuditScope};
+use shared::tenancy::{AuditEntry, AuditScope, PageRequest};
 use utoipa::ToSchema;
 
 /// One change of configuration. Never holds a secret.
@@ -72,10 +72,24 @@ pub async fn of_company(
 async fn list(context: &ApiContext, uri: &Uri, whose: &AuditScope, what: &str) -> Result<Response, Problem> {
     let scope = Scope::of(uri);
     let request = only_page(context, uri, &scope)?;
-    let page = context.tenancy.audit_log(whose, &request).await?;
+    show(context, &scope, &request, whose, what).await
+}
+
+/// A page of a log.
+///
+/// # Errors
+/// 404 for the log of nothing.
+pub async fn show(
+    context: &ApiContext,
+    scope: &Scope,
+    request: &PageRequest,
+    whose: &AuditScope,
+    what: &str,
+) -> Result<Response, Problem> {
+    let page = context.tenancy.audit_log(whose, request).await?;
     // Whatever exists was made, and that was audited: an empty log is that of nothing.
     if page.items.is_empty() && request.after.is_none() {
         return Err(Problem::not_found(what));
     }
-    Ok(answer::page(context, &scope, page, AuditEntryView::of))
+    Ok(answer::page(context, scope, page, AuditEntryView::of))
 }

@@ -35,7 +35,10 @@ impl Caller {
     }
 
     /// A company key opens its own company alone, whether or not another one exists.
-    fn may_enter(&self, company: &str) -> Result<(), Problem> {
+    ///
+    /// # Errors
+    /// 403 outside it.
+    pub fn may_enter(&self, company: &str) -> Result<(), Problem> {
         match &self.company {
             Some(own) if own.as_str() != company => {
                 Err(Problem::forbidden("the key belongs to another company"))
@@ -58,6 +61,11 @@ impl FromRequestParts<ApiContext> for Caller {
             None => Err(Problem::unauthorized("the key is unknown")),
         }
     }
+}
+
+/// Whether a request carries a key at all, valid or not.
+pub fn has_key(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.contains_key(X_API_KEY)
 }
 
 /// The key of a request: `authorization: Bearer KEY` or `x-api-key: KEY`; if both, the same.

@@ -165,12 +165,14 @@ mod tests {
             r#"{"provider": "YOM", "baseUrl": "https://x.example/v1/", "credentials": {"apiKey": "k 1"}}"#;
         assert_eq!(faults(good), [""; 0]);
         assert_eq!(faults(r#"{"provider": "MOCK", "settings": {"failureRate": 0.5}}"#), [""; 0]);
+        let codes: Vec<&str> = PROVIDERS.iter().map(|provider| provider.code()).collect();
+        let unknown = format!("/provider names no dispatch provider; there are {}", codes.join(", "));
         for (text, expect) in [
             ("{}", vec!["/provider is required"]),
             (
                 r#"{"provider": "FAX", "baseUrl": "x", "credentials": [], "settings": {"a": 1}, "z": 1}"#,
                 vec![
-                    "/provider names no dispatch provider; there are MOCK, YOM",
+                    unknown.as_str(),
                     "/baseUrl must be an absolute http or https URL, such as https://api.example.com/items/1",
                     "/credentials must be an object",
                     "/z is no field of this",

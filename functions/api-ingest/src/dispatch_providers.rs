@@ -99,6 +99,6 @@ impl FieldView {
     responses((status = 200, body = Vec<ProviderView>), Read)
 )]
 pub async fn list(_: Caller) -> Response {
-    let providers: Vec<ProviderView> = PROVIDERS.into_iter().map(ProviderView::of).collect();
+    let providers: Vec<ProviderView> = PROVIDERS.iter().copied().map(ProviderView::of).collect();
     answer::ok(&providers)
 }

@@ -59,6 +59,11 @@ impl Faults {
         result.map_err(|error| self.add(pointer, error.to_string())).ok()
     }
 
+    /// Whether there is none so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// The faults so far.
     pub fn into_vec(self) -> Vec<Fault> {
         self.0.into_inner()

@@ -7,24 +7,25 @@ pub mod problem;
 
 mod activities;
 mod activity_types;
-mod answer;
+pub mod answer;
 mod api_keys;
 mod audit_log;
-mod auth;
+pub mod auth;
 mod body;
 mod companies;
 mod dispatch_config_body;
 mod dispatch_configs;
 mod dispatch_providers;
-mod faults;
+pub mod faults;
 mod idempotency;
 mod json;
 mod notification_types;
 mod notifications;
 mod object;
 mod openapi;
-mod query;
+pub mod query;
 mod recurring;
+pub mod reminders;
 mod reschedule_rules;
 mod server_state;
 mod service;
@@ -35,6 +36,8 @@ mod type_headers;
 pub use settings::ApiSettings;
 
 use axum::{Router, middleware};
+use problem::Problem;
+use rules::notification::MAX_RETRIES_DEFAULT;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::publisher::Publisher;
@@ -50,20 +53,41 @@ use utoipa_axum::routes;
 pub struct ApiContext {
     context: Context,
     admin_key: SecretHash,
-    publisher: Publisher,
+    /// Whether reminders have a Dialog service where their configuration names none.
+    has_dialog_service: bool,
+    /// What publishes notifications, where they are served.
+    publisher: Option<Publisher>,
     max_retries: u32,
 }
 
 impl ApiContext {
-    /// Publishes through `http`. Of the admin key, which opens everything, only the hash is kept.
-    pub fn new(context: Context, http: Outbound, settings: &ApiSettings) -> Self {
-        let publisher = Publisher::new(context.clone(), http, settings.retry_after_fudge_s);
-        let admin_key = SecretHash::of(&settings.admin_key);
-        Self { context, admin_key, publisher, max_retries: settings.max_retries }
+    /// `admin_key` opens everything; only its hash is kept.
+    pub fn new(context: Context, admin_key: &str) -> Self {
+        Self {
+            context,
+            admin_key: SecretHash::of(admin_key),
+            has_dialog_service: false,
+            publisher: None,
+            max_retries: MAX_RETRIES_DEFAULT,
+        }
     }
 
-    fn publisher(&self) -> &Publisher {
-        &self.publisher
+    /// With a Dialog service for reminder configurations that name none (`DialogServiceUri`).
+    pub fn with_dialog_service(self, uri: Option<&str>) -> Self {
+        Self { has_dialog_service: uri.is_some(), ..self }
+    }
+
+    /// With a way out for notifications. `max_retries` is that of types that do not say, `retry_after_fudge_s`
+    /// the wait before the first re-send.
+    pub fn with_notifications(self, http: Outbound, max_retries: u32, retry_after_fudge_s: u32) -> Self {
+        let publisher = Publisher::new(self.context.clone(), http, retry_after_fudge_s);
+        Self { publisher: Some(publisher), max_retries, ..self }
+    }
+
+    fn publisher(&self) -> Result<&Publisher, Problem> {
+        self.publisher
+            .as_ref()
+            .ok_or_else(|| Problem::internal("this router has no way out for notifications"))
     }
 
     /// `maxRetries` of notification types that do not say.
@@ -94,6 +118,7 @@ pub fn router(context: ApiContext) -> Router {
 /// Every endpoint with its description.
 fn described() -> OpenApiRouter<ApiContext> {
     use activities::{act, bulk, create, find, results, stats};
+    use reminders::{configuration, operate};
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(service::health))
         .routes(routes!(companies::list))
@@ -130,4 +155,12 @@ fn described() -> OpenApiRouter<ApiContext> {
         .routes(routes!(recurring::put_state, recurring::get_state))
         .routes(routes!(recurring::preview))
         .routes(routes!(recurring::skipped))
+        .routes(routes!(configuration::put, configuration::get, configuration::delete))
+        .routes(routes!(operate::refresh_keys))
+        .routes(routes!(operate::put_server_state, operate::get_server_state))
+        .routes(routes!(operate::audit_log))
+        .routes(routes!(reminders::find::statistics))
+        .routes(routes!(reminders::find::list))
+        .routes(routes!(reminders::put::put, reminders::find::get, reminders::find::cancel))
+        .routes(routes!(reminders::find::history))
 }

@@ -177,7 +177,7 @@ pub async fn post(
     let location =
         format!("/v1/companies/{}/solutions/{}/notifications/{id}", tenant.company, tenant.solution);
     let new = NewNotification { tenant, id, payload: draft.payload, body_hash: draft.hash };
-    match context.publisher().publish(new, &of, solution.is_paused()).await? {
+    match context.publisher()?.publish(new, &of, solution.is_paused()).await? {
         Published::New(notification) => {
             let pending = notification.state.status == Status::Pending;
             let view = NotificationView::whole(shown(&context, *notification).await?);
@@ -273,7 +273,7 @@ pub async fn resend(
 ) -> Result<Response, Problem> {
     body.nothing()?;
     running(&context, &tenant).await?;
-    match context.publisher().by_hand(&tenant, &name).await? {
+    match context.publisher()?.by_hand(&tenant, &name).await? {
         Resent::Tried(notification) => {
             let status = match notification.state.status {
                 Status::Published => StatusCode::OK,

@@ -13,6 +13,8 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
         title = "Punctual",
         description = "Say what to call and when; it is called on time, retried by your rules, recorded, and never lost."
     ),
+    // Served by reminder-sender.
+    paths(crate::reminders::sending::pending_send, crate::reminders::sending::send),
     components(schemas(ProblemBody<'static>, crate::faults::Fault)),
     security(("bearer" = []), ("apiKey" = [])),
     modifiers(&Keys),
@@ -24,6 +26,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
         (name = "channels", description = "Activities that go to external providers, and their results"),
         (name = "recurring activities", description = "Rules that create activities"),
         (name = "notifications", description = "Messages published at once, and again by rules if that failed"),
+        (name = "reminders", description = "Messages to recipients at a list of send times"),
         (name = "service", description = "The service itself")
     )
 )]
@@ -62,6 +65,15 @@ pub struct Change;
 
 /// The problems that a path without a key may answer.
 pub struct Open;
+
+/// The problem that calling somebody at once may answer.
+pub struct Unanswered;
+
+impl IntoResponses for Unanswered {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["502"])
+    }
+}
 
 impl IntoResponses for Read {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -103,6 +115,7 @@ fn meaning(status: &str) -> &'static str {
         "413" => "The body has more than 256 KiB",
         "415" => "The body is no JSON",
         "429" => "Over a limit; `Retry-After` says when to try again",
+        "502" => "The service to be called did not answer",
         _ => "Our fault; `instance` names the occurrence",
     }
 }

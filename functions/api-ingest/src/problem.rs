@@ -43,6 +43,8 @@ pub enum ProblemKind {
     Throttled,
     /// 500: our fault.
     Internal,
+    /// 502: a service that the caller asked us to call did not answer.
+    NoAnswer,
 }
 
 impl ProblemKind {
@@ -59,6 +61,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
             ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ProblemKind::NoAnswer => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -74,6 +77,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => "urn:punctual:problem:unsupported-media-type",
             ProblemKind::Throttled => "urn:punctual:problem:throttled",
             ProblemKind::Internal => "urn:punctual:problem:internal",
+            ProblemKind::NoAnswer => "urn:punctual:problem:no-answer",
         }
     }
 
@@ -89,6 +93,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => "The body must be JSON",
             ProblemKind::Throttled => "Too many requests",
             ProblemKind::Internal => "Something went wrong on our side",
+            ProblemKind::NoAnswer => "The called service did not answer",
         }
     }
 }
@@ -171,6 +176,11 @@ impl Problem {
     /// 415.
     pub fn unsupported_media_type(detail: &str) -> Self {
         Self::new(ProblemKind::UnsupportedMediaType, detail)
+    }
+
+    /// 502.
+    pub fn no_answer(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::NoAnswer, detail)
     }
 
     /// 500. `cause` goes to the log alone.

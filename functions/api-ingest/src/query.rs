@@ -2,6 +2,7 @@
 
 use crate::ApiContext;
 use crate::faults::Faults;
+use crate::reminders::access::SECRET;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
@@ -37,6 +38,11 @@ impl<'f> Query<'f> {
             }
         }
         Self { parameters, faults }
+    }
+
+    /// Whether a parameter is given and not taken yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.parameters.iter().any(|(parameter, _)| parameter == name)
     }
 
     /// A parameter's text.
@@ -95,11 +101,12 @@ pub const CURSOR_REFUSED: &str = "must be a nextCursor that this list gave for t
 pub struct Scope(String);
 
 impl Scope {
-    /// The list at the path of `uri`, with its query apart from `limit` and `cursor`.
+    /// The list at the path of `uri`, with its query apart from `limit` and `cursor`, and from the
+    /// secret that opens the path.
     pub fn of(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default();
         let mut parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
-            .filter(|(name, _)| name != LIMIT && name != CURSOR)
+            .filter(|(name, _)| name != LIMIT && name != CURSOR && name != SECRET)
             .collect();
         parameters.sort_unstable();
         Self(format!("{}\n{parameters:?}", uri.path()))

@@ -7,10 +7,12 @@ use crate::body::JsonText;
 use crate::object::Object;
 use crate::openapi::{Change, Read};
 use crate::problem::Problem;
+use crate::solutions::existing_now;
 use axum::extract::State;
 use axum::response::Response;
+use rules::names::Tenant;
 use serde::Serialize;
-use shared::tenancy::{Changed, ServerState, Solution};
+use shared::tenancy::{Actor, Changed, ServerState, Solution};
 use utoipa::ToSchema;
 
 /// Most characters of a reason.
@@ -29,7 +31,7 @@ pub struct ServerStateBody {
 }
 
 impl ServerStateBody {
-    /// Reads a body.
+    /// Reads a body; faults are named in `body`.
     pub fn read(body: &mut Object<'_, '_>) -> Option<Self> {
         let server_state = body.parsed("serverState");
         let server_state = body.require("serverState", server_state);
@@ -44,7 +46,7 @@ impl ServerStateBody {
 pub struct ServerStateView {
     /// `running` or `paused`.
     server_state: &'static str,
-    /// Why, in the words of whoever changed it last.
+    /// Why, in the words of whoever said so last.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Since when.
@@ -63,7 +65,8 @@ impl ServerStateView {
 }
 
 /// Pauses or resumes a solution. Paused, nothing of it is sent, nothing is lost and nothing counts as
-/// an attempt; resumed, what is overdue goes out at once. In effect everywhere within 5 seconds.
+/// an attempt; resumed, what is overdue goes out at once. In effect everywhere within 5 seconds. The state
+/// that it has already, with another reason, records the reason.
 #[utoipa::path(
     put, path = "/v1/companies/{company}/solutions/{solution}/server-state", operation_id = "putServerState", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), request_body = ServerStateBody,
@@ -74,14 +77,27 @@ pub async fn put(
     InSolution { actor, tenant }: InSolution,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let ServerStateBody { server_state, reason } = body.read(ServerStateBody::read)?;
-    let changed = context.tenancy.set_server_state(&actor, &tenant, server_state, reason.as_deref()).await?;
+    set(&context, &actor, &tenant, body.read(ServerStateBody::read)?).await
+}
+
+/// Sets the state wanted.
+///
+/// # Errors
+/// 404 without the solution.
+pub async fn set(
+    context: &ApiContext,
+    actor: &Actor,
+    tenant: &Tenant,
+    ServerStateBody { server_state, reason }: ServerStateBody,
+) -> Result<Response, Problem> {
+    let changed = context.tenancy.set_server_state(actor, tenant, server_state, reason.as_deref()).await?;
+    // With a new reason alone this finds nothing that is not on its way already.
     let resumed = server_state == ServerState::Running && !matches!(changed, Changed::Unchanged(_));
-    if resumed && let Err(error) = shared::sweep::resume(&context, &tenant).await {
+    if resumed && let Err(error) = shared::sweep::resume(context, tenant).await {
         // The change stands, and the sweep finds what is overdue within a minute.
         tracing::warn!(%tenant, %error, "overdue work not enqueued at once");
     }
-    if resumed && let Err(error) = context.publisher().resume(&tenant).await {
+    if resumed && let Err(error) = context.publisher()?.resume(tenant).await {
         tracing::warn!(%tenant, %error, "due notifications not sent at once");
     }
     Ok(answer::ok(&ServerStateView::of(&changed.into_inner())))
@@ -97,8 +113,13 @@ pub async fn get(
     State(context): State<ApiContext>,
     InSolution { tenant, .. }: InSolution,
 ) -> Result<Response, Problem> {
-    match context.tenancy.solution_fresh(&tenant).await? {
-        Some(solution) => Ok(answer::ok(&ServerStateView::of(&solution))),
-        None => Err(Problem::not_found("solution")),
-    }
+    show(&context, &tenant).await
+}
+
+/// Answers the state.
+///
+/// # Errors
+/// 404 without the solution.
+pub async fn show(context: &ApiContext, tenant: &Tenant) -> Result<Response, Problem> {
+    Ok(answer::ok(&ServerStateView::of(&*existing_now(context, tenant).await?)))
 }

@@ -3,9 +3,12 @@
 use crate::ApiContext;
 use crate::answer;
 use crate::openapi::Open;
+use crate::problem::Problem;
 use axum::Router;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,5 +36,12 @@ pub fn documentation(description: OpenApi) -> Router<ApiContext> {
         async move { ([(CONTENT_TYPE, "application/json")], text).into_response() }
     };
     let page = SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"]));
+    // Of a file that it does not have the page says so in its own way.
+    let page = Router::from(page).layer(map_response(|response: Response| async {
+        match response.status() {
+            StatusCode::NOT_FOUND => Problem::not_found("path").into_response(),
+            _ => response,
+        }
+    }));
     Router::new().route("/openapi.json", get(document)).merge(page)
 }

@@ -9,6 +9,8 @@ use shared::settings::{ADMIN_KEY_MIN_CHARS, Lookup, Reader, SettingsError};
 pub struct ApiSettings {
     /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything.
     pub admin_key: String,
+    /// `DialogServiceUri`: the Dialog service of reminder configurations that name none.
+    pub dialog_service_uri: Option<String>,
     /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that notifications may reach.
     pub allowed_cidrs: Vec<IpNet>,
     /// `max_retries`: of notification types that do not say (seed 003).
@@ -30,6 +32,7 @@ impl ApiSettings {
         }
         let settings = Self {
             admin_key,
+            dialog_service_uri: lookup("DialogServiceUri").filter(|uri| !uri.is_empty()),
             allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS"),
             max_retries: reader.number("max_retries", 0..=ATTEMPTS_MAX, MAX_RETRIES_DEFAULT),
             retry_after_fudge_s: reader.number(

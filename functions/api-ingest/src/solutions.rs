@@ -122,6 +122,15 @@ pub async fn existing(context: &ApiContext, tenant: &Tenant) -> Result<Arc<Solut
     context.tenancy.solution(tenant).await?.ok_or_else(|| Problem::not_found("solution"))
 }
 
+/// The solution of the path, read past the cache: for changes of what is left of it when it is deleted,
+/// which must not come back to life.
+///
+/// # Errors
+/// 404 without it.
+pub async fn existing_now(context: &ApiContext, tenant: &Tenant) -> Result<Arc<Solution>, Problem> {
+    context.tenancy.solution_fresh(tenant).await?.ok_or_else(|| Problem::not_found("solution"))
+}
+
 /// Makes or replaces a solution's settings. Its server state and its signing secret stay; the secret of
 /// a new one is shown this once.
 #[utoipa::path(
@@ -157,13 +166,13 @@ pub async fn get(
     State(context): State<ApiContext>,
     InSolution { tenant, .. }: InSolution,
 ) -> Result<Response, Problem> {
-    match context.tenancy.solution_fresh(&tenant).await? {
-        Some(solution) => Ok(answer::ok(&SolutionView::of(&solution, None))),
-        None => Err(Problem::not_found("solution")),
-    }
+    Ok(answer::ok(&SolutionView::of(&*existing_now(&context, &tenant).await?, None)))
 }
 
 /// Deletes a solution and its types; refused while work waits in it. Its audit log stays.
+///
+/// Its finished activities stay until they are rolled: out of reach without a solution of this name, and
+/// found again if one is made anew.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "deleteSolution", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Change)
@@ -178,6 +187,7 @@ pub async fn delete(
             "activities wait in the solution; cancel them or let them finish first",
         ));
     }
+    crate::reminders::configuration::refuse_while_waiting(&context, &tenant).await?;
     if context.work.has_rules(&tenant).await? {
         return Err(Problem::conflict("the solution has recurring activities; delete them first"));
     }
@@ -217,12 +227,13 @@ pub struct SigningSecretView {
     /// The secret: answered this once.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     signing_secret: String,
-    /// Until when the secret before signs too.
+    /// Until when the secret that it replaces signs too.
     #[schema(format = DateTime)]
     previous_valid_until: String,
 }
 
-/// Makes a new signing secret; for 24 hours the one before signs too.
+/// Makes a new signing secret; for 24 hours the one that it replaces signs too. Up to five replaced secrets
+/// sign at a time: while there are as many, another rotation is refused.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/signing-secret/rotate", operation_id = "rotateSigningSecret", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)),

@@ -99,7 +99,7 @@ impl Worker {
         let attempt = AttemptRecord {
             tenant: &record.tenant,
             id: &record.id,
-            kind: &record.kind,
+            kind: &record.kind.to_string(),
             run: record.state.run,
             attempt: record.state.attempts,
             outcome: outcome.word,

@@ -1,12 +1,14 @@
 //! The demo's receiver: takes the calls on loopback, checks their signatures,
-//! and fails where the story wants it to.
+//! and fails where the story wants it to. Below `/shop/yom` it is a provider.
 
 use crate::server::Server;
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use shared::clock::{Clock, SystemClock};
 use standardwebhooks::Webhook;
 use std::collections::HashMap;
@@ -28,6 +30,14 @@ pub struct Arrival {
     pub status: u16,
     /// Whether the Standard Webhooks signature is right.
     pub signed: bool,
+}
+
+/// The key by which the stand-in provider knows its caller.
+pub const PROVIDER_KEY: &str = "the-providers-key";
+
+/// What the stand-in provider calls an activity.
+pub fn provider_activity_id(activity: &str) -> String {
+    format!("yom-{activity}")
 }
 
 /// The receiver.
@@ -90,7 +100,7 @@ async fn receive(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> Response {
     let at = SystemClock.now();
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
     let mut segments = uri.path().trim_start_matches('/').split('/');
@@ -102,14 +112,16 @@ async fn receive(
     let status = match kind {
         "unsteady" if attempt == 1 => StatusCode::SERVICE_UNAVAILABLE,
         "broken" if !inner.repaired => StatusCode::INTERNAL_SERVER_ERROR,
+        "yom" if headers.get("x-api-key").is_none_or(|key| key != PROVIDER_KEY) => StatusCode::UNAUTHORIZED,
         _ => StatusCode::OK,
     };
     let secret = inner.secrets.get(solution).cloned();
     drop(inner);
+    let activity = key.rsplit_once(':').map_or(key, |(id, _)| id);
     let verifier = secret.and_then(|secret| Webhook::new(&secret).ok());
     let arrival = Arrival {
         at,
-        activity: key.rsplit_once(':').map_or(key, |(id, _)| id).to_owned(),
+        activity: activity.to_owned(),
         attempt,
         request: format!("{method} {}", uri.path()),
         status: status.as_u16(),
@@ -117,5 +129,10 @@ async fn receive(
     };
     // Nobody listens any more when the demo is over.
     let _ = state.arrivals.send(arrival);
-    status
+    match kind {
+        "yom" if status.is_success() => {
+            Json(json!({ "providerActivityId": provider_activity_id(activity) })).into_response()
+        }
+        _ => status.into_response(),
+    }
 }

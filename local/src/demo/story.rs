@@ -2,7 +2,7 @@
 
 use super::api::Api;
 use super::log::Log;
-use super::receiver::Receiver;
+use super::receiver::{PROVIDER_KEY, Receiver, provider_activity_id};
 use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -63,6 +63,9 @@ impl Story<'_> {
         self.schedule(SHOP, "inside-1", "inside", None).await?;
         self.ends(SHOP, "inside-1", "FAILED", 0);
 
+        self.log.say("a welcome goes out by e-mail, through the provider of that channel:");
+        self.message("welcome-1").await?;
+
         self.log.say("an order due in 3 seconds is cancelled:");
         self.schedule(SHOP, "order-4", "ship", Some(began + TimeDelta::seconds(3))).await?;
         self.api.delete(&format!("{SHOP}/activities/order-4")).await?;
@@ -80,6 +83,16 @@ impl Story<'_> {
         self.log.say("the newsletter runs again, so what is overdue goes out at once:");
         self.log.expect("letter-1", SystemClock.now());
         self.api.put(&format!("{NEWS}/server-state"), json!({ "serverState": "running" })).await?;
+
+        self.await_status(&format!("{SHOP}/activities/welcome-1"), "DISPATCHED").await?;
+        self.log.say("the provider reports, under its own id, that the welcome was read");
+        let result = json!({
+            "providerActivityId": provider_activity_id("welcome-1"),
+            "status": "COMPLETED",
+            "occurredAt": rules::time::format(SystemClock.now()),
+        });
+        self.api.post(&format!("{SHOP}/activity-results"), result).await?;
+        self.ends(SHOP, "welcome-1", "COMPLETED", 1);
 
         self.await_status(&format!("{SHOP}/activities/broken-1"), "FAILED").await?;
         self.log.say("the broken receiver is repaired, and its dead letter retried by hand:");
@@ -126,6 +139,26 @@ impl Story<'_> {
             body["uriPattern"] = uri.into();
             self.api.put(&format!("{solution}/activity-types/{name}"), body).await?;
         }
+        let config = json!({
+            "provider": "YOM",
+            "baseUrl": format!("{base}/shop/yom"),
+            "credentials": { "apiKey": PROVIDER_KEY },
+        });
+        self.api.put(&format!("{SHOP}/dispatch-configs/EMAIL"), config).await?;
+        Ok(())
+    }
+
+    /// Has a message go out by e-mail at once.
+    async fn message(&mut self, id: &str) -> anyhow::Result<()> {
+        let body = json!({
+            "channel": "EMAIL",
+            "type": "MESSAGE",
+            "id": id,
+            "reason": "first order",
+            "commerce": { "assignment": "shop-7", "targetUsers": ["user-42"] },
+        });
+        self.log.expect(id, SystemClock.now());
+        self.api.post(&format!("{SHOP}/activities"), body).await?;
         Ok(())
     }
 

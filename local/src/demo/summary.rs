@@ -30,7 +30,7 @@ impl Summary {
             arrivals.iter().filter_map(|(_, late)| Some((*late)?.num_milliseconds())).collect();
         lateness.sort_unstable();
         Self {
-            delivered: with("DISPATCHED"),
+            delivered: with("DISPATCHED") + with("COMPLETED"),
             retried: arrivals.iter().filter(|(arrival, _)| arrival.attempt > 1).count(),
             dead_letters: with("FAILED"),
             cancelled: with("CANCELED"),

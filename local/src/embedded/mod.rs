@@ -42,6 +42,8 @@ pub const ACCOUNT: &str = "123456789012";
 const IN_PROCESS_URL: &str = "http://127.0.0.1:4566";
 /// How often expired items are deleted. AWS takes up to two days.
 const EXPIRY_INTERVAL: TimeDelta = TimeDelta::hours(1);
+/// The processor secret of worlds in memory.
+pub const TEST_PROCESSOR_SECRET: &str = "processor-secret-of-a-world-in-memory";
 /// The admin key of worlds in memory.
 pub const TEST_ADMIN_KEY: &str = "admin-key-of-a-world-in-memory-000";
 const DATABASE_FILE: &str = "punctual.db";
@@ -192,7 +194,11 @@ impl Options {
             data_dir: None,
             base_url: IN_PROCESS_URL.to_owned(),
             template: Arc::new(Template::project()?),
-            parameters: template::parameters(TEST_ADMIN_KEY, template::LOCAL_ALLOWED_CIDRS),
+            parameters: template::parameters(
+                TEST_ADMIN_KEY,
+                TEST_PROCESSOR_SECRET,
+                template::LOCAL_ALLOWED_CIDRS,
+            ),
         })
     }
 }

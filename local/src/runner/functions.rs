@@ -3,15 +3,17 @@
 use api_ingest::{ApiContext, ApiSettings};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use axum::Router;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::future::BoxFuture;
 use notification_resender::{Resender, ResenderSettings};
 use recurring_expander::Expander;
+use reminder_sender::{RunReport, Sender, SenderSettings};
 use rules::due::SWEEP_HORIZON;
 use rules::recurring::LOOK_AHEAD;
 use serde_json::Value;
+use shared::clock::SharedClock;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::{Reader, Settings};
@@ -19,6 +21,7 @@ use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Handles a batch of messages.
 pub type QueueHandler = Arc<dyn Fn(SqsEvent) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
@@ -65,6 +68,9 @@ pub struct Handlers {
     pub resender: Resender,
 }
 
+/// See [`API_INGEST`].
+pub const REMINDER_SENDER: &str = "reminder-sender";
+
 /// The handlers that events start.
 pub fn functions(handlers: Handlers) -> Functions {
     let Handlers { worker, sweeper, expander, resender } = handlers;
@@ -105,6 +111,28 @@ pub fn functions(handlers: Handlers) -> Functions {
     }
 }
 
+/// The handler of the reminder sender's schedule; a run has `timeout`, by `clock`.
+pub fn reminders(sender: Sender, clock: SharedClock, timeout: Duration) -> ScheduleHandler {
+    Arc::new(move |_| {
+        let sender = sender.clone();
+        let deadline = clock.now() + TimeDelta::from_std(timeout).unwrap_or(TimeDelta::MAX);
+        Box::pin(async move {
+            let report = sender.tick(deadline).await.map_err(|error| error.to_string())?;
+            Ok(idle_after_run(report.as_ref()))
+        })
+    })
+}
+
+/// A run that left nothing has nothing to do until the next send time.
+fn idle_after_run(report: Option<&RunReport>) -> Idle {
+    match report {
+        Some(report) if report.failed == 0 && !report.more => {
+            report.next_due.map_or(Idle::Always, Idle::Until)
+        }
+        _ => Idle::No,
+    }
+}
+
 /// A sweep that left nothing has nothing to do until the next activity enters
 /// its horizon.
 fn idle_after(report: &SweepReport) -> Idle {
@@ -141,7 +169,20 @@ pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::
 pub fn api(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Router> {
     let settings = ApiSettings::read(&|name| environment.get(name).cloned())?;
     let http = Outbound::new(settings.allowed_cidrs.clone())?;
-    Ok(api_ingest::router(ApiContext::new(ctx, http, &settings)))
+    let api = ApiContext::new(ctx, &settings.admin_key)
+        .with_dialog_service(settings.dialog_service_uri.as_deref())
+        .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s);
+    Ok(api_ingest::router(api))
+}
+
+/// Builds the reminder sender from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn sender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Sender> {
+    let settings = SenderSettings::read(&|name| environment.get(name).cloned())?;
+    let http = Outbound::new(settings.allowed.clone())?;
+    Ok(Sender::new(ctx, http, Metrics::off(), settings))
 }
 
 /// Reads what every function reads from its environment.

@@ -14,7 +14,8 @@ pub use advance::{Advanced, TestClock};
 pub use event::{schedule_event, sqs_event};
 pub use functions::{
     API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Functions, Handlers, Idle, NOTIFICATION_RESENDER,
-    QueueHandler, RECURRING_EXPANDER, ScheduleHandler, api, functions, resender, settings, worker,
+    QueueHandler, RECURRING_EXPANDER, REMINDER_SENDER, ScheduleHandler, api, functions, reminders, resender,
+    sender, settings, worker,
 };
 pub use work::{InvocationError, Work, invoke};
 

@@ -32,9 +32,10 @@ pub const LOCAL_ALLOWED_CIDRS: &str = "127.0.0.0/8,::1/128";
 const LOCAL_WORKERS: &str = "40";
 
 /// The template's parameters as local mode sets them.
-pub fn parameters(admin_key: &str, allowed_cidrs: &str) -> BTreeMap<String, String> {
+pub fn parameters(admin_key: &str, processor_secret: &str, allowed_cidrs: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("AdminKey".to_owned(), admin_key.to_owned()),
+        ("ProcessorSecret".to_owned(), processor_secret.to_owned()),
         ("AllowedCidrs".to_owned(), allowed_cidrs.to_owned()),
         ("WorkerConcurrency".to_owned(), LOCAL_WORKERS.to_owned()),
     ])

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{TableDescription, TimeToLiveSpecification};
 use aws_sdk_sqs::types::QueueAttributeName;
 use shared::context::Clients;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// The queue properties that are attributes of the same name.
 const QUEUE_ATTRIBUTES: &[&str] = &[
@@ -47,6 +48,12 @@ impl Provisioned {
     pub fn environment(&self, function: &str) -> HashMap<String, String> {
         let found = self.functions.iter().find(|candidate| candidate.name == function);
         found.map(|function| function.environment.clone().into_iter().collect()).unwrap_or_default()
+    }
+
+    /// After this, Lambda gives an invocation of the function up.
+    pub fn timeout(&self, function: &str) -> Duration {
+        let found = self.functions.iter().find(|candidate| candidate.name == function);
+        found.map_or(Duration::ZERO, |function| function.timeout)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod names;
 pub mod notification;
 pub mod qos;
 pub mod recurring;
+pub mod reminder;
 pub mod retry;
 pub mod retry_after;
 pub mod time;

@@ -3,7 +3,7 @@
 //! A provider is one file in [`providers`] behind [`DispatchProvider`]. It says
 //! what it needs to be configured with, makes a call of an activity, and reads
 //! the answer. It does no I/O: the worker opens the credentials, makes the
-//! call, and records what came of it. `docs/add-a-provider.md` is the checklist.
+//! call, and records what came of it. ARCHITECTURE.md, "Add a provider", is the checklist.
 
 mod activity;
 mod credentials;
@@ -101,7 +101,7 @@ pub struct HttpCall {
 
 /// The provider of that code.
 pub fn provider(code: &str) -> Option<&'static dyn DispatchProvider> {
-    PROVIDERS.into_iter().find(|provider| provider.code() == code)
+    PROVIDERS.iter().copied().find(|provider| provider.code() == code)
 }
 
 /// What the provider needs for a channel; `None` for a channel it does not take.

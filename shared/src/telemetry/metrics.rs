@@ -122,7 +122,7 @@ mod tests {
         metrics.attempt(&AttemptRecord {
             tenant: &tenant,
             id: &"a".parse().unwrap(),
-            kind: &"A:t".parse().unwrap(),
+            kind: "A:t",
             run: 0,
             attempt: 1,
             outcome,

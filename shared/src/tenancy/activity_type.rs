@@ -193,10 +193,7 @@ impl Tenancy {
         name: &TypeName,
     ) -> Result<Option<Arc<ActivityType>>, TenancyError> {
         let key = (tenant.clone(), name.clone());
-        if let Some(found) = self.types.get(&key) {
-            return Ok(Some(found));
-        }
-        self.activity_type_fresh(tenant, name).await
+        self.types.get_or(&key, self.activity_type_fresh(tenant, name)).await
     }
 
     /// An activity type, read past the cache.

@@ -4,12 +4,15 @@ use super::CACHE_TTL;
 use crate::clock::SharedClock;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, DefaultHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Most entries of one cache; beyond it the stale ones go, and if none is stale, all.
 const ENTRIES_MAX: usize = 10_000;
+
+/// Keys share this many turns by their hashes.
+const TURNS: usize = 64;
 
 /// What was read lately. What was not found is never kept: it may be made any moment.
 pub(super) struct Cache<K, V> {
@@ -17,6 +20,8 @@ pub(super) struct Cache<K, V> {
     entries: RwLock<HashMap<K, Entry<V>>>,
     /// Counts invalidations, so that a read that began before one cannot bring the old value back.
     epoch: AtomicU64,
+    /// Who reads what is missing: one at a time for a key. Thousands due at one instant would all read otherwise.
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 struct Entry<V> {
@@ -39,7 +44,8 @@ impl Begun {
 
 impl<K: Eq + Hash, V> Cache<K, V> {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { clock, entries: RwLock::default(), epoch: AtomicU64::new(0) }
+        let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        Self { clock, entries: RwLock::default(), epoch: AtomicU64::new(0), turns }
     }
 
     /// The value, if it was read within [`CACHE_TTL`].
@@ -47,6 +53,23 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(key)?;
         (self.clock.now() < entry.fresh_until).then(|| entry.value.clone())
+    }
+
+    /// The value, read with `read` if it was not read within [`CACHE_TTL`]; while one reads, others wait for it.
+    pub(super) async fn get_or<E>(
+        &self,
+        key: &K,
+        read: impl Future<Output = Result<Option<Arc<V>>, E>>,
+    ) -> Result<Option<Arc<V>>, E> {
+        if let Some(value) = self.get(key) {
+            return Ok(Some(value));
+        }
+        let hash = std::hash::BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        let _turn = self.turns[hash as usize % TURNS].lock().await;
+        match self.get(key) {
+            Some(value) => Ok(Some(value)),
+            None => read.await,
+        }
     }
 
     /// To be called before a read whose result goes to [`Cache::keep`].
@@ -111,6 +134,22 @@ mod tests {
         assert_eq!(cache.get(&"a").as_deref(), Some(&1));
         *clock.0.lock().unwrap() += TimeDelta::milliseconds(1);
         assert_eq!(cache.get(&"a"), None);
+    }
+
+    #[tokio::test]
+    async fn many_who_miss_a_value_read_it_once() {
+        let (_, cache) = cache();
+        let reads = AtomicU64::new(0);
+        let read = async || {
+            let begun = cache.begin();
+            reads.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            cache.keep(&begun, "a", Arc::new(7));
+            Ok::<_, ()>(Some(Arc::new(7)))
+        };
+        let found = futures::future::join_all((0..100).map(|_| cache.get_or(&"a", read()))).await;
+        assert!(found.iter().all(|found| found.as_ref().is_ok_and(|found| found.as_deref() == Some(&7))));
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -58,10 +58,7 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
     pub async fn company(&self, name: &CompanyName) -> Result<Option<Arc<Company>>, TenancyError> {
-        if let Some(company) = self.companies.get(name) {
-            return Ok(Some(company));
-        }
-        self.company_fresh(name).await
+        self.companies.get_or(name, self.company_fresh(name)).await
     }
 
     /// A company, read past the cache.

@@ -139,10 +139,8 @@ impl Tenancy {
         tenant: &Tenant,
         channel: Channel,
     ) -> Result<Option<Arc<DispatchConfig>>, TenancyError> {
-        if let Some(found) = self.dispatch_configs.get(&(tenant.clone(), channel)) {
-            return Ok(Some(found));
-        }
-        self.dispatch_config_fresh(tenant, channel).await
+        let key = (tenant.clone(), channel);
+        self.dispatch_configs.get_or(&key, self.dispatch_config_fresh(tenant, channel)).await
     }
 
     /// The config of a channel, read past the cache.

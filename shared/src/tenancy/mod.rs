@@ -9,6 +9,7 @@
 //! | dispatch config | `T#{company}/{solution}` | `C:{CHANNEL}` |
 //! | notification type | `T#{company}/{solution}` | `N:{type}` |
 //! | notification registry | `NOTIFICATIONS` | `{company}/{solution}/{type}` |
+//! | reminder configuration | `REMINDERS` | `{company}/{solution}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
 //!
@@ -29,6 +30,8 @@ mod error;
 mod item;
 mod notification_type;
 mod page;
+mod reminder_configuration;
+mod reminder_webhook;
 mod server_state;
 mod signing_secret;
 mod slice;
@@ -44,6 +47,8 @@ pub use error::TenancyError;
 pub use item::DecodeError;
 pub use notification_type::{NotificationSlice, NotificationType};
 pub use page::{Page, PageRequest};
+pub use reminder_configuration::{ReminderConfiguration, ReminderSecrets, ReminderSettings, SecretKind};
+pub use reminder_webhook::REMINDER_WEBHOOK;
 pub use server_state::ServerState;
 pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
 pub use slice::{KindEntry, SliceEntry};
@@ -78,6 +83,7 @@ pub struct Tenancy {
     notification_types: Cache<(Tenant, TypeName), NotificationType>,
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
+    reminders: Cache<Tenant, ReminderConfiguration>,
     /// Audit entries made by this process.
     audit_turns: AtomicU32,
 }
@@ -104,6 +110,7 @@ impl Tenancy {
             notification_types: Cache::new(clock.clone()),
             keys: Cache::new(clock.clone()),
             secrets: Cache::new(clock.clone()),
+            reminders: Cache::new(clock.clone()),
             audit_turns: AtomicU32::new(0),
             clock,
             entropy,

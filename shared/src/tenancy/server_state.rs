@@ -43,7 +43,8 @@ impl FromStr for ServerState {
 }
 
 impl Tenancy {
-    /// Pauses or resumes a solution. Setting the state it has changes nothing.
+    /// Pauses or resumes a solution. Setting the state it has changes nothing, but for a new reason:
+    /// that is recorded.
     ///
     /// # Errors
     /// [`ChangeError::NotFound`] without the solution, or the table failed.
@@ -59,20 +60,25 @@ impl Tenancy {
             let Some(old) = self.solution_fresh(tenant).await? else {
                 return Err(ChangeError::NotFound("solution"));
             };
-            if old.server_state == state {
+            let same_state = old.server_state == state;
+            if same_state && (reason.is_none() || reason == old.state_reason.as_deref()) {
                 return Ok(Changed::Unchanged(Solution::clone(&old)));
             }
             let now = rules::time::truncate(self.clock.now());
+            let (since, action) = match same_state {
+                true => (old.state_since, "serverState.reasonChanged"),
+                false => (now, "serverState.changed"),
+            };
             let new = Solution {
                 server_state: state,
                 state_reason: reason.map(str::to_owned),
-                state_since: now,
+                state_since: since,
                 meta: old.meta.changed(now),
                 ..Solution::clone(&old)
             };
             let entry = AuditEntry {
                 reason: new.state_reason.clone(),
-                ..AuditEntry::new(now, actor, "serverState.changed")
+                ..AuditEntry::new(now, actor, action)
                     .from(Some(json!(old.server_state.as_str())))
                     .to(json!(state.as_str()))
             };

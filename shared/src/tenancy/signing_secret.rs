@@ -1,15 +1,20 @@
-//! The secrets that sign a solution's outbound calls (SPEC §11): one, and for a day after a rotation two.
+//! The secrets that sign a solution's outbound calls (SPEC §11): one, and for a day after each rotation
+//! the one before it too.
 
 use super::change::{Commit, TRIES_MAX};
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Solution, Tenancy, TenancyError};
 use crate::signing;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::Tenant;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// How long the secret before signs beside the new one.
 pub const ROTATION_OVERLAP: TimeDelta = TimeDelta::hours(24);
+/// Most secrets that sign beside the current one: each adds a signature to every call.
+pub const PREVIOUS_MAX: usize = 5;
 /// What the secrets are sealed for; a ciphertext moved to another field does not open.
 const PURPOSE: &str = "signing-secret";
 
@@ -17,22 +22,45 @@ const PURPOSE: &str = "signing-secret";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecrets {
     pub(super) current: String,
-    /// The one before, and until when it signs too.
-    pub(super) previous: Option<(String, DateTime<Utc>)>,
+    /// Those before, at most [`PREVIOUS_MAX`]; the one that ends first goes first.
+    pub(super) previous: Vec<PreviousSecret>,
+}
+
+/// A secret that was replaced. Its text is `{milliseconds}:{sealed}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PreviousSecret {
+    pub(super) sealed: String,
+    /// Until when it signs too.
+    pub(super) until: DateTime<Utc>,
+}
+
+impl fmt::Display for PreviousSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.until.timestamp_millis(), self.sealed)
+    }
+}
+
+impl FromStr for PreviousSecret {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (until, sealed) = text.split_once(':').ok_or("has no end")?;
+        let until = until.parse().ok().and_then(|millis| rules::time::from_millis(millis).ok());
+        Ok(Self { sealed: sealed.to_owned(), until: until.ok_or("has an end that is no instant")? })
+    }
 }
 
 /// A solution's secrets, opened. Zeroized when dropped.
 pub struct SigningSecrets {
     sealed: SealedSecrets,
     current: Zeroizing<String>,
-    previous: Option<(Zeroizing<String>, DateTime<Utc>)>,
+    previous: Vec<(Zeroizing<String>, DateTime<Utc>)>,
 }
 
 impl SigningSecrets {
-    /// The secrets that sign at `now`: the current one first, then the one before within
+    /// The secrets that sign at `now`: the current one first, then each one before within
     /// [`ROTATION_OVERLAP`] of its rotation.
     pub fn at(&self, now: DateTime<Utc>) -> Vec<&str> {
-        let previous = self.previous.as_ref().filter(|(_, until)| now < *until);
+        let previous = self.previous.iter().filter(|(_, until)| now < *until);
         std::iter::once(&self.current)
             .chain(previous.map(|(secret, _)| secret))
             .map(|secret| secret.as_str())
@@ -59,12 +87,10 @@ impl Tenancy {
         let begun = self.secrets.begin();
         let sealed = solution.signing.clone();
         let current = self.open_secret(tenant, &sealed.current).await?;
-        let previous = match &sealed.previous {
-            Some((text, until)) if begun.at() < *until => {
-                Some((self.open_secret(tenant, text).await?, *until))
-            }
-            _ => None,
-        };
+        let mut previous = Vec::new();
+        for secret in sealed.previous.iter().filter(|secret| begun.at() < secret.until) {
+            previous.push((self.open_secret(tenant, &secret.sealed).await?, secret.until));
+        }
         let secrets = Arc::new(SigningSecrets { sealed, current, previous });
         self.secrets.keep(&begun, tenant.clone(), secrets.clone());
         Ok(Some(secrets))
@@ -74,7 +100,8 @@ impl Tenancy {
     /// too: [`ROTATION_OVERLAP`] from now.
     ///
     /// # Errors
-    /// [`ChangeError::NotFound`] without the solution, or the table or KMS failed.
+    /// [`ChangeError::NotFound`] without the solution, [`ChangeError::Conflict`] while [`PREVIOUS_MAX`]
+    /// secrets sign beside the current one, or the table or KMS failed.
     pub async fn rotate_signing_secret(
         &self,
         actor: &Actor,
@@ -88,14 +115,12 @@ impl Tenancy {
             };
             let now = rules::time::truncate(self.clock.now());
             let until = rules::time::after(now, ROTATION_OVERLAP);
-            let new = Solution {
-                signing: SealedSecrets {
-                    current: sealed.clone(),
-                    previous: Some((old.signing.current.clone(), until)),
-                },
-                meta: old.meta.changed(now),
-                ..Solution::clone(&old)
+            let replaced = PreviousSecret { sealed: old.signing.current.clone(), until };
+            let signing = SealedSecrets {
+                current: sealed.clone(),
+                previous: with_room(&old.signing.previous, now)?.into_iter().chain([replaced]).collect(),
             };
+            let new = Solution { signing, meta: old.meta.changed(now), ..Solution::clone(&old) };
             let entry = AuditEntry::new(now, actor, "signingSecret.rotated");
             if self.replace_solution(&old, &new, self.audit(&scope, &entry)).await? == Commit::Applied {
                 self.secrets.forget(tenant);
@@ -119,5 +144,18 @@ impl Tenancy {
         let bytes = self.envelope.open(tenant, PURPOSE, sealed).await?;
         let text = std::str::from_utf8(&bytes).map_err(|_| TenancyError::NotText { what: PURPOSE })?;
         Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+/// The secrets that still sign at `now`, if one more may be added. None ends before its time to make room:
+/// whoever rotated was promised that it signs until then.
+fn with_room(previous: &[PreviousSecret], now: DateTime<Utc>) -> Result<Vec<PreviousSecret>, ChangeError> {
+    let signing: Vec<_> = previous.iter().filter(|secret| now < secret.until).cloned().collect();
+    match signing.first() {
+        Some(first) if signing.len() >= PREVIOUS_MAX => Err(ChangeError::Conflict(format!(
+            "{PREVIOUS_MAX} secrets still sign beside the current one, which is the most; the first of them ends at {}",
+            rules::time::format(first.until)
+        ))),
+        _ => Ok(signing),
     }
 }

@@ -5,6 +5,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::company::Company;
 use super::item::{DecodeError, Item, Key, PK, QOS_LEVEL, Reader, SK, Writer};
 use super::page::Listing;
+use super::signing_secret::PreviousSecret;
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, SealedSecrets, ServerState,
     Tenancy, TenancyError,
@@ -26,6 +27,8 @@ const SERVER_STATE: &str = "state";
 const STATE_REASON: &str = "stateReason";
 const STATE_SINCE: &str = "stateSince";
 const SIGNING_SECRET: &str = "signingSecret";
+const PREVIOUS_SECRETS: &str = "previousSigningSecrets";
+/// How the one secret was written when there was never more than one. Read, no longer written.
 const PREVIOUS_SECRET: &str = "previousSigningSecret";
 const PREVIOUS_SECRET_UNTIL: &str = "previousSigningSecretUntil";
 
@@ -74,7 +77,6 @@ impl Solution {
     }
 
     fn encode(&self) -> Item {
-        let previous = self.signing.previous.as_ref();
         let writer = Writer::new(&Self::key(&self.tenant))
             .number(QOS_LEVEL, self.qos_level)
             .optional_text(SUCCESS_URI, self.rolling.success_uri.as_ref())
@@ -86,8 +88,7 @@ impl Solution {
             .optional_text(STATE_REASON, self.state_reason.as_ref())
             .time(STATE_SINCE, self.state_since)
             .text(SIGNING_SECRET, &self.signing.current)
-            .optional_text(PREVIOUS_SECRET, previous.map(|(sealed, _)| sealed))
-            .optional_number(PREVIOUS_SECRET_UNTIL, previous.map(|(_, until)| until.timestamp_millis()));
+            .texts(PREVIOUS_SECRETS, &self.signing.previous);
         self.meta.write(writer).finish()
     }
 
@@ -101,8 +102,9 @@ impl Solution {
         let solution = part(SK, PREFIX)?.parse().map_err(|_| reader.error(SK, "names no solution"))?;
         let days = |name| reader.has(name).then(|| reader.parsed::<f64>(name)).transpose();
         let previous = match reader.optional_text(PREVIOUS_SECRET)? {
-            Some(sealed) => Some((sealed, reader.time(PREVIOUS_SECRET_UNTIL)?)),
-            None => None,
+            _ if reader.has(PREVIOUS_SECRETS) => reader.parsed_list(PREVIOUS_SECRETS)?,
+            Some(sealed) => vec![PreviousSecret { sealed, until: reader.time(PREVIOUS_SECRET_UNTIL)? }],
+            None => Vec::new(),
         };
         Ok(Self {
             tenant: Tenant { company, solution },
@@ -138,10 +140,7 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
     pub async fn solution(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
-        if let Some(solution) = self.solutions.get(tenant) {
-            return Ok(Some(solution));
-        }
-        self.solution_fresh(tenant).await
+        self.solutions.get_or(tenant, self.solution_fresh(tenant)).await
     }
 
     /// A solution, read past the cache.
@@ -218,7 +217,7 @@ impl Tenancy {
                 server_state: ServerState::Running,
                 state_reason: None,
                 state_since: now,
-                signing: SealedSecrets { current: sealed, previous: None },
+                signing: SealedSecrets { current: sealed, previous: Vec::new() },
                 meta: Meta::new(now),
             };
             let entry = AuditEntry::new(now, actor, "solution.created").to(new.audited());
@@ -234,7 +233,8 @@ impl Tenancy {
         Err(ChangeError::contended())
     }
 
-    /// Deletes a solution, its types and dispatch configs. That no work waits in it is the caller's to see to;
+    /// Deletes a solution, its types, dispatch configs and reminder configuration. That no work waits in it is
+    /// the caller's to see to;
     /// its audit log stays.
     ///
     /// # Errors
@@ -248,6 +248,10 @@ impl Tenancy {
             // A type or config made from here on raises the solution's revision.
             self.delete_activity_types(actor, tenant).await?;
             self.delete_dispatch_configs(actor, tenant).await?;
+            match self.delete_reminder_configuration(actor, tenant).await {
+                Ok(()) | Err(ChangeError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
             self.delete_notification_types(actor, tenant).await?;
             let now = rules::time::truncate(self.clock.now());
             let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(old.audited()));
@@ -282,10 +286,13 @@ impl Tenancy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use chrono::TimeDelta;
 
     #[test]
     fn a_solution_round_trips_and_is_read_strictly() {
         let at = DateTime::UNIX_EPOCH;
+        let secret = |sealed: &str, until| PreviousSecret { sealed: sealed.to_owned(), until };
         let whole = Solution {
             tenant: Tenant { company: "acme".parse().unwrap(), solution: "music".parse().unwrap() },
             qos_level: 100,
@@ -298,15 +305,30 @@ mod tests {
             server_state: ServerState::Paused,
             state_reason: Some("night".to_owned()),
             state_since: at,
-            signing: SealedSecrets { current: "c".to_owned(), previous: Some(("p".to_owned(), at)) },
+            signing: SealedSecrets {
+                current: "c".to_owned(),
+                previous: vec![secret("p:q=", at), secret("p", at + TimeDelta::milliseconds(1))],
+            },
             meta: Meta { created_at: at, updated_at: at, revision: 9 },
         };
         let bare = Solution {
             rolling: Rolling::default(),
             state_reason: None,
-            signing: SealedSecrets { current: "c".to_owned(), previous: None },
+            signing: SealedSecrets { current: "c".to_owned(), previous: Vec::new() },
             ..whole.clone()
         };
+        // As it was written before there were several.
+        let one = Solution {
+            signing: SealedSecrets { current: "c".to_owned(), previous: vec![secret("p", at)] },
+            ..whole.clone()
+        };
+        let mut item = one.encode();
+        item.remove(PREVIOUS_SECRETS);
+        let reads_as = |item: &Item| Solution::decode(item).unwrap();
+        assert_eq!(reads_as(&item).signing.previous, []);
+        item.insert(PREVIOUS_SECRET.to_owned(), AttributeValue::S("p".to_owned()));
+        item.insert(PREVIOUS_SECRET_UNTIL.to_owned(), AttributeValue::N("0".to_owned()));
+        assert_eq!(reads_as(&item), one);
         for solution in [whole, bare] {
             assert_eq!(Solution::decode(&solution.encode()), Ok(solution));
         }

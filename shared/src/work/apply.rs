@@ -1,10 +1,10 @@
 //! Applying a result to its activity: one transaction with the result's own item.
 
 use super::batcher::Outcome;
-use super::codec::Record;
+use super::codec::{Record, s};
 use super::result_item::ActivityResult;
 use super::statements::{self, Statement};
-use super::{StoreError, WorkStore, keys};
+use super::{StoreError, WorkStore, attr, keys};
 use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Tenant};
@@ -65,8 +65,18 @@ impl WorkStore {
         Ok(self.status_of(tenant, id).await?.map(|(_, status)| status))
     }
 
+    /// Marks that a result lies with an activity that is not there yet.
+    pub(super) async fn mark_early(&self, pk: &str) -> Result<(), StoreError> {
+        let mark = vec![(attr::PK, s(pk)), (attr::SK, s(attr::EARLY))];
+        self.batcher.run(statements::insert(&self.table, pk.to_owned(), attr::EARLY, mark)).await?;
+        Ok(())
+    }
+
     /// Applies the results that were reported on an activity before it was accepted.
     pub(super) async fn adopt_early(&self, record: &Record) -> Result<(), StoreError> {
+        // One item that is seldom there, so that the reads of many dispatches are one call.
+        let mark = self.reads.run(statements::read(&self.table, record.pk(), attr::EARLY)).await?;
+        let Outcome::Applied(Some(_)) = mark else { return Ok(()) };
         let (pk, early) = (record.pk(), self.results_in(&record.pk()).await?);
         for result in early.iter().filter(|result| result.standalone) {
             let applied = self.apply(&record.tenant, &record.id, result, Keep::Link).await?;

@@ -104,6 +104,8 @@ pub const HISTORY_PREFIX: &str = "H#";
 pub const RESULT_PREFIX: &str = "R#";
 /// Prefix of the sort keys of records of skipped occurrences.
 pub const SKIP_PREFIX: &str = "S#";
+/// Sort key of the mark that results came before the activity.
+pub const EARLY: &str = "EARLY";
 /// Prefix of the sort keys of further object values.
 pub const OBJECT_PREFIX: &str = "O#";
 

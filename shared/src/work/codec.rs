@@ -106,7 +106,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    pub(super) fn error(&self, attribute: &'static str) -> DecodeError {
+    /// The error of an attribute that cannot be read.
+    pub fn error(&self, attribute: &'static str) -> DecodeError {
         DecodeError { pk: self.pk.to_owned(), attribute }
     }
 

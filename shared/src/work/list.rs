@@ -19,7 +19,7 @@ use rules::names::{Kind, Tenant};
 /// Most items read for one page; a filter that matches few gets a short page and a cursor.
 pub const SCAN_MAX: usize = 2_000;
 /// Items read at a time.
-const STRIDE: usize = 100;
+pub(crate) const STRIDE: usize = 100;
 
 /// What to find; absent matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,23 +56,23 @@ pub struct Page {
 }
 
 /// Partitions of one index that are read as one, in one order.
-pub(super) struct Phase {
-    pub(super) index: &'static str,
-    pub(super) partition_name: &'static str,
-    pub(super) sort_name: &'static str,
-    pub(super) partitions: Vec<String>,
-    pub(super) newest_first: bool,
+pub(crate) struct Phase {
+    pub(crate) index: &'static str,
+    pub(crate) partition_name: &'static str,
+    pub(crate) sort_name: &'static str,
+    pub(crate) partitions: Vec<String>,
+    pub(crate) newest_first: bool,
 }
 
 impl Phase {
     /// Of what is due, next first.
-    pub(super) fn due(partitions: Vec<String>) -> Self {
+    pub(crate) fn due(partitions: Vec<String>) -> Self {
         let (index, partition_name, sort_name) = (attr::DUE_INDEX, attr::DUE_PARTITION, attr::DUE_SORT);
         Self { index, partition_name, sort_name, partitions, newest_first: false }
     }
 
     /// Of what is finished, newest first.
-    pub(super) fn done(partitions: Vec<String>) -> Self {
+    pub(crate) fn done(partitions: Vec<String>) -> Self {
         let (index, partition_name, sort_name) = (attr::DONE_INDEX, attr::DONE_PARTITION, attr::DONE_SORT);
         Self { index, partition_name, sort_name, partitions, newest_first: true }
     }
@@ -80,17 +80,17 @@ impl Phase {
 
 /// Where a walk stands: the phase, and the sort key it has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) phase: usize,
-    pub(super) after: Option<String>,
+pub(crate) struct Position {
+    pub(crate) phase: usize,
+    pub(crate) after: Option<String>,
 }
 
 impl Position {
-    pub(super) fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}|{}", self.phase, self.after.as_deref().unwrap_or("")))
     }
 
-    pub(super) fn decode(cursor: &str) -> Result<Self, StoreError> {
+    pub(crate) fn decode(cursor: &str) -> Result<Self, StoreError> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| StoreError::Cursor)?;
         let text = String::from_utf8(bytes).map_err(|_| StoreError::Cursor)?;
         let (phase, after) = text.split_once('|').ok_or(StoreError::Cursor)?;
@@ -202,7 +202,7 @@ impl WorkStore {
     }
 
     /// The next `count` rows of a phase, merged over its partitions: sort key and partition key of the item.
-    pub(super) async fn stride(
+    pub(crate) async fn stride(
         &self,
         phase: &Phase,
         after: Option<&str>,
@@ -259,7 +259,7 @@ impl WorkStore {
     }
 }
 
-pub(super) fn advance(position: Position, rows: &[(String, String)], want: usize) -> Position {
+pub(crate) fn advance(position: Position, rows: &[(String, String)], want: usize) -> Position {
     match rows.last() {
         Some((sort, _)) if rows.len() >= want => Position { after: Some(sort.clone()), ..position },
         _ => Position { phase: position.phase + 1, after: None },

@@ -17,9 +17,9 @@ mod create;
 mod due;
 mod erase;
 mod links;
-mod list;
+pub(crate) mod list;
 mod notification;
-mod payload;
+pub(crate) mod payload;
 mod read;
 mod recurring;
 mod result_item;
@@ -113,12 +113,13 @@ impl StoreError {
 
 /// The work table.
 pub struct WorkStore {
-    client: Client,
-    table: String,
-    clock: SharedClock,
-    entropy: SharedEntropy,
+    pub(crate) client: Client,
+    pub(crate) table: String,
+    pub(crate) clock: SharedClock,
+    pub(crate) entropy: SharedEntropy,
     queue: Arc<DueQueue>,
-    batcher: Batcher,
+    pub(crate) batcher: Batcher,
+    reads: Batcher,
     due_shards: u32,
 }
 
@@ -134,7 +135,8 @@ impl WorkStore {
         clock: SharedClock,
         entropy: SharedEntropy,
     ) -> Self {
-        let batcher = Batcher::new(client.clone(), clock.clone());
-        Self { client, table, clock, entropy, queue, batcher, due_shards }
+        // Apart, since one call of DynamoDB's either reads or writes.
+        let [batcher, reads] = [(); 2].map(|()| Batcher::new(client.clone(), clock.clone()));
+        Self { client, table, clock, entropy, queue, batcher, reads, due_shards }
     }
 }

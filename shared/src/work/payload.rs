@@ -7,9 +7,9 @@ use chrono::TimeDelta;
 use std::collections::HashMap;
 
 /// Most keys of one `BatchGetItem` (a DynamoDB limit).
-const GET_BATCH_MAX: usize = 100;
+pub(crate) const GET_BATCH_MAX: usize = 100;
 /// Parameters are larger, and a batch answers 16 MiB at most.
-const PAYLOAD_BATCH_MAX: usize = 25;
+pub(crate) const PAYLOAD_BATCH_MAX: usize = 25;
 /// How often what a batch left unread is asked for in all.
 const TRIES: u32 = 6;
 /// The first wait before what was left is asked for again; it doubles.
@@ -17,7 +17,12 @@ const WAIT: TimeDelta = TimeDelta::milliseconds(50);
 
 impl WorkStore {
     /// The items of `pks` with the sort key `sk`; those that do not exist are left out.
-    async fn items(&self, pks: &[String], sk: &str, batch_max: usize) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn items(
+        &self,
+        pks: &[String],
+        sk: &str,
+        batch_max: usize,
+    ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::with_capacity(pks.len());
         for chunk in pks.chunks(batch_max.min(GET_BATCH_MAX)) {
             let keys = chunk.iter().map(|pk| {

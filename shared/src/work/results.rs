@@ -11,9 +11,13 @@
 //! | 3. inserts an empty link; there is one: applies the result | 2. there is an empty one: fills it |
 //! | | 3. applies the results beside it |
 //!
+//! By the activity's own id it is the same with a mark beside the result in place of
+//! the link, and the activity's creation in place of its dispatch.
+//!
 //! Applying a result twice is applying it once: it has an id, and its item is
-//! inserted in the same transaction. In the common case this costs the settle
-//! one write unit, for the link, and no read.
+//! inserted in the same transaction. In the common case all this costs the settle
+//! one write unit for the link, and, where the activity's id is its creator's, one
+//! read unit for the mark.
 
 use super::apply::{Applied, Keep, Written};
 use super::batcher::Outcome;
@@ -85,6 +89,7 @@ impl WorkStore {
         if let Some(known) = self.known_result(&pk, result).await? {
             if known.standalone && known.body_hash == result.body_hash {
                 // Whoever reported it may have died before looking for the activity again.
+                self.mark_early(&pk).await?;
                 self.apply(tenant, id, &known, Keep::Link).await?;
             }
             return Ok(repeated(known, result, self.status_of(tenant, id).await?));
@@ -118,6 +123,7 @@ impl WorkStore {
             let known = self.known_result(&pk, result).await?.ok_or(StoreError::Throttled)?;
             return Ok(repeated(known, result, None));
         }
+        self.mark_early(&pk).await?;
         // The activity may have been accepted, even dispatched, since it was looked for.
         Ok(Reported::New(match self.apply(tenant, id, &early, Keep::Link).await? {
             Applied::Written(status) => Some((id.clone(), status)),

@@ -34,26 +34,26 @@ impl Statement {
 }
 
 /// Text and parameters of one statement under way.
-struct Builder {
-    text: String,
+pub(crate) struct Builder {
+    pub(crate) text: String,
     parameters: Vec<AttributeValue>,
 }
 
 impl Builder {
-    fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self { text, parameters: Vec::new() }
     }
 
-    fn set(&mut self, attribute: &str, value: AttributeValue) {
+    pub(crate) fn set(&mut self, attribute: &str, value: AttributeValue) {
         self.text.push_str(&format!(" SET \"{attribute}\"=?"));
         self.parameters.push(value);
     }
 
-    fn remove(&mut self, attribute: &str) {
+    pub(crate) fn remove(&mut self, attribute: &str) {
         self.text.push_str(&format!(" REMOVE \"{attribute}\""));
     }
 
-    fn key(&mut self, pk: &str) {
+    pub(crate) fn key(&mut self, pk: &str) {
         self.key_of(pk, attr::ITEM);
     }
 
@@ -62,16 +62,16 @@ impl Builder {
         self.parameters.extend([s(pk), s(sk)]);
     }
 
-    fn and(&mut self, attribute: &str, operator: &str, value: AttributeValue) {
+    pub(crate) fn and(&mut self, attribute: &str, operator: &str, value: AttributeValue) {
         self.text.push_str(&format!(" AND \"{attribute}\"{operator}?"));
         self.parameters.push(value);
     }
 
-    fn and_missing(&mut self, attribute: &str) {
+    pub(crate) fn and_missing(&mut self, attribute: &str) {
         self.text.push_str(&format!(" AND \"{attribute}\" IS MISSING"));
     }
 
-    fn finish(self, pk: String, sk: &str) -> Statement {
+    pub(crate) fn finish(self, pk: String, sk: &str) -> Statement {
         let request = BatchStatementRequest::builder()
             .statement(self.text)
             .set_parameters((!self.parameters.is_empty()).then_some(self.parameters))
@@ -88,6 +88,16 @@ pub fn insert(table: &str, pk: String, sk: &str, item: Vec<(&str, AttributeValue
     let mut builder = Builder::new(format!("INSERT INTO \"{table}\" VALUE {{{}}}", names.join(",")));
     builder.parameters = item.into_iter().map(|(_, value)| value).collect();
     builder.finish(pk, sk)
+}
+
+/// Reads an item as the last write left it.
+pub fn read(table: &str, pk: String, sk: &str) -> Statement {
+    let mut builder = Builder::new(format!("SELECT * FROM \"{table}\""));
+    builder.key_of(&pk, sk);
+    let mut statement = builder.finish(pk, sk);
+    statement.request.consistent_read = Some(true);
+    statement.request.return_values_on_condition_check_failure = None;
+    statement
 }
 
 /// Claims an activity (SPEC §9.2): raises its attempts, sets token and lease, returns the item.

@@ -97,7 +97,7 @@ impl WorkStore {
     }
 
     /// Counts a partition, up to `before` in the due index; and whether it was cut.
-    pub(super) async fn count(
+    pub(crate) async fn count(
         &self,
         index: &str,
         partition_name: &str,

@@ -162,7 +162,9 @@ impl Api {
 /// The router on a context, with an admin key of one's own.
 pub fn router_with(context: Context, admin_key: &str) -> Router {
     let lookup = |name: &str| (name == "PUNCTUAL_ADMIN_KEY").then(|| admin_key.to_owned());
-    router(ApiContext::new(context, tests::world::http(), &ApiSettings::read(&lookup).unwrap()))
+    let settings = ApiSettings::read(&lookup).unwrap();
+    let api = ApiContext::new(context, &settings.admin_key);
+    router(api.with_notifications(tests::world::http(), settings.max_retries, settings.retry_after_fudge_s))
 }
 
 /// A request to a router.

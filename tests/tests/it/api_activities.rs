@@ -296,3 +296,45 @@ async fn what_is_accepted_is_delivered_with_its_parameter() {
     assert_eq!(arrivals[1].body, r#"{"SongId":"a/b"}"#);
     assert_eq!(arrivals[1].idempotency_key(), format!("{id}:0"));
 }
+
+/// What was accepted stays accepted for whoever asks again, whatever became of its type.
+#[tokio::test]
+async fn creation_may_be_repeated_although_its_type_is_another_or_gone() {
+    let api = Api::seeded().await;
+    let body = json!({"id": "order-1", "activityType": "play", "parameter": {"SongId": 1}});
+    let made = api.post(&path(), body.clone()).await.expect(201);
+    api.world.work(&api.world.worker()).await;
+    let mut other = body.clone();
+    other["parameter"]["SongId"] = json!(2);
+    let fresh = json!({"id": "order-2", "activityType": "play", "parameter": {"SongId": 1}});
+    let twice = r#"{"id": "order-1", "activityType": "play", "parameter": {"SongId": 1}, "id": "order-1"}"#;
+    let type_path = format!("{S}/activity-types/play");
+    let changed = json!({"verb": "POST", "uriPattern": "https://x.example/{Album}"});
+    api.put(&type_path, changed).await.expect(200);
+    for fault in ["/parameter/Album is missing", "/activityType names no activity type of this solution"] {
+        let again = api.post(&path(), body.clone()).await.expect(200);
+        assert_eq!(
+            (&again.json["id"], &again.json["createdAt"]),
+            (&made.json["id"], &made.json["createdAt"])
+        );
+        for refused in [&other, &fresh] {
+            assert_eq!(api.post(&path(), refused.clone()).await.problem(400).faults(), [fault]);
+        }
+        // A body that never was acceptable is not the one that was accepted.
+        let refused = api.send_text("POST", &path(), twice).await.problem(400);
+        assert!(refused.faults().contains(&"/id is given twice".to_owned()), "{}", refused.text);
+
+        let batch =
+            json!({"activities": [body, other, fresh, {"activityType": "play", "parameter": {}}, body]});
+        let answer = api.post(&format!("{}/batch", path()), batch).await.expect(200);
+        let results = answer.json["results"].as_array().unwrap();
+        let statuses: Vec<u64> = results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
+        assert_eq!(statuses, [200, 400, 400, 400, 200], "{}", answer.text);
+        assert_eq!(results[0], json!({"status": 200, "id": "order-1"}));
+        assert_eq!(results[2]["id"], "order-2");
+
+        if fault.starts_with("/parameter") {
+            api.delete(&type_path).await.expect(204);
+        }
+    }
+}

@@ -32,6 +32,10 @@ fn filled(template: &str) -> String {
         ("{channel}", "EMAIL"),
         ("{id}", "some-id"),
         ("{name}", "nightly"),
+        ("{agentId}", "acme"),
+        ("{configurationId}", "main"),
+        ("{reminderId}", "some-id"),
+        ("/refresh-keys", "/refresh-keys?keyType=primary"),
     ];
     parameters.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
 }
@@ -49,6 +53,13 @@ pub fn endpoints() -> Vec<Endpoint> {
     let rule = json!({"activityType": "play", "parameter": {"SongId": 1}, "minute": "0"});
     let notify = json!({"uri": "https://example.com/n"});
     let notification = json!({"type": "play", "payload": {}});
+    let configuration = json!({
+        "notificationKey": "k", "accountCode": "a", "dialogServiceUri": "https://dialog.example",
+    });
+    let reminder = json!({
+        "countryCode": "55", "phoneNumber": "11999", "notificationTemplateName": "visit",
+        "sendTimes": ["2030-01-01T00:00:00Z"],
+    });
     let endpoint = |method, template, body: Option<&Value>, admin_only| Endpoint {
         method,
         template,
@@ -125,6 +136,19 @@ pub fn endpoints() -> Vec<Endpoint> {
         s("GET", "/v1/companies/{company}/solutions/{solution}/notifications/{id}", None),
         s("DELETE", "/v1/companies/{company}/solutions/{solution}/notifications/{id}", None),
         s("POST", "/v1/companies/{company}/solutions/{solution}/notifications/{id}/resend", Some(&json!({}))),
+        s("PUT", "/api/reminder/configuration/{agentId}/{configurationId}", Some(&configuration)),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}", None),
+        s("DELETE", "/api/reminder/configuration/{agentId}/{configurationId}", None),
+        s("POST", "/api/reminder/configuration/{agentId}/{configurationId}/refresh-keys", Some(&json!({}))),
+        s("PUT", "/api/reminder/configuration/{agentId}/{configurationId}/server-state", Some(&state)),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}/server-state", None),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}/audit-log", None),
+        s("GET", "/api/reminder/configuration/{agentId}/{configurationId}/statistics", None),
+        s("GET", "/api/reminder/{agentId}/{configurationId}", None),
+        s("PUT", "/api/reminder/{agentId}/{configurationId}/{reminderId}", Some(&reminder)),
+        s("GET", "/api/reminder/{agentId}/{configurationId}/{reminderId}", None),
+        s("DELETE", "/api/reminder/{agentId}/{configurationId}/{reminderId}", None),
+        s("GET", "/api/reminder/{agentId}/{configurationId}/{reminderId}/history", None),
     ]
 }
 
@@ -181,7 +205,8 @@ async fn below_what_does_not_exist_404() {
     for endpoint in endpoints() {
         if matches!(
             (endpoint.method, endpoint.template),
-            ("PUT", "/v1/companies/{company}") | ("GET", "/v1/companies")
+            ("PUT", "/v1/companies/{company}" | "/api/reminder/configuration/{agentId}/{configurationId}")
+                | ("GET", "/v1/companies")
         ) {
             continue;
         }
@@ -198,9 +223,16 @@ async fn below_what_does_not_exist_404() {
 async fn names_that_are_none_400() {
     let api = Api::seeded().await;
     for endpoint in endpoints() {
-        for (parameter, bad) in
-            [("company", "-a"), ("solution", "a%20b"), ("type", "a:b"), ("name", "a@b"), ("id", "%2Fetc")]
-        {
+        for (parameter, bad) in [
+            ("company", "-a"),
+            ("solution", "a%20b"),
+            ("type", "a:b"),
+            ("name", "a@b"),
+            ("id", "%2Fetc"),
+            ("agentId", "-a"),
+            ("configurationId", "a%20b"),
+            ("reminderId", "%2Fetc"),
+        ] {
             let braced = format!("{{{parameter}}}");
             if !endpoint.template.contains(&braced) {
                 continue;
@@ -336,4 +368,46 @@ async fn health_and_documents_need_no_key() {
     assert!(!page.text.contains("https://"), "the page works offline: {}", page.text);
     let script = api.send(get("/docs/swagger-initializer.js")).await.expect(200);
     assert!(script.text.contains("/openapi.json"), "{}", script.text);
+}
+
+/// Whatever the method, what is no success is a problem; where the method allows no body, its head still says so.
+#[tokio::test]
+async fn problems_of_every_method_are_problems() {
+    let api = Api::seeded().await;
+    let unknown = ["/nothing", "/v1/companies/acme/nothing", "/docs/nothing", "/docs/nothing/at/all"];
+    for path in unknown {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            let answer = api.call(method, path, None).await;
+            match (path.starts_with("/docs/"), method) {
+                (true, "OPTIONS") => drop(answer.expect(204)),
+                (true, "GET") | (false, _) => drop(answer.problem(404)),
+                (true, _) => drop(answer.problem(405)),
+            }
+        }
+    }
+    let large = || Body::from(" ".repeat(300 * 1024));
+    let request = |method: &str, path: &str, key: &str| {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", key);
+        request.header("content-type", "application/json").body(large()).unwrap()
+    };
+    for (method, path, key, status) in [
+        ("HEAD", "/nothing", ADMIN, 404),
+        ("HEAD", "/docs/nothing", ADMIN, 404),
+        ("HEAD", "/v1/companies/nowhere", ADMIN, 404),
+        ("HEAD", "/v1/companies/acme", "unknown", 401),
+        ("HEAD", "/v1/companies/-a", ADMIN, 400),
+        ("HEAD", "/v1/companies?limit=0", ADMIN, 400),
+        ("HEAD", "/v1/companies/acme/solutions/main/activities/batch", ADMIN, 405),
+        ("OPTIONS", "/nothing", ADMIN, 404),
+        ("PUT", "/v1/companies/acme", ADMIN, 413),
+        ("PATCH", "/v1/companies/acme", ADMIN, 405),
+    ] {
+        let answer = api.send(request(method, path, key)).await.expect(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{method} {path}");
+        if method == "HEAD" {
+            assert_eq!(answer.text, "", "{path}");
+        } else {
+            answer.problem(status);
+        }
+    }
 }

@@ -26,6 +26,13 @@ async fn the_samples_are_answered_in_the_order_in_which_they_make_sense() {
         (include_str!("../../../events/api-ingest/create-activity.json"), 201),
         (include_str!("../../../events/api-ingest/create-activity.json"), 200),
         (include_str!("../../../events/api-ingest/get-activity.json"), 200),
+        (include_str!("../../../events/api-ingest/put-dispatch-config.json"), 201),
+        (include_str!("../../../events/api-ingest/create-channel-activity.json"), 201),
+        (include_str!("../../../events/api-ingest/report-activity-result.json"), 201),
+        (include_str!("../../../events/api-ingest/report-activity-result.json"), 200),
+        (include_str!("../../../events/api-ingest/put-reminder-configuration.json"), 201),
+        (include_str!("../../../events/api-ingest/put-reminder.json"), 201),
+        (include_str!("../../../events/api-ingest/put-reminder.json"), 200),
     ] {
         send(router.clone(), request(event)).await.expect(expect);
     }

@@ -27,8 +27,10 @@ async fn every_endpoint_is_described_and_every_described_one_is_tested() {
     let described: BTreeSet<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
     // The providers are the same for all, and nothing is read for them.
     let open = ["GET /health", "GET /v1/dispatch-providers"].map(str::to_owned);
+    // Served by reminder-sender.
+    let elsewhere = ["pending/send", "send"].map(|path| format!("POST /api/reminder/item/{path}"));
     let tested = endpoints().into_iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.template));
-    assert_eq!(described, tested.chain(open).collect());
+    assert_eq!(described, tested.chain(open).chain(elsewhere).collect());
 }
 
 #[tokio::test]
@@ -61,6 +63,7 @@ async fn every_operation_describes_its_body_its_parameters_and_its_problems() {
             assert_eq!(schema, "#/components/schemas/Problem", "{name} {status}");
         }
         let has_fields = endpoint.body.as_ref().is_some_and(|_| !name.ends_with("rotate"))
+            && !name.ends_with("refresh-keys")
             && !name.ends_with("dispatch")
             && !name.ends_with("/retry")
             && !name.ends_with("/resend");
@@ -92,4 +95,21 @@ async fn every_reference_leads_somewhere() {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
+}
+
+#[tokio::test]
+async fn it_says_what_its_users_must_know() {
+    let document = document().await;
+    let text = |pointer: &str| {
+        let text = document.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        text.as_str().unwrap().replace('\n', " ")
+    };
+    for schema in ["ActivityTypeBody", "ActivityTypeView"] {
+        let headers = text(&format!("/components/schemas/{schema}/properties/headers/description"));
+        assert!(headers.contains("no place for secrets"), "{headers}");
+        assert!(headers.contains("webhook-signature"), "{headers}");
+    }
+    let delete = "/paths/~1v1~1companies~1{company}~1solutions~1{solution}/delete/description";
+    let delete = text(delete);
+    assert!(delete.contains("finished activities stay until"), "{delete}");
 }

@@ -1,9 +1,12 @@
 //! Solutions, their server state, their signing secret and their audit log (SPEC §3, §11).
 
-use crate::api::{Api, S};
-use chrono::TimeDelta;
+use crate::api::{ADMIN, Api, S, send};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::Request;
 use rules::names::Tenant;
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use tests::Reply;
 
 fn tenant() -> Tenant {
     Tenant { company: "acme".parse().unwrap(), solution: "main".parse().unwrap() }
@@ -145,6 +148,36 @@ async fn faults_of_a_server_state() {
 }
 
 #[tokio::test]
+async fn a_new_reason_for_the_same_state_is_recorded() {
+    let api = Api::seeded().await;
+    let path = format!("{S}/server-state");
+    let put = async |body: Value| api.put(&path, body).await.expect(200).json;
+    let since = put(json!({"serverState": "paused", "reason": "maintenance"})).await["since"].clone();
+    api.world.clock.advance(TimeDelta::seconds(5));
+    let paused = put(json!({"serverState": "paused", "reason": "it takes longer"})).await;
+    assert_eq!(
+        paused,
+        json!({"serverState": "paused", "reason": "it takes longer", "since": since}),
+        "it has been paused all the while"
+    );
+    let log = api.get(&format!("{S}/audit-log")).await.expect(200).json;
+    assert_eq!(
+        log["items"][0],
+        json!({
+            "at": "2027-01-15T08:00:05.000Z", "actor": "admin", "action": "serverState.reasonChanged",
+            "from": "paused", "to": "paused", "reason": "it takes longer",
+        })
+    );
+    let count = actions(&api).await.len();
+    put(json!({"serverState": "paused", "reason": "it takes longer"})).await;
+    // No reason is no new one.
+    assert_eq!(put(json!({"serverState": "paused"})).await, paused);
+    assert_eq!(actions(&api).await.len(), count);
+    assert!(put(json!({"serverState": "running"})).await.get("reason").is_none());
+    assert_eq!(put(json!({"serverState": "running", "reason": "done"})).await["reason"], "done");
+}
+
+#[tokio::test]
 async fn after_a_rotation_both_secrets_sign_for_a_day() {
     let api = Api::seeded().await;
     let first = api.put("/v1/companies/acme/solutions/other", json!({})).await.expect(201);
@@ -172,6 +205,49 @@ async fn after_a_rotation_both_secrets_sign_for_a_day() {
 }
 
 #[tokio::test]
+async fn each_secret_signs_up_to_the_end_that_was_promised_for_it() {
+    let api = Api::seeded().await;
+    let start = api.world.clock.now();
+    let path = "/v1/companies/acme/solutions/other";
+    let made = api.put(path, json!({})).await.expect(201);
+    let mut secrets = vec![made.json["signingSecret"].as_str().unwrap().to_owned()];
+    let rotate = || api.call("POST", "/v1/companies/acme/solutions/other/signing-secret/rotate", None);
+    for hour in 1..=5 {
+        api.world.clock.advance_to(start + TimeDelta::hours(hour));
+        let rotated = rotate().await.expect(200);
+        secrets.push(rotated.json["signingSecret"].as_str().unwrap().to_owned());
+    }
+    let tenant = Tenant { solution: "other".parse().unwrap(), ..tenant() };
+    let signing = async |at: DateTime<Utc>| {
+        api.world.clock.advance_to(at);
+        let process = api.world.process();
+        let signing = process.tenancy.signing_secrets(&tenant).await.unwrap().unwrap();
+        let mut signing: Vec<String> = signing.at(at).into_iter().map(str::to_owned).collect();
+        // The current one goes first.
+        assert_eq!(Some(&signing[0]), secrets.last());
+        signing.rotate_left(1);
+        signing
+    };
+    assert_eq!(signing(api.world.clock.now()).await, secrets);
+    let refused = rotate().await.problem(409);
+    let detail = refused.json["detail"].as_str().unwrap();
+    assert!(detail.contains('5') && detail.contains("2027-01-16T09:00:00.000Z"), "{detail}");
+    let log = api.get(&format!("{path}/audit-log?limit=100")).await.expect(200);
+    assert_eq!(log.text.matches("signingSecret.rotated").count(), 5, "what was refused is no change");
+
+    for hour in 1..=5 {
+        let end = start + TimeDelta::hours(24 + hour);
+        assert_eq!(signing(end - TimeDelta::milliseconds(1)).await, secrets[hour as usize - 1..]);
+        assert_eq!(signing(end).await, secrets[hour as usize..]);
+        if hour == 1 {
+            // There is room again.
+            assert_eq!(signing(end).await.len(), 5);
+        }
+    }
+    rotate().await.expect(200);
+}
+
+#[tokio::test]
 async fn every_change_of_configuration_is_in_the_log_with_its_actor() {
     let api = Api::seeded().await;
     let key = api.key("acme").await;
@@ -195,4 +271,43 @@ async fn every_change_of_configuration_is_in_the_log_with_its_actor() {
     assert!(updated["actor"].as_str().unwrap().starts_with("key:"), "{updated}");
     assert_eq!((&updated["from"]["qosLevel"], &updated["to"]["qosLevel"]), (&json!(1), &json!(3)));
     assert!(!log.text.contains("very-secret") && !log.text.contains("whsec_"), "{}", log.text);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_deleted_solution_is_out_of_reach() {
+    let api = Api::seeded().await;
+    api.world.receiver.reply([Reply::status(500)]);
+    let id = api.activity("1", json!({"retries": 1})).await;
+    api.world.work(&api.world.worker()).await;
+    let activity = format!("{S}/activities/{id}");
+    assert_eq!(api.get(&activity).await.expect(200).json["status"], "FAILED");
+    // Another process still has the solution in its cache when it is deleted.
+    let elsewhere = api.other_process();
+    let request = |method: &str, path: &str, body: Value| {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", ADMIN);
+        request.header("content-type", "application/json").body(body.to_string().into()).unwrap()
+    };
+    send(elsewhere.clone(), request("GET", &format!("{S}/stats"), json!({}))).await.expect(200);
+    api.delete(S).await.expect(204);
+
+    let date = json!({"date": "2030-01-01T00:00:00Z"});
+    let retry_all = json!({"filter": {"status": "FAILED"}, "action": "retry"});
+    let changes = [
+        ("POST", format!("{activity}/retry"), json!({})),
+        ("POST", format!("{activity}/dispatch"), json!({})),
+        ("POST", format!("{activity}/reschedule"), date),
+        ("DELETE", activity.clone(), json!({})),
+        ("POST", format!("{S}/activities/bulk"), retry_all),
+    ];
+    for (method, path, body) in &changes {
+        let gone = send(elsewhere.clone(), request(method, path, body.clone())).await.problem(404);
+        assert_eq!(gone.json["detail"], "there is no such solution", "{method} {path}");
+    }
+    for path in [&activity, &format!("{S}/activities"), &format!("{S}/stats")] {
+        let gone = api.get(path).await.problem(404);
+        assert_eq!(gone.json["detail"], "there is no such solution", "{path}");
+    }
+    // Nothing became READY behind our back; whoever makes the solution again finds what had finished.
+    api.put(S, json!({})).await.expect(201);
+    assert_eq!(api.get(&activity).await.expect(200).json["status"], "FAILED");
 }

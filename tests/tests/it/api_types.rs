@@ -2,6 +2,11 @@
 
 use crate::api::{Api, S};
 use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use tests::Reply;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn path() -> String {
     format!("{S}/activity-types/republish")
@@ -92,4 +97,53 @@ async fn every_fault_of_a_type_is_named_at_once() {
         body[field] = bad;
         assert_eq!(api.put(&path(), body).await.problem(400).faults(), [format!("/{field} {expect}")]);
     }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A user may put a credential there all the same.
+#[tokio::test]
+async fn values_of_headers_are_in_no_log_and_no_audit_entry() {
+    const VALUE: &str = "Bearer made-by-a-user";
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG);
+    let _logging = subscriber.with_writer(move || writer.clone()).finish().set_default();
+    let api = Api::seeded().await;
+    let uri = format!("{}/x", api.world.receiver.url());
+    let play = json!({"verb": "POST", "uriPattern": uri, "headers": {"Authorization": VALUE}});
+    let made = api.put(&format!("{S}/activity-types/play"), play.clone()).await.expect(200);
+    assert_eq!(made.json["headers"]["Authorization"], VALUE, "the user's own value is shown to the user");
+    // One attempt that succeeds, one that fails, and a type that is refused.
+    api.world.receiver.reply([Reply::status(200), Reply::status(500)]);
+    let ids =
+        [api.activity("1", json!({"retries": 1})).await, api.activity("2", json!({"retries": 1})).await];
+    api.world.work(&api.world.worker()).await;
+    assert_eq!(api.world.receiver.arrivals()[0].headers["authorization"], VALUE);
+    for id in &ids {
+        let activity = api.get(&format!("{S}/activities/{id}")).await.expect(200);
+        assert!(!activity.text.contains(VALUE), "{}", activity.text);
+    }
+    let refused =
+        json!({"verb": "POST", "uriPattern": uri, "headers": {"Authorization": format!("{VALUE}\n")}});
+    let refused = api.put(&format!("{S}/activity-types/play"), refused).await.problem(400);
+    assert!(!refused.text.contains(VALUE), "{}", refused.text);
+    api.delete(&format!("{S}/activity-types/play")).await.expect(204);
+
+    let audit = api.get(&format!("{S}/audit-log?limit=100")).await.expect(200);
+    assert!(audit.text.contains("Authorization") && !audit.text.contains(VALUE), "{}", audit.text);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("attempt"), "{log}");
+    assert!(!log.contains(VALUE), "{log}");
 }

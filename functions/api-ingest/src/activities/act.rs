@@ -7,6 +7,7 @@ use crate::auth::In;
 use crate::body::JsonText;
 use crate::openapi::Change as ChangeProblems;
 use crate::problem::Problem;
+use crate::solutions::existing_now;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -29,6 +30,10 @@ async fn change(
     id: &ActivityId,
     event: Event<'_>,
 ) -> Result<Response, Problem> {
+    let solution = existing_now(context, tenant).await?;
+    if event == Event::DispatchNow && solution.is_paused() {
+        return Err(Problem::conflict("the solution is paused"));
+    }
     match context.work.change(tenant, id, event).await? {
         Change::Applied(activity) => Ok(answer::ok(&ActivityView::brief(*activity))),
         Change::NotFound => Err(Problem::not_found("activity")),
@@ -79,11 +84,7 @@ pub async fn dispatch(
     body: JsonText,
 ) -> Result<Response, Problem> {
     body.nothing()?;
-    match context.tenancy.solution_fresh(&tenant).await? {
-        None => Err(Problem::not_found("solution")),
-        Some(solution) if solution.is_paused() => Err(Problem::conflict("the solution is paused")),
-        Some(_) => change(&context, &tenant, &name, Event::DispatchNow).await,
-    }
+    change(&context, &tenant, &name, Event::DispatchNow).await
 }
 
 /// Makes a dead letter READY again: its attempts start at 0, its history is kept.

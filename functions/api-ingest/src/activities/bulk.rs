@@ -8,7 +8,7 @@ use crate::object::Object;
 use crate::openapi::Change;
 use crate::problem::Problem;
 use crate::query::{CURSOR_REFUSED, Scope};
-use crate::solutions::existing;
+use crate::solutions::existing_now;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::TimeDelta;
@@ -92,7 +92,7 @@ pub async fn post(
     body: JsonText,
 ) -> Result<Response, Problem> {
     let Wanted { filter, action, scope, after } = body.read(|body| read(&context, &uri, body))?;
-    existing(&context, &tenant).await?;
+    existing_now(&context, &tenant).await?;
     let kinds = context.tenancy.kinds(&tenant).await?;
     let deadline = context.clock.now() + CALL_TIME;
     let report = context.work.bulk(&tenant, &kinds, &filter, &action, after.as_deref(), deadline).await?;

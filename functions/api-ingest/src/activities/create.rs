@@ -1,7 +1,7 @@
 //! Accepting activities, one or up to a hundred at a time (SPEC §3).
 
 use super::channel_draft::CommerceBody;
-use super::draft::{Draft, Maker};
+use super::draft::{Draft, Maker, Refused};
 use super::view::ActivityView;
 use crate::ApiContext;
 use crate::answer;
@@ -14,6 +14,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::solutions::existing;
 use axum::extract::State;
 use axum::response::Response;
+use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use rules::names::{ActivityId, Kind, Tenant};
 use serde::{Serialize, Serializer};
@@ -23,6 +24,8 @@ use utoipa::ToSchema;
 
 /// Most activities of a batch.
 const BATCH_MAX: usize = 100;
+/// Most activities that are looked up at a time.
+const LOOKUPS_IN_FLIGHT: usize = 8;
 
 /// An activity to be made, by an activity type or through a channel.
 #[derive(ToSchema)]
@@ -91,7 +94,13 @@ pub async fn post(
     let draft = Draft::read(body.text(), headers.get(IDEMPOTENCY_KEY));
     let named = draft.named();
     let maker = Makers::new(&context, &tenant).of(named).await?;
-    let activity = draft.judge(&context, &tenant, &maker)?;
+    let activity = match draft.judge(&context, &tenant, &maker) {
+        Ok(activity) => activity,
+        Err(refused) => {
+            let made = made_before(&context, &tenant, refused).await?;
+            return Ok(answer::ok(&ActivityView::whole(made)));
+        }
+    };
     let location =
         format!("/v1/companies/{}/solutions/{}/activities/{}", tenant.company, tenant.solution, activity.id);
     match context.work.create(vec![activity]).await.pop() {
@@ -100,6 +109,24 @@ pub async fn post(
         Some(Ok(Created::Conflict)) => Err(taken()),
         Some(Err(error)) => Err(error.into()),
         None => Err(Problem::internal("the store gave no answer")),
+    }
+}
+
+/// The activity that the same request made when it was still acceptable: its type may have been changed
+/// or deleted since, which makes nothing of what was accepted undone.
+///
+/// # Errors
+/// What the request is refused for, if it made none.
+async fn made_before(
+    context: &ApiContext,
+    tenant: &Tenant,
+    refused: Refused,
+) -> Result<shared::work::ActivityView, Problem> {
+    let Refused { problem, repeated } = refused;
+    let Some(repeated) = repeated else { return Err(problem) };
+    match context.work.get(tenant, &repeated.id).await? {
+        Some(made) if made.record.body_hash == repeated.hash => Ok(made),
+        _ => Err(problem),
     }
 }
 
@@ -211,19 +238,30 @@ pub async fn batch(
     let mut makers = Makers::new(&context, &tenant);
     let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(drafts.len());
     let mut accepted: Vec<(usize, NewActivity)> = Vec::with_capacity(drafts.len());
+    let mut refused = Vec::new();
     for (index, draft) in drafts.into_iter().enumerate() {
         let id = draft.id.clone();
         let named = draft.named();
-        let judged = match makers.of(named).await {
-            Ok(maker) => draft.judge(&context, &tenant, &maker),
-            Err(problem) => Err(problem),
-        };
-        results.push(match judged {
-            Ok(activity) => {
-                accepted.push((index, activity));
+        results.push(match makers.of(named).await {
+            Ok(maker) => {
+                match draft.judge(&context, &tenant, &maker) {
+                    Ok(activity) => accepted.push((index, activity)),
+                    Err(refusal) => refused.push((index, id, refusal)),
+                }
                 None
             }
             Err(problem) => Some(BatchResult::refused(problem.recorded(&context), id.as_ref())),
+        });
+    }
+    let looked_up = refused.into_iter().map(|(index, id, refusal)| {
+        let made = made_before(&context, &tenant, refusal);
+        async move { (index, id, made.await) }
+    });
+    let mut looked_up = stream::iter(looked_up.collect::<Vec<_>>()).buffer_unordered(LOOKUPS_IN_FLIGHT);
+    while let Some((index, id, made)) = looked_up.next().await {
+        results[index] = Some(match made {
+            Ok(made) => BatchResult::accepted(StatusCode::OK, &made.record.id),
+            Err(problem) => BatchResult::refused(problem.recorded(&context), id.as_ref()),
         });
     }
     create_in_order(&context, accepted, &mut results).await;

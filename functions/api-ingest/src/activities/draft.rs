@@ -56,6 +56,28 @@ pub struct Draft {
     faults: Faults,
 }
 
+/// An activity that is not to be made.
+pub struct Refused {
+    /// Why.
+    pub problem: Problem,
+    /// The activity that the same request may have made before.
+    pub repeated: Option<Box<Repeated>>,
+}
+
+/// What a request that may be repeated asked for.
+pub struct Repeated {
+    /// The id that the caller gives.
+    pub id: ActivityId,
+    /// Hash of the body.
+    pub hash: String,
+}
+
+impl Refused {
+    fn never_made(problem: Problem) -> Self {
+        Self { problem, repeated: None }
+    }
+}
+
 impl Draft {
     /// Reads a body; `header` is its `Idempotency-Key`. Faults wait for [`Draft::judge`].
     pub fn read(text: &str, header: Option<&HeaderValue>) -> Self {
@@ -123,23 +145,31 @@ impl Draft {
     /// The activity, if the body, its type and its parameter fit together.
     ///
     /// # Errors
-    /// 400 with every fault.
-    pub fn judge(self, context: &ApiContext, tenant: &Tenant, maker: &Maker) -> Result<NewActivity, Problem> {
+    /// 400 with every fault. Where the body alone has none, it may have been accepted when its type was
+    /// another: [`Refused::repeated`].
+    pub fn judge(self, context: &ApiContext, tenant: &Tenant, maker: &Maker) -> Result<NewActivity, Refused> {
         let activity_type = match maker {
-            Maker::Channel(shards) => return self.judge_channel(context, tenant, *shards),
+            Maker::Channel(shards) => {
+                return self.judge_channel(context, tenant, *shards).map_err(Refused::never_made);
+            }
             Maker::Type(found) => Some(found.as_ref()),
             Maker::None => None,
         };
+        let sound = self.faults.is_empty();
         if let (Some(_), None) = (&self.activity_type, activity_type) {
             self.faults.add(at("", ACTIVITY_TYPE), "names no activity type of this solution");
         }
         let objects = activity_type.map(|found| self.objects(tenant, found)).unwrap_or_default();
-        let Some(found) = activity_type else {
-            return Err(Problem::invalid(self.faults.into_vec()));
+        let found = match activity_type {
+            Some(found) if self.faults.is_empty() => found,
+            _ => {
+                let repeated = self.id.filter(|_| sound).map(|id| Box::new(Repeated { id, hash: self.hash }));
+                return Err(Refused { problem: Problem::invalid(self.faults.into_vec()), repeated });
+            }
         };
         let now = rules::time::truncate(context.clock.now());
-        let id = self.id.map_or_else(|| new_id(context, now), Ok)?;
-        self.faults.finish(Some(NewActivity {
+        let id = self.id.map_or_else(|| new_id(context, now), Ok).map_err(Refused::never_made)?;
+        Ok(NewActivity {
             tenant: tenant.clone(),
             kind: found.kind(),
             id,
@@ -151,7 +181,7 @@ impl Draft {
             body_hash: self.hash,
             shards: found.due_shards,
             type_changed_at: Some(found.meta.updated_at),
-        }))
+        })
     }
 
     fn judge_channel(

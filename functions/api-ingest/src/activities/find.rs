@@ -48,6 +48,7 @@ pub async fn get(
     State(context): State<ApiContext>,
     In { tenant, name, .. }: In<ActivityId>,
 ) -> Result<Response, Problem> {
+    existing(&context, &tenant).await?;
     match context.work.get(&tenant, &name).await? {
         Some(activity) => Ok(answer::ok(&ActivityView::whole(activity))),
         None => Err(Problem::not_found("activity")),

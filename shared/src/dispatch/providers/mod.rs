@@ -6,4 +6,8 @@ mod yom;
 use super::DispatchProvider;
 
 /// Every provider.
-pub static PROVIDERS: [&dyn DispatchProvider; 2] = [&mock::Mock, &yom::Yom];
+#[rustfmt::skip]
+pub static PROVIDERS: &[&dyn DispatchProvider] = &[
+    &mock::Mock,
+    &yom::Yom,
+];

@@ -1,0 +1,13 @@
+//! `/api/reminder`: SPEC §6, with the paths of the seed.
+//!
+//! The seed's *agentId* is a company's name and its *configurationId* a solution's.
+//! The two endpoints that send are served by `reminder-sender`; they are described here.
+
+pub mod access;
+pub mod sending;
+
+pub(crate) mod configuration;
+pub(crate) mod find;
+pub(crate) mod operate;
+pub(crate) mod put;
+mod view;

@@ -1,0 +1,133 @@
+//! Secrets, server state and audit log of a configuration (SPEC §6). The last two are the solution's.
+
+use super::access::{ConfigurationOwner, InConfiguration, SECRET, SecretParameter};
+use super::configuration::existing;
+use super::put::only_secret;
+use crate::ApiContext;
+use crate::answer::{self, Items};
+use crate::audit_log::{self, AuditEntryView};
+use crate::body::JsonText;
+use crate::faults::Faults;
+use crate::openapi::{Change, ListParameters, Read};
+use crate::problem::Problem;
+use crate::query::{Query, Scope};
+use crate::server_state::{self, ServerStateBody, ServerStateView};
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use serde::Serialize;
+use shared::tenancy::{AuditScope, SecretKind};
+use utoipa::{IntoParams, ToSchema};
+
+/// Which secret.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the query; it is read by hand")]
+pub struct KeyType {
+    /// `primary` or `secondary`.
+    key_type: String,
+}
+
+/// A new secret, under the name of its kind.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ReminderKey)]
+pub struct RefreshedView {
+    /// The new primary key: answered this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_key: Option<String>,
+    /// The new secondary key: answered this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secondary_key: Option<String>,
+}
+
+/// Makes the primary or the secondary key anew; the one before opens nothing from here on.
+#[utoipa::path(
+    post, path = "/api/reminder/configuration/{agentId}/{configurationId}/refresh-keys", operation_id = "refreshReminderKeys", tag = "reminders",
+    params(("agentId" = String, Path), ("configurationId" = String, Path), KeyType),
+    responses((status = 200, body = RefreshedView), Change)
+)]
+pub async fn refresh_keys(
+    State(context): State<ApiContext>,
+    ConfigurationOwner { caller, tenant }: ConfigurationOwner,
+    uri: Uri,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    let kind = {
+        let faults = Faults::default();
+        let mut query = Query::read(&uri, &faults);
+        let given = query.has("keyType");
+        let kind: Option<SecretKind> = query.parsed("keyType");
+        if !given {
+            faults.add("query:keyType", "is required: primary or secondary");
+        }
+        query.finish();
+        faults.finish(kind)?
+    };
+    body.nothing()?;
+    let secret = context.tenancy.refresh_reminder_secret(&caller.actor, &tenant, kind).await?;
+    let shown = |of: SecretKind| (kind == of).then(|| secret.to_string());
+    Ok(answer::ok(&RefreshedView {
+        primary_key: shown(SecretKind::Primary),
+        secondary_key: shown(SecretKind::Secondary),
+    }))
+}
+
+/// Pauses or resumes the solution: its reminders, and everything else in it. Paused, nothing is sent, nothing is
+/// lost and nothing counts as an attempt.
+#[utoipa::path(
+    put, path = "/api/reminder/configuration/{agentId}/{configurationId}/server-state", operation_id = "putReminderServerState", tag = "reminders",
+    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter), request_body = ServerStateBody,
+    responses((status = 200, body = ServerStateView), Change)
+)]
+pub async fn put_server_state(
+    State(context): State<ApiContext>,
+    InConfiguration { actor, tenant }: InConfiguration,
+    uri: Uri,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    only_secret(&uri)?;
+    let wanted = body.read(ServerStateBody::read)?;
+    existing(&context, &tenant).await?;
+    server_state::set(&context, &actor, &tenant, wanted).await
+}
+
+/// The solution's state.
+#[utoipa::path(
+    get, path = "/api/reminder/configuration/{agentId}/{configurationId}/server-state", operation_id = "getReminderServerState", tag = "reminders",
+    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter),
+    responses((status = 200, body = ServerStateView), Read)
+)]
+pub async fn get_server_state(
+    State(context): State<ApiContext>,
+    InConfiguration { tenant, .. }: InConfiguration,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    only_secret(&uri)?;
+    existing(&context, &tenant).await?;
+    server_state::show(&context, &tenant).await
+}
+
+/// The solution's audit log, newest first.
+#[utoipa::path(
+    get, path = "/api/reminder/configuration/{agentId}/{configurationId}/audit-log", operation_id = "listReminderAuditLog", tag = "reminders",
+    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter, ListParameters),
+    responses((status = 200, body = Items<AuditEntryView>), Read)
+)]
+pub async fn audit_log(
+    State(context): State<ApiContext>,
+    InConfiguration { tenant, .. }: InConfiguration,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let scope = Scope::of(&uri);
+    let request = {
+        let faults = Faults::default();
+        let mut query = Query::read(&uri, &faults);
+        query.text(SECRET);
+        let request = query.page(&context, &scope);
+        query.finish();
+        faults.finish(Some(request))?
+    };
+    let whose = AuditScope::Solution(tenant);
+    audit_log::show(&context, &scope, &request, &whose, "reminder configuration").await
+}

@@ -1,0 +1,219 @@
+//! Writing a reminder (SPEC §6).
+
+use super::access::{AtReminder, SECRET, SecretParameter};
+use super::view::ReminderView;
+use crate::ApiContext;
+use crate::answer;
+use crate::body::JsonText;
+use crate::faults::Faults;
+use crate::json;
+use crate::object::{self, Object};
+use crate::openapi::Change;
+use crate::problem::Problem;
+use crate::query::Query;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use http::Uri;
+use rules::reminder::SEND_TIMES_MAX;
+use rules::zoned::{self, Tz};
+use serde_json::Value;
+use shared::reminder::{Definition, NewReminder, Put};
+use utoipa::ToSchema;
+
+/// Most characters of a country code.
+const COUNTRY_CODE_MAX_CHARS: usize = 8;
+/// Most characters of a phone number.
+const PHONE_NUMBER_MAX_CHARS: usize = 32;
+/// Most characters of names.
+const NAME_MAX_CHARS: usize = 256;
+/// Most template parameters.
+const PARAMETERS_MAX: usize = 100;
+/// The zone of send times without an offset, if the caller does not say.
+const TIMEZONE_DEFAULT: &str = "UTC";
+const SEND_TIMES: &str = "sendTimes";
+const TIMEZONE: &str = "timezone";
+const PARAMETERS: &str = "templateParameters";
+
+/// What a reminder is made of.
+#[derive(ToSchema)]
+#[schema(as = ReminderBody, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the body; it is read by hand")]
+pub struct ReminderBody {
+    /// The recipient's country code.
+    #[schema(example = "55", min_length = 1, max_length = 8)]
+    country_code: String,
+    /// The recipient's phone number.
+    #[schema(example = "11999990000", min_length = 1, max_length = 32)]
+    phone_number: String,
+    /// The recipient's name.
+    #[schema(max_length = 256)]
+    recipient_name: Option<String>,
+    /// The template of the message.
+    #[schema(example = "visit", min_length = 1, max_length = 256)]
+    notification_template_name: String,
+    /// What fills the template: passed on as it is.
+    #[schema(value_type = Vec<Object>, max_items = 100, required = false)]
+    template_parameters: Vec<Value>,
+    /// When it is sent: with an offset as it stands, without one in `timezone`.
+    #[schema(example = json!(["2027-01-31T09:30:00", "2027-02-01T09:30:00-03:00"]), min_items = 1, max_items = 100)]
+    send_times: Vec<String>,
+    /// The IANA zone of send times without an offset.
+    #[schema(default = "UTC", required = false)]
+    timezone: String,
+}
+
+/// Reads a body; faults are named in `body`.
+fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
+    let text = |body: &mut Object<'_, '_>, name: &str, max: usize| {
+        let text = body.short_text(name, max);
+        body.require(name, text)
+    };
+    let country_code = text(body, "countryCode", COUNTRY_CODE_MAX_CHARS);
+    let phone_number = text(body, "phoneNumber", PHONE_NUMBER_MAX_CHARS);
+    let recipient_name = body.short_text("recipientName", NAME_MAX_CHARS);
+    let template = text(body, "notificationTemplateName", NAME_MAX_CHARS);
+    let parameters = parameters(body);
+    let timezone = body.text(TIMEZONE).unwrap_or_else(|| TIMEZONE_DEFAULT.to_owned());
+    let zone = body.faults().check(&body.at(TIMEZONE), zoned::zone(&timezone));
+    let send_times = send_times(body, zone.unwrap_or(Tz::UTC));
+    let hash = body.hash_without_id(&[]);
+    let definition = Definition {
+        country_code: country_code?,
+        phone_number: phone_number?,
+        recipient_name,
+        template: template?,
+        parameters: parameters?,
+        send_times: send_times?,
+        timezone,
+    };
+    Some((definition, hash))
+}
+
+/// The template parameters as they were written; none is an empty list.
+fn parameters(body: &mut Object<'_, '_>) -> Option<String> {
+    let Some(raw) = body.raw(PARAMETERS) else { return Some("[]".to_owned()) };
+    let (faults, at) = (body.faults(), body.at(PARAMETERS));
+    match json::strict(raw) {
+        Ok(Value::Array(items)) if items.len() <= PARAMETERS_MAX => return Some(json::compact(raw)),
+        Ok(Value::Array(_)) => faults.add(at, format!("has at most {PARAMETERS_MAX} parameters")),
+        Ok(_) => faults.add(at, "must be a list"),
+        Err(error) => faults.add(at, error),
+    }
+    None
+}
+
+/// The send times in order, each once.
+fn send_times(body: &mut Object<'_, '_>, zone: Tz) -> Option<Vec<DateTime<Utc>>> {
+    let items = body.list(SEND_TIMES);
+    let items = body.require(SEND_TIMES, items)?;
+    let (faults, at) = (body.faults(), body.at(SEND_TIMES));
+    if !(1..=SEND_TIMES_MAX).contains(&items.len()) {
+        faults.add(at, format!("must have 1 to {SEND_TIMES_MAX} send times"));
+        return None;
+    }
+    let mut times = Vec::with_capacity(items.len());
+    for (index, raw) in items.into_iter().enumerate() {
+        let at = object::at(&at, &index.to_string());
+        match serde_json::from_str::<String>(raw) {
+            Ok(text) => times.extend(faults.check(&at, zoned::parse(&text, zone))),
+            Err(_) => faults.add(at, "must be a string"),
+        }
+    }
+    times.sort_unstable();
+    times.dedup();
+    Some(times)
+}
+
+/// Sees to it that the query has nothing but, perhaps, a secret.
+///
+/// # Errors
+/// 400 with what else it has.
+pub fn only_secret(uri: &Uri) -> Result<(), Problem> {
+    let faults = Faults::default();
+    let mut query = Query::read(uri, &faults);
+    query.text(SECRET);
+    query.finish();
+    faults.finish(Some(()))
+}
+
+/// Makes a reminder, or writes one anew: then it goes on after the last send time that was sent or given up, so
+/// that no send time is sent twice. The same body again changes nothing, unless the reminder was cancelled.
+#[utoipa::path(
+    put, path = "/api/reminder/{agentId}/{configurationId}/{reminderId}", operation_id = "putReminder", tag = "reminders",
+    params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path), SecretParameter),
+    request_body = ReminderBody,
+    responses((status = 201, body = ReminderView), (status = 200, body = ReminderView), Change)
+)]
+pub async fn put(
+    State(context): State<ApiContext>,
+    AtReminder { tenant, id }: AtReminder,
+    uri: Uri,
+    body: JsonText,
+) -> Result<Response, Problem> {
+    only_secret(&uri)?;
+    let (definition, body_hash) = body.read(read)?;
+    let configuration = super::configuration::existing(&context, &tenant).await?;
+    let location = format!("/api/reminder/{}/{}/{id}", tenant.company, tenant.solution);
+    let new = NewReminder { tenant, id, definition, body_hash, shards: configuration.due_shards };
+    match context.reminders.put(new).await? {
+        Put::Created(reminder) => Ok(answer::created(&location, &ReminderView::of(*reminder))),
+        Put::Replaced(reminder) | Put::Unchanged(reminder) => Ok(answer::ok(&ReminderView::of(*reminder))),
+        Put::Refused(refusal) => Err(Problem::conflict(refusal.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        let faults = Faults::default();
+        if let Some(mut body) = Object::read(text, "", &faults) {
+            read(&mut body);
+            body.finish();
+        }
+        faults.into_vec().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        assert_eq!(
+            faults(
+                r#"{"countryCode": 55, "phoneNumber": "", "templateParameters": {}, "timezone": "Mars",
+                    "sendTimes": ["2027-01-31T09:30:00", "tomorrow", 5], "sendTime": "x"}"#
+            ),
+            [
+                "/countryCode must be a string",
+                "/phoneNumber must have 1 to 32 characters",
+                "/notificationTemplateName is required",
+                "/templateParameters must be a list",
+                "/timezone must be an IANA time zone, such as Europe/Berlin or UTC",
+                "/sendTimes/1 must be an RFC 3339 time, such as 2026-01-31T09:30:00Z, or a local one, such as 2026-01-31T09:30:00",
+                "/sendTimes/2 must be a string",
+                "/sendTime is no field of this",
+            ]
+        );
+        for (times, expect) in
+            [("[]", "/sendTimes must have 1 to 100 send times"), ("3", "/sendTimes must be a list")]
+        {
+            let text = format!(
+                r#"{{"countryCode":"55","phoneNumber":"1","notificationTemplateName":"t","sendTimes":{times}}}"#
+            );
+            assert_eq!(faults(&text), [expect]);
+        }
+    }
+
+    #[test]
+    fn send_times_are_read_in_the_zone_sorted_and_each_once() {
+        let faults = Faults::default();
+        let text = r#"{"countryCode":"1","phoneNumber":"2","notificationTemplateName":"t",
+            "templateParameters":[ "a", 1.10 ], "timezone":"America/New_York",
+            "sendTimes":["2026-11-01T01:30:00","2026-03-08T02:30:00","2026-03-08T07:00:00Z"]}"#;
+        let mut body = Object::read(text, "", &faults).unwrap();
+        let (definition, _) = read(&mut body).unwrap();
+        let times: Vec<String> = definition.send_times.iter().map(|at| answer::time(*at)).collect();
+        assert_eq!(times, ["2026-03-08T07:00:00.000Z", "2026-11-01T05:30:00.000Z"]);
+        assert_eq!(definition.parameters, r#"["a",1.10]"#);
+    }
+}

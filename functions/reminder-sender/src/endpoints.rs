@@ -1,0 +1,141 @@
+//! The two endpoints that send (SPEC §6). Their description is in `api-ingest`, which describes the whole API.
+
+use crate::event::HTTP_TIME;
+use crate::{Made, Sender, Sent};
+use api_ingest::ApiContext;
+use api_ingest::answer;
+use api_ingest::auth::{Caller, has_key};
+use api_ingest::faults::{Fault, Faults};
+use api_ingest::problem::{self, Problem};
+use api_ingest::query::Query;
+use api_ingest::reminders::access;
+use api_ingest::reminders::sending::{LOCKED, PENDING_PATH, RunView, SEND_PATH, SentView};
+use axum::extract::{FromRequestParts, State};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::routing::post;
+use axum::{Router, middleware};
+use rules::names::{ActivityId, CompanyName, SolutionName, Tenant};
+use rules::reminder::Outcome;
+use shared::tenancy::SecretHash;
+
+/// What the handlers need.
+#[derive(Clone)]
+struct Endpoints {
+    sender: Sender,
+    api: ApiContext,
+}
+
+/// The routes.
+pub fn routes(sender: Sender) -> Router {
+    let api = ApiContext::new(sender.ctx.clone(), &sender.settings.admin_key);
+    Router::new()
+        .route(PENDING_PATH, post(pending_send))
+        .route(SEND_PATH, post(send))
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(middleware::from_fn_with_state(api.clone(), problem::record))
+        .with_state(Endpoints { sender, api })
+}
+
+/// Runs the processor.
+async fn pending_send(
+    State(Endpoints { sender, api }): State<Endpoints>,
+    mut parts: Parts,
+) -> Result<Response, Problem> {
+    let (secret, asked) = {
+        let faults = Faults::default();
+        let mut query = Query::read(&parts.uri, &faults);
+        let secret = query.text(access::SECRET);
+        query.finish();
+        (secret, faults.finish(Some(())))
+    };
+    may_process(&sender, &api, &mut parts, secret).await?;
+    asked?;
+    let until = api.clock.now() + HTTP_TIME;
+    match Box::pin(sender.run(until)).await.map_err(internal)? {
+        Some(report) => Ok(answer::ok(&RunView {
+            processed: report.processed,
+            sent: report.sent,
+            failed: report.failed,
+            skipped: report.skipped,
+        })),
+        None => Ok(answer::ok(&LOCKED)),
+    }
+}
+
+/// The admin's key opens the processor, which is nobody's alone, and so does its own secret.
+async fn may_process(
+    sender: &Sender,
+    api: &ApiContext,
+    parts: &mut Parts,
+    secret: Option<String>,
+) -> Result<(), Problem> {
+    if has_key(&parts.headers) {
+        return Caller::from_request_parts(parts, api).await?.require_admin();
+    }
+    let known = sender.settings.processor_secret.as_deref().map(SecretHash::of);
+    match (secret.as_deref().map(SecretHash::of), known) {
+        (Some(given), Some(known)) if given.matches(&known) => Ok(()),
+        _ => Err(Problem::unauthorized("send the processor's secret as ?secret=, or the admin key")),
+    }
+}
+
+/// Sends one reminder now.
+async fn send(
+    State(Endpoints { sender, api }): State<Endpoints>,
+    mut parts: Parts,
+) -> Result<Response, Problem> {
+    let uri: Uri = parts.uri.clone();
+    let asked = {
+        let faults = Faults::default();
+        let mut query = Query::read(&uri, &faults);
+        for name in ["agentId", "configurationId", "reminderId"] {
+            if !query.has(name) {
+                faults.add(format!("query:{name}"), "is required");
+            }
+        }
+        let company: Option<CompanyName> = query.parsed("agentId");
+        let solution: Option<SolutionName> = query.parsed("configurationId");
+        let id: Option<ActivityId> = query.parsed("reminderId");
+        query.text(access::SECRET);
+        query.finish();
+        let asked = company.zip(solution).zip(id);
+        faults.finish(asked.map(|((company, solution), id)| (Tenant { company, solution }, id)))
+    };
+    let (tenant, id) = match asked {
+        Ok(asked) => asked,
+        // Nobody without a key or a secret is told what is wrong.
+        Err(problem) => {
+            access::any(&mut parts, &api).await?;
+            return Err(problem);
+        }
+    };
+    access::actor(&mut parts, &api, &tenant).await?;
+    match Box::pin(sender.send_by_hand(&tenant, &id)).await.map_err(internal)? {
+        Sent::Attempt(made) => attempted(&id, *made),
+        Sent::NotFound(what) => Err(Problem::not_found(what)),
+        Sent::Refused(detail) => Err(Problem::conflict(detail)),
+        Sent::Missing(missing) => {
+            let fault = |(name, detail): (&str, String)| Fault::new(name, detail);
+            Err(Problem::invalid(missing.into_iter().map(fault).collect()))
+        }
+    }
+}
+
+fn attempted(id: &ActivityId, made: Made) -> Result<Response, Problem> {
+    let Made::Attempt(entry, settled) = made else {
+        return Err(Problem::internal("an attempt that was not made is told as one"));
+    };
+    match entry.outcome {
+        Outcome::SendError => Err(Problem::no_answer(entry.detail)),
+        Outcome::Sent | Outcome::SendFailed => Ok(answer::ok(&SentView::of(id, &entry, &settled))),
+    }
+}
+
+fn internal(error: crate::SenderError) -> Problem {
+    match error {
+        crate::SenderError::Tenancy(error) => error.into(),
+        crate::SenderError::Store(error) => error.into(),
+    }
+}

@@ -1,0 +1,206 @@
+//! The processor: what is pending, under the lock, group by group (SPEC §6).
+//!
+//! A run has rounds. The first begins at once; another one each minute, while
+//! there is still something to do, so that what comes due meanwhile does not wait
+//! for a slow recipient of the round before. A reminder is attempted once a
+//! round, as if each had been a run of its own.
+
+use crate::attempt::{CLAIM_LEASE, Made};
+use crate::groups::{GroupKey, Groups};
+use crate::hold::Hold;
+use crate::scan::{Pass, Scan};
+use crate::{Sender, SenderError};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use rules::reminder::Outcome;
+use serde::Serialize;
+use shared::reminder::{Claimed, DueRow, Settled};
+
+/// The processor's lock.
+pub const LOCK: &str = "reminder-processor";
+/// How long after the begin of a round the next one begins, if anything is left to do: the schedule's rate.
+pub const ROUND: TimeDelta = TimeDelta::minutes(1);
+/// How many reminders for each place wait at least before more are read.
+const READ_AHEAD: usize = 4;
+
+/// What a run did. What is counted is what was pending: `processed` is the sum of the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RunReport {
+    /// Reminders that were pending and looked at.
+    pub processed: u64,
+    /// Messages the Dialog service took.
+    pub sent: u64,
+    /// Attempts that failed, lost ones among them.
+    pub failed: u64,
+    /// Reminders of paused solutions, and those that were cancelled or paused before they were sent.
+    pub skipped: u64,
+    /// When the next send time comes that this run knows of.
+    #[serde(skip)]
+    pub next_due: Option<DateTime<Utc>>,
+    /// Whether the next run has something to do at once: retries, what is in other hands, what there was no time for.
+    #[serde(skip)]
+    pub more: bool,
+}
+
+impl RunReport {
+    fn note_next(&mut self, due: Option<DateTime<Utc>>) {
+        self.next_due = self.next_due.into_iter().chain(due).min();
+    }
+
+    fn note(&mut self, made: &Made) {
+        match made {
+            Made::Attempt(entry, settled) => {
+                match entry.outcome {
+                    Outcome::Sent => self.sent += 1,
+                    Outcome::SendFailed | Outcome::SendError => self.failed += 1,
+                }
+                match settled {
+                    Settled::Applied(step) => self.note_next(step.to.next_send_time()),
+                    Settled::Stale => self.more = true,
+                }
+            }
+            Made::Not(reason) => {
+                tracing::info!(reason, "not sent");
+                self.skipped += 1;
+                self.more = true;
+            }
+        }
+        self.processed = self.sent + self.failed + self.skipped;
+    }
+}
+
+/// A pass under way.
+type Reading<'a> = Option<BoxFuture<'a, Result<Pass, SenderError>>>;
+
+/// The pass that is under way; never comes while none is.
+async fn read(reading: &mut Reading<'_>) -> Result<Pass, SenderError> {
+    match reading {
+        Some(pass) => pass.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A reminder that is done with: its group, and what became of it.
+type Done = (GroupKey, Result<Option<Made>, SenderError>);
+
+impl Sender {
+    /// Sends what is pending, beginning nothing after `until`; `None` at once while another holds the lock.
+    ///
+    /// # Errors
+    /// [`SenderError`] when the lock, the configurations or an index could not be read. What was begun is finished.
+    pub async fn run(&self, until: DateTime<Utc>) -> Result<Option<RunReport>, SenderError> {
+        let times = (self.settings.lock_ttl, self.settings.lock_renewal);
+        let held = Hold::take(self.ctx.leases.clone(), self.ctx.clock.clone(), LOCK, times).await?;
+        let Some(hold) = held else { return Ok(None) };
+        let mut report = RunReport::default();
+        let result = self.rounds(&hold, until, &mut report).await;
+        if let Err(error) = hold.release().await {
+            tracing::warn!(%error, "the lock is not let go of; it ends by itself");
+        }
+        tracing::info!(
+            processed = report.processed,
+            sent = report.sent,
+            failed = report.failed,
+            skipped = report.skipped,
+            "processed reminders"
+        );
+        self.metrics.flush(self.ctx.clock.now());
+        result.map(|()| Some(report))
+    }
+
+    async fn rounds(
+        &self,
+        hold: &Hold,
+        until: DateTime<Utc>,
+        report: &mut RunReport,
+    ) -> Result<(), SenderError> {
+        let mut groups = Groups::default();
+        let mut out: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
+        let mut reading: Reading<'_> = None;
+        let mut scan: Option<Scan> = None;
+        let mut next_round = self.ctx.clock.now();
+        let mut failed = None;
+        loop {
+            let now = self.ctx.clock.now();
+            let open = now < until && failed.is_none() && !hold.is_lost();
+            let idle = out.is_empty() && groups.len() == 0 && reading.is_none();
+            let drained = scan.as_ref().is_none_or(|scan| !scan.has_more());
+            let first = scan.is_none() && reading.is_none();
+            if open && reading.is_none() && drained && now >= next_round && (first || !idle) {
+                groups.begin_round();
+                next_round = now + ROUND;
+                let begun = self.scan(&mut groups).await;
+                match begun {
+                    Ok(begun) => {
+                        report.skipped += begun.skipped as u64;
+                        report.processed += begun.skipped as u64;
+                        scan = Some(begun);
+                    }
+                    Err(error) => failed = Some(error),
+                }
+                continue;
+            }
+            if open
+                && reading.is_none()
+                && groups.len() < READ_AHEAD * self.settings.batch_size
+                && let Some(more) = scan.take_if(|scan| scan.has_more())
+            {
+                reading = Some(self.pass(more).boxed());
+            }
+            while open && out.len() < self.settings.batch_size {
+                let Some(row) = groups.take() else { break };
+                out.push(self.turn(row, hold).boxed());
+            }
+            tokio::select! {
+                biased;
+                Some(done) = out.next(), if !out.is_empty() => self.note(done, &mut groups, report),
+                pass = read(&mut reading), if reading.is_some() => {
+                    reading = None;
+                    match pass {
+                        Ok(pass) => {
+                            let read = pass.into_groups(&mut groups);
+                            report.note_next(read.next_due);
+                            scan = Some(read);
+                        }
+                        Err(error) => failed = Some(error),
+                    }
+                }
+                else => {
+                    report.more |= groups.len() > 0 || scan.is_some_and(|scan| scan.has_more()) || !open;
+                    return failed.map_or(Ok(()), Err);
+                }
+            }
+        }
+    }
+
+    fn note(&self, (group, done): Done, groups: &mut Groups, report: &mut RunReport) {
+        groups.back(&group);
+        match done {
+            Ok(Some(made)) => report.note(&made),
+            Ok(None) => report.more = true,
+            Err(error) => {
+                // Its claim runs out, and a later round recovers it. The others go on.
+                tracing::error!(%error, "a reminder could not be processed");
+                report.more = true;
+            }
+        }
+    }
+
+    /// One reminder's turn; nothing if it is none of ours any more.
+    async fn turn(&self, row: DueRow, hold: &Hold) -> Done {
+        let group = GroupKey::of(&row);
+        let made = async {
+            if !hold.keep().await? {
+                return Ok(None);
+            }
+            match self.ctx.reminders.claim(&row.tenant, &row.id, hold.fence, CLAIM_LEASE).await? {
+                Claimed::Ours(record) => self.attempt(&record, Some(hold)).await.map(Some),
+                Claimed::Abandoned(record) => self.recover(&record).await.map(Some),
+                Claimed::NotOurs => Ok(None),
+            }
+        };
+        (group, made.await)
+    }
+}

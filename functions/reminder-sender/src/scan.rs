@@ -1,0 +1,117 @@
+//! What is due, read from the index in passes: a page of every partition, then another of those with more.
+
+use crate::groups::Groups;
+use crate::{Sender, SenderError};
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
+use rules::names::Tenant;
+use shared::reminder::DueRow;
+use std::collections::VecDeque;
+
+/// Partitions read at a time.
+const READS_IN_FLIGHT: usize = 16;
+/// Rows of a page.
+const PAGE: usize = 100;
+/// Most reminders of one partition of a paused solution that are counted as skipped.
+const SKIPPED_MAX: usize = 1_000;
+
+/// A partition that may have more.
+#[derive(Debug, Clone)]
+struct Partition {
+    tenant: Tenant,
+    shard: u32,
+    after: Option<String>,
+}
+
+/// A walk through everything that is due at one instant.
+#[derive(Debug)]
+pub struct Scan {
+    now: DateTime<Utc>,
+    left: VecDeque<Partition>,
+    /// Reminders whose solution is paused.
+    pub skipped: usize,
+    /// The first instant after the walk's at which something is due.
+    pub next_due: Option<DateTime<Utc>>,
+}
+
+/// A pass's result.
+pub struct Pass {
+    scan: Scan,
+    rows: Vec<DueRow>,
+}
+
+impl Pass {
+    /// Adds what was read to `groups`; gives the walk back.
+    pub fn into_groups(self, groups: &mut Groups) -> Scan {
+        self.rows.into_iter().for_each(|row| groups.add(row));
+        self.scan
+    }
+}
+
+impl Scan {
+    /// Whether a pass may find more.
+    pub fn has_more(&self) -> bool {
+        !self.left.is_empty()
+    }
+}
+
+impl Sender {
+    /// Begins a walk: every configuration whose solution runs. Sets the levels by which tenants take turns.
+    ///
+    /// # Errors
+    /// [`SenderError`] when the configurations or what is paused cannot be read.
+    pub(crate) async fn scan(&self, groups: &mut Groups) -> Result<Scan, SenderError> {
+        let now = self.ctx.clock.now();
+        let mut scan = Scan { now, left: VecDeque::new(), skipped: 0, next_due: None };
+        for configuration in self.ctx.tenancy.reminder_configurations().await? {
+            let tenant = configuration.tenant;
+            let solution = self.ctx.tenancy.solution(&tenant).await?;
+            if solution.as_ref().is_some_and(|solution| solution.is_paused()) {
+                for shard in 0..configuration.due_shards {
+                    let rows = self.ctx.reminders.due_page(&tenant, shard, None, SKIPPED_MAX).await?;
+                    scan.skipped += rows.iter().take_while(|row| row.due <= now).count();
+                }
+                continue;
+            }
+            let company = self.ctx.tenancy.company(&tenant.company).await?;
+            let level = solution.map_or(1, |solution| solution.qos_level);
+            groups.set_levels(&tenant, (company.map_or(1, |company| company.qos_level), level));
+            let partitions = 0..configuration.due_shards;
+            scan.left.extend(partitions.map(|shard| Partition {
+                tenant: tenant.clone(),
+                shard,
+                after: None,
+            }));
+        }
+        Ok(scan)
+    }
+
+    /// Reads a page of every partition that may have more.
+    ///
+    /// # Errors
+    /// [`SenderError`] when an index cannot be read; what is left is the next round's.
+    pub(crate) async fn pass(&self, mut scan: Scan) -> Result<Pass, SenderError> {
+        let reads = std::mem::take(&mut scan.left).into_iter().map(|partition| async move {
+            let Partition { tenant, shard, after } = &partition;
+            let page = self.ctx.reminders.due_page(tenant, *shard, after.as_deref(), PAGE).await;
+            (partition, page)
+        });
+        let reads: Vec<_> = reads.collect();
+        let mut reads = stream::iter(reads).buffered(READS_IN_FLIGHT);
+        let mut rows = Vec::new();
+        while let Some((mut partition, page)) = reads.next().await {
+            let page = page?;
+            let full = page.len() == PAGE;
+            let next = page.iter().map(|row| row.due).find(|due| *due > scan.now);
+            partition.after = page.last().map(|row| row.sort.clone());
+            rows.extend(page.into_iter().take_while(|row| row.due <= scan.now));
+            match next {
+                Some(next) => scan.next_due = scan.next_due.into_iter().chain([next]).min(),
+                None if full => scan.left.push_back(partition),
+                None => {}
+            }
+        }
+        drop(reads);
+        Ok(Pass { scan, rows })
+    }
+}

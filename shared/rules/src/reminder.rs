@@ -1,0 +1,438 @@
+//! The life of a reminder (SPEC §6; seed 001, "Delivery Steps per Reminder" and "Retry Logic").
+//!
+//! | from \ event | claim by the processor | claim by hand | sent | failed, 1st–4th | failed, 5th | not made ⁴ | lease ran out | cancel | replace |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | waiting   | claimed if due | claimed | —               | —       | —                 | —       | —         | cancelled   | waiting or completed |
+//! | claimed   | — ²            | — ²     | next ³ or completed | waiting | next ³ or review | waiting | as failed | cancelled ¹ | — |
+//! | review    | —              | claimed | —               | —       | —                 | —       | —         | cancelled   | waiting or review |
+//! | claimed in review | —      | — ²     | completed       | review  | review            | review  | review    | cancelled ¹ | — |
+//! | completed | —              | —       | —               | —       | —                 | —       | —         | —           | waiting or completed |
+//! | cancelled | —              | —       | —               | —       | —                 | —       | —         | —           | waiting or completed |
+//! | cancelled, in hand ¹ | — ² | — ²     | cancelled       | cancelled | cancelled       | cancelled | cancelled | —         | — |
+//!
+//! *Waiting* is `active` with a next send time, *review* `active` without one:
+//! its last send time was given up, and somebody has to look (`needsReview`). A
+//! dash is a [`Refusal`]. ¹ What is on its way cannot be called back; its
+//! outcome is still recorded, and changes nothing else. ² Unless the lease ran
+//! out: then that comes first. ³ The first send time after the one in hand. ⁴ Its
+//! holder finds it cancelled, its solution paused, or its own time run out, and
+//! does not call: that is no attempt.
+//!
+//! A paused solution makes no event: nothing is claimed, nothing counts.
+
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Attempts that a send time has (seed 001: "If `lastAttempts` reaches 5, skips the current send time").
+pub const ATTEMPTS_MAX: u32 = 5;
+/// Most send times of a reminder (SPEC §6).
+pub const SEND_TIMES_MAX: usize = 100;
+
+/// Where a reminder stands, as its owner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Something is still to be sent, or to be looked at.
+    Active,
+    /// Every send time is done with, and the last one was sent.
+    Completed,
+    /// Called off by its owner.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Status; 3] = [Status::Active, Status::Completed, Status::Cancelled];
+
+    /// The name as SPEC §6 writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Active => "active",
+            Status::Completed => "completed",
+            Status::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Status::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or("must be active, completed or cancelled")
+    }
+}
+
+/// What came of an attempt (seed 001; SPEC §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The Dialog service took it.
+    Sent,
+    /// The Dialog service answered, and not with 2xx.
+    SendFailed,
+    /// The Dialog service did not answer, or could not be called.
+    SendError,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 3] = [Outcome::Sent, Outcome::SendFailed, Outcome::SendError];
+
+    /// The name as the seed writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Sent => "Sent",
+            Outcome::SendFailed => "SendFailed",
+            Outcome::SendError => "SendError",
+        }
+    }
+}
+
+impl std::str::FromStr for Outcome {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Outcome::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+            .ok_or("must be Sent, SendFailed or SendError")
+    }
+}
+
+/// Who makes an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The processor, when a send time has come.
+    Processor,
+    /// Somebody who wants it sent now (seed 001, "Manual Send Trigger").
+    Hand,
+}
+
+/// A hold on a reminder for one attempt (SPEC §9.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Names the claim; a settle is conditional on it.
+    pub token: String,
+    /// Until when nobody else may take the reminder.
+    pub lease_until: DateTime<Utc>,
+    /// Who holds it.
+    pub by: By,
+}
+
+/// What decisions are made of: the part of a reminder that is written often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Where it stands.
+    pub status: Status,
+    /// The send time to come; of a cancelled one, that which was. See [`State::next_send_time`].
+    pub next: Option<DateTime<Utc>>,
+    /// The last send time that is done with: sent, or given up.
+    pub handled: Option<DateTime<Utc>>,
+    /// Attempts begun at the send time in hand.
+    pub attempts: u32,
+    /// Attempts begun in all: numbers the history.
+    pub sequence: u32,
+    /// When a message was last sent with success.
+    pub last_sent_at: Option<DateTime<Utc>>,
+    /// When it was completed.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Who holds it.
+    pub claim: Option<Claim>,
+}
+
+impl State {
+    /// A reminder just accepted with these send times, ascending; those that have passed are due now.
+    pub fn accepted(times: &[DateTime<Utc>]) -> Self {
+        Self {
+            status: Status::Active,
+            next: times.first().copied(),
+            handled: None,
+            attempts: 0,
+            sequence: 0,
+            last_sent_at: None,
+            completed_at: None,
+            claim: None,
+        }
+    }
+
+    /// The send time to come, while there is one.
+    pub fn next_send_time(&self) -> Option<DateTime<Utc>> {
+        self.next.filter(|_| self.status == Status::Active)
+    }
+
+    /// Whether somebody has to look at it: it is active, and nothing will be sent any more.
+    pub fn needs_review(&self) -> bool {
+        self.status == Status::Active && self.next.is_none()
+    }
+
+    /// Attempts that failed at the present send time (seed 001: `lastAttempts`).
+    pub fn failed_attempts(&self) -> u32 {
+        self.attempts.saturating_sub(u32::from(self.claim.is_some()))
+    }
+
+    /// The send time that an attempt is about: the next one; in review the one that was given up.
+    pub fn subject(&self) -> Option<DateTime<Utc>> {
+        self.next.or(self.handled)
+    }
+
+    fn in_hand(&self, now: DateTime<Utc>) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.lease_until >= now)
+    }
+}
+
+/// What may happen to a reminder, apart from being claimed (see [`claimable`]). `times` are its send times, ascending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The attempt ended.
+    Attempted {
+        /// How.
+        outcome: Outcome,
+        /// All send times.
+        times: &'a [DateTime<Utc>],
+    },
+    /// Whoever claimed it did not call after all: no attempt.
+    NotMade,
+    /// Whoever made the attempt is gone: the lease ran out unsettled. Counts as a failed one (SPEC §9.3).
+    LeaseExpired {
+        /// All send times.
+        times: &'a [DateTime<Utc>],
+    },
+    /// Its owner calls it off.
+    Cancel,
+    /// Its owner writes it anew, with these send times.
+    Replace {
+        /// All send times.
+        times: &'a [DateTime<Utc>],
+    },
+}
+
+/// Why an event does not apply, ready for a 409.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The status does not allow it.
+    #[error("the reminder is {0}")]
+    Status(Status),
+    /// It is being sent right now.
+    #[error("the reminder is being sent; try again in a minute")]
+    InHand,
+    /// The event needs a claim, and there is none.
+    #[error("the reminder is not claimed")]
+    NotClaimed,
+}
+
+/// A step from one state to the next. Made by the named constructors below alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// The state after it.
+    pub to: State,
+    /// Why, for the log.
+    pub reason: &'static str,
+}
+
+impl Transition {
+    fn unclaimed(from: &State, reason: &'static str) -> Self {
+        Self { to: State { claim: None, ..from.clone() }, reason }
+    }
+
+    /// The message was taken: on to the next send time, or done.
+    fn sent(from: &State, times: &[DateTime<Utc>], now: DateTime<Utc>) -> Self {
+        let mut step = Self::past_subject(from, times, "sent");
+        step.to.last_sent_at = Some(now);
+        if step.to.needs_review() {
+            step.to.status = Status::Completed;
+            step.to.completed_at = Some(now);
+            step.reason = "sent, the last one";
+        }
+        step
+    }
+
+    /// The same send time is tried again.
+    fn again(from: &State, reason: &'static str) -> Self {
+        Self::unclaimed(from, reason)
+    }
+
+    /// As if it had not been claimed; its number in the history is used up.
+    fn not_made(from: &State) -> Self {
+        let mut step = Self::unclaimed(from, "not made");
+        step.to.attempts = from.failed_attempts();
+        step
+    }
+
+    /// Done with the send time in hand, whatever came of it.
+    fn past_subject(from: &State, times: &[DateTime<Utc>], reason: &'static str) -> Self {
+        let mut step = Self::unclaimed(from, reason);
+        step.to.attempts = 0;
+        step.to.handled = from.subject();
+        step.to.next = from.next.and_then(|next| following(times, next));
+        step
+    }
+
+    /// Called off.
+    fn cancel(from: &State) -> Self {
+        Self { to: State { status: Status::Cancelled, ..from.clone() }, reason: "cancelled" }
+    }
+
+    /// Goes on after the last send time that is done with, so that none is sent twice.
+    fn replace(from: &State, times: &[DateTime<Utc>], now: DateTime<Utc>) -> Self {
+        let mut step = Self::unclaimed(from, "replaced");
+        let to = &mut step.to;
+        to.next = match from.handled {
+            Some(handled) => following(times, handled),
+            None => times.first().copied(),
+        };
+        if to.next != from.next {
+            to.attempts = 0;
+        }
+        to.status = if to.next.is_some() || from.needs_review() { Status::Active } else { Status::Completed };
+        to.completed_at = (to.status == Status::Completed).then(|| from.completed_at.unwrap_or(now));
+        step
+    }
+}
+
+/// The first send time after `at`.
+fn following(times: &[DateTime<Utc>], at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    times.iter().copied().find(|time| *time > at)
+}
+
+/// What a claim finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimable {
+    /// It may be claimed.
+    Yes,
+    /// It is completed, cancelled, or (for the processor) to be looked at.
+    Finished,
+    /// Somebody else has it.
+    InHand,
+    /// Whoever had it is gone: [`Event::LeaseExpired`] first.
+    Expired,
+    /// Its send time has not come.
+    NotYet,
+}
+
+/// Whether a reminder may be claimed at `now`; the claim's write condition says the same.
+pub fn claimable(state: &State, by: By, now: DateTime<Utc>) -> Claimable {
+    match (&state.claim, state.status) {
+        (Some(claim), _) if claim.lease_until >= now => Claimable::InHand,
+        (Some(_), _) => Claimable::Expired,
+        (None, Status::Completed | Status::Cancelled) => Claimable::Finished,
+        (None, Status::Active) => match (by, state.next) {
+            (By::Hand, _) => Claimable::Yes,
+            (By::Processor, None) => Claimable::Finished,
+            (By::Processor, Some(next)) if next > now => Claimable::NotYet,
+            (By::Processor, Some(_)) => Claimable::Yes,
+        },
+    }
+}
+
+/// The state once `claim` is made: the attempt counts from here (SPEC §9.2).
+pub fn claimed(state: &State, claim: Claim) -> State {
+    let (attempts, sequence) = (state.attempts + 1, state.sequence + 1);
+    State { attempts, sequence, claim: Some(claim), ..state.clone() }
+}
+
+/// The step that `event` makes from `state` at `now`.
+///
+/// # Errors
+/// [`Refusal`] where the table above has a dash.
+pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Transition, Refusal> {
+    match event {
+        Event::Attempted { .. } | Event::NotMade | Event::LeaseExpired { .. } if state.claim.is_none() => {
+            Err(Refusal::NotClaimed)
+        }
+        Event::NotMade => Ok(Transition::not_made(state)),
+        Event::LeaseExpired { .. } if state.in_hand(now) => Err(Refusal::InHand),
+        Event::Attempted { outcome, times } => Ok(attempted(state, outcome, times, now)),
+        Event::LeaseExpired { times } => Ok(attempted(state, Outcome::SendError, times, now)),
+        Event::Cancel => match state.status {
+            Status::Active => Ok(Transition::cancel(state)),
+            Status::Completed | Status::Cancelled => Err(Refusal::Status(state.status)),
+        },
+        // An abandoned attempt is accounted for first: it may be that its message was sent.
+        Event::Replace { .. } if state.claim.is_some() => Err(Refusal::InHand),
+        Event::Replace { times } => Ok(Transition::replace(state, times, now)),
+    }
+}
+
+fn attempted(state: &State, outcome: Outcome, times: &[DateTime<Utc>], now: DateTime<Utc>) -> Transition {
+    match (state.status, outcome) {
+        (Status::Active, Outcome::Sent) => Transition::sent(state, times, now),
+        (Status::Active, Outcome::SendFailed | Outcome::SendError) => {
+            if state.next.is_some() && state.attempts < ATTEMPTS_MAX {
+                Transition::again(state, "failed")
+            } else {
+                Transition::past_subject(state, times, "failed, given up")
+            }
+        }
+        // Called off while it was on its way: recorded, so that a new life does not send it again.
+        (Status::Cancelled | Status::Completed, Outcome::Sent) => {
+            let mut step = Transition::unclaimed(state, "sent while it was cancelled");
+            step.to.handled = state.subject();
+            step.to.last_sent_at = Some(now);
+            step
+        }
+        (Status::Cancelled | Status::Completed, Outcome::SendFailed | Outcome::SendError) => {
+            Transition::unclaimed(state, "failed while it was cancelled")
+        }
+    }
+}
+
+/// The index a reminder stands in: exactly one of the two, by construction (DESIGN "Tables").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// Something will still happen to it, at this instant.
+    Due(DateTime<Utc>),
+    /// Nothing will, unless its owner asks for it.
+    Done(Done),
+}
+
+/// How a reminder is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Done {
+    /// Somebody has to look.
+    Review,
+    /// Everything was sent, or given up with the last one sent.
+    Completed,
+    /// Called off.
+    Cancelled,
+}
+
+impl Done {
+    /// Every way.
+    pub const ALL: [Done; 3] = [Done::Review, Done::Completed, Done::Cancelled];
+
+    /// As keys have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Done::Review => "review",
+            Done::Completed => "completed",
+            Done::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Where `state` is indexed.
+///
+/// The processor's claim moves nothing, which keeps it small: it is made when the
+/// send time has come, so the reminder is found again when its lease has run out.
+/// One by hand, or one that was cancelled meanwhile, is found by its lease.
+pub fn index(state: &State) -> Index {
+    match (state.status, state.next, &state.claim) {
+        (Status::Active, Some(next), Some(Claim { by: By::Hand, lease_until, .. })) => {
+            Index::Due(next.min(*lease_until))
+        }
+        (Status::Active, Some(next), _) => Index::Due(next),
+        (_, _, Some(claim)) => Index::Due(claim.lease_until),
+        (Status::Active, None, None) => Index::Done(Done::Review),
+        (Status::Completed, _, None) => Index::Done(Done::Completed),
+        (Status::Cancelled, _, None) => Index::Done(Done::Cancelled),
+    }
+}

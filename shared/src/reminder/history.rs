@@ -1,0 +1,144 @@
+//! The attempts of a reminder: an item each, so that a reminder never outgrows one (SPEC §6).
+
+use super::codec::Record;
+use super::{ReminderStore, attr, keys};
+use crate::work::StoreError;
+use crate::work::attr::{
+    ENTRY_AT, ENTRY_DETAIL, ENTRY_MILLIS, ENTRY_OUTCOME, ENTRY_STATUS, HISTORY_PREFIX, PK, SK,
+};
+use crate::work::batcher::Outcome as Written;
+use crate::work::codec::{Attributes, DecodeError, Item, n, s, t};
+use crate::work::statements;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use rules::names::{ActivityId, Tenant};
+use rules::reminder::Outcome;
+
+/// One attempt, as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was over.
+    pub at: DateTime<Utc>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What happened, in words.
+    pub detail: String,
+    /// The Dialog service's answer, where there was one.
+    pub http_status: Option<u16>,
+    /// Milliseconds from the call to the end of the answer.
+    pub duration_ms: u32,
+    /// The send time it was about.
+    pub send_time: DateTime<Utc>,
+    /// Which attempt at that send time, from 1.
+    pub attempt: u32,
+}
+
+/// A page of entries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntryPage {
+    /// Oldest first.
+    pub entries: Vec<Entry>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl Entry {
+    fn encode(&self, pk: &str, sk: &str) -> Vec<(&'static str, AttributeValue)> {
+        let mut item = vec![
+            (PK, s(pk)),
+            (SK, s(sk)),
+            (ENTRY_AT, t(self.at)),
+            (ENTRY_OUTCOME, s(self.outcome.as_str())),
+            (ENTRY_DETAIL, s(&self.detail)),
+            (ENTRY_MILLIS, n(self.duration_ms)),
+            (attr::ENTRY_SEND_TIME, t(self.send_time)),
+            (attr::ENTRY_ATTEMPT, n(self.attempt)),
+        ];
+        item.extend(self.http_status.map(|status| (ENTRY_STATUS, n(status))));
+        item
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let read = Attributes::new(item)?;
+        Ok(Self {
+            at: read.instant(ENTRY_AT)?,
+            outcome: read.parsed(ENTRY_OUTCOME)?,
+            detail: read.text(ENTRY_DETAIL)?.to_owned(),
+            http_status: read.number_option(ENTRY_STATUS)?,
+            duration_ms: read.number(ENTRY_MILLIS)?,
+            send_time: read.instant(attr::ENTRY_SEND_TIME)?,
+            attempt: read.number(attr::ENTRY_ATTEMPT)?,
+        })
+    }
+}
+
+impl ReminderStore {
+    /// Records the attempt that `record`'s claim is for, and answers the entry that stands: another
+    /// one, if somebody took the claim for abandoned and recorded it before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written or read.
+    pub async fn record_entry(&self, record: &Record, entry: Entry) -> Result<Entry, StoreError> {
+        let (pk, sk) = (record.pk(), keys::history(record.state.sequence));
+        let item = entry.encode(&pk, &sk);
+        match self.work.batcher.run(statements::insert(&self.work.table, pk, &sk, item)).await? {
+            Written::Applied(_) => Ok(entry),
+            Written::Lost(_) | Written::Duplicate => Ok(self.entry(record).await?.unwrap_or(entry)),
+        }
+    }
+
+    /// The entry of the attempt that `record`'s claim is for, if it came to its end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn entry(&self, record: &Record) -> Result<Option<Entry>, StoreError> {
+        let output = self
+            .work
+            .client
+            .get_item()
+            .table_name(&self.work.table)
+            .consistent_read(true)
+            .key(PK, AttributeValue::S(record.pk()))
+            .key(SK, AttributeValue::S(keys::history(record.state.sequence)))
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        Ok(output.item.as_ref().map(Entry::decode).transpose()?)
+    }
+
+    /// A page of a reminder's attempts, oldest first, after the cursor `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn history(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<EntryPage, StoreError> {
+        let pk = keys::reminder(tenant, id);
+        let key = |sk: &str| Item::from([(PK.to_owned(), s(&pk)), (SK.to_owned(), s(sk))]);
+        let wanted = i32::try_from(limit.max(1)).unwrap_or(i32::MAX - 1) + 1;
+        let output = self
+            .work
+            .client
+            .query()
+            .table_name(&self.work.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
+            .expression_attribute_values(":prefix", AttributeValue::S(HISTORY_PREFIX.to_owned()))
+            .set_exclusive_start_key(after.map(key))
+            // One more than wanted tells whether there is a next page.
+            .limit(wanted)
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        let mut items = output.items.unwrap_or_default();
+        let more = items.len() > limit || output.last_evaluated_key.is_some();
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).and_then(|item| Some(item.get(SK)?.as_s().ok()?.clone()));
+        Ok(EntryPage { entries: items.iter().map(Entry::decode).collect::<Result<_, _>>()?, next })
+    }
+}

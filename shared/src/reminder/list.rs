@@ -1,0 +1,146 @@
+//! Finding reminders: the indexes say where to look, the items decide.
+
+use super::codec::Record;
+use super::{Definition, Reminder, ReminderStore, keys};
+use crate::work::StoreError;
+use crate::work::attr::{
+    DONE_INDEX, DONE_PARTITION, DONE_SORT, DUE_INDEX, DUE_PARTITION, DUE_SORT, ITEM, OBJECT_INDEX,
+    OBJECT_PARTITION, PAYLOAD, PK,
+};
+use crate::work::list::{Phase, Position, SCAN_MAX, STRIDE, advance};
+use crate::work::payload::{GET_BATCH_MAX, PAYLOAD_BATCH_MAX};
+use chrono::{DateTime, Utc};
+use rules::names::Tenant;
+use rules::reminder::{Done, Status};
+use std::collections::HashMap;
+
+/// What to find; absent matches all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// In this status.
+    pub status: Option<Status>,
+    /// To this phone number.
+    pub phone_number: Option<String>,
+    /// With a send time at or after this instant.
+    pub from: Option<DateTime<Utc>>,
+    /// With a send time before or at this instant; together with `from`, one between the two.
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    fn may_match(&self, record: &Record) -> bool {
+        self.status.is_none_or(|status| status == record.state.status)
+            && self.from.is_none_or(|from| record.span.1 >= from)
+            && self.to.is_none_or(|to| record.span.0 <= to)
+    }
+
+    fn matches(&self, definition: &Definition) -> bool {
+        let within = |time: &DateTime<Utc>| {
+            self.from.is_none_or(|from| *time >= from) && self.to.is_none_or(|to| *time <= to)
+        };
+        definition.send_times.iter().any(within)
+            && self.phone_number.as_ref().is_none_or(|number| *number == definition.phone_number)
+    }
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// What is due first comes first; then what is done, newest first.
+    pub items: Vec<Reminder>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl ReminderStore {
+    /// A page of the tenant's reminders that match.
+    ///
+    /// `shards` are those of its configuration. A page may be short of `limit`, even empty, and
+    /// still have a `next`.
+    ///
+    /// # Errors
+    /// [`StoreError::Cursor`] for a cursor that is none of this list's.
+    pub async fn list(
+        &self,
+        tenant: &Tenant,
+        shards: u32,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let phases = phases(tenant, shards, filter);
+        let mut position = cursor.map(Position::decode).transpose()?.unwrap_or_default();
+        let (mut found, mut scanned) = (Vec::new(), 0);
+        while found.len() < limit && scanned < SCAN_MAX && position.phase < phases.len() {
+            let want = (limit - found.len()).clamp(1, STRIDE);
+            let rows = self.work.stride(&phases[position.phase], position.after.as_deref(), want).await?;
+            scanned += rows.len();
+            let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
+            found.extend(self.matching(&pks, filter).await?);
+            position = advance(position, &rows, want);
+        }
+        let next = (position.phase < phases.len()).then(|| position.encode());
+        Ok(Page { items: found, next })
+    }
+
+    /// The reminders of `pks` that match, in that order.
+    async fn matching(&self, pks: &[String], filter: &Filter) -> Result<Vec<Reminder>, StoreError> {
+        let mut records = HashMap::new();
+        for item in self.work.items(pks, ITEM, GET_BATCH_MAX).await? {
+            let record = Record::decode(&item)?;
+            if filter.may_match(&record) {
+                records.insert(record.pk(), record);
+            }
+        }
+        let kept: Vec<String> = pks.iter().filter(|pk| records.contains_key(*pk)).cloned().collect();
+        let mut definitions = HashMap::new();
+        for item in self.work.items(&kept, PAYLOAD, PAYLOAD_BATCH_MAX).await? {
+            let Some(pk) = item.get(PK).and_then(|pk| pk.as_s().ok()) else { continue };
+            definitions.insert(pk.clone(), Definition::decode(&item)?);
+        }
+        let reminder = |pk: &String| {
+            let (record, definition) = (records.remove(pk)?, definitions.remove(pk)?);
+            filter.matches(&definition).then_some(Reminder { record, definition })
+        };
+        Ok(kept.iter().filter_map(reminder).collect())
+    }
+}
+
+/// The partitions in which the matches of `filter` stand, in the order of the list.
+fn phases(tenant: &Tenant, shards: u32, filter: &Filter) -> Vec<Phase> {
+    if let Some(phone_number) = &filter.phone_number {
+        return vec![Phase {
+            index: OBJECT_INDEX,
+            partition_name: OBJECT_PARTITION,
+            sort_name: PK,
+            partitions: vec![keys::phone_partition(tenant, phone_number)],
+            newest_first: false,
+        }];
+    }
+    let mut phases = Vec::new();
+    if filter.status.is_none_or(|status| status == Status::Active) {
+        phases.push(Phase {
+            index: DUE_INDEX,
+            partition_name: DUE_PARTITION,
+            sort_name: DUE_SORT,
+            partitions: (0..shards).map(|shard| keys::due_partition(tenant, shard)).collect(),
+            newest_first: false,
+        });
+    }
+    let done: &[Done] = match filter.status {
+        None => &Done::ALL,
+        Some(Status::Active) => &[Done::Review],
+        Some(Status::Completed) => &[Done::Completed],
+        Some(Status::Cancelled) => &[Done::Cancelled],
+    };
+    let partitions =
+        |done: &Done| (0..shards).map(|shard| keys::done_partition(tenant, *done, shard)).collect::<Vec<_>>();
+    phases.push(Phase {
+        index: DONE_INDEX,
+        partition_name: DONE_PARTITION,
+        sort_name: DONE_SORT,
+        partitions: done.iter().flat_map(partitions).collect(),
+        newest_first: true,
+    });
+    phases
+}

@@ -1,0 +1,198 @@
+//! What an owner does to a reminder: write it, write it anew, call it off.
+
+use super::codec::Record;
+use super::{Definition, Reminder, ReminderStore, TRIES, attr, keys, statement};
+use crate::work::StoreError;
+use crate::work::attr::{PK, TOKEN};
+use crate::work::batcher::Outcome;
+use crate::work::codec::{Item, n};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put as PutItem, TransactWriteItem};
+use chrono::{DateTime, Utc};
+use rules::names::{ActivityId, Tenant};
+use rules::reminder::{Event, Refusal, State, Status, decide};
+
+/// Why DynamoDB cancels a transaction that lost against another write.
+const LOST: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
+
+/// A reminder that is valid and shall be accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewReminder {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Its id.
+    pub id: ActivityId,
+    /// What it says, to whom, and when. At least one send time.
+    pub definition: Definition,
+    /// Hash of the request body, by which the same request is known again.
+    pub body_hash: String,
+    /// Shards of its configuration.
+    pub shards: u32,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Put {
+    /// Accepted.
+    Created(Box<Reminder>),
+    /// There was another; now there is this.
+    Replaced(Box<Reminder>),
+    /// The same had been written before; as it stands now.
+    Unchanged(Box<Reminder>),
+    /// Its state does not allow it.
+    Refused(Refusal),
+}
+
+/// What cancelling came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cancelled {
+    /// It is called off.
+    Applied(Box<Reminder>),
+    /// There is no such reminder.
+    NotFound,
+    /// Its state does not allow it.
+    Refused(Refusal),
+}
+
+impl ReminderStore {
+    /// Accepts a reminder, or writes one anew: it goes on after the last send time that is done with.
+    ///
+    /// When this returns, what is accepted is durable, state and definition together.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub async fn put(&self, new: NewReminder) -> Result<Put, StoreError> {
+        for _ in 0..TRIES {
+            let now = rules::time::truncate(self.work.clock.now());
+            let times = &new.definition.send_times;
+            let Some(old) = self.record(&new.tenant, &new.id).await? else {
+                let record = new.record(State::accepted(times), now);
+                if self.write(&record, &new.definition, None, now).await? {
+                    return Ok(Put::Created(Box::new(new.reminder(record))));
+                }
+                continue;
+            };
+            if old.body_hash == new.body_hash && old.state.status != Status::Cancelled {
+                return Ok(Put::Unchanged(Box::new(new.reminder(old))));
+            }
+            let step = match decide(&old.state, Event::Replace { times }, now) {
+                Ok(step) => step,
+                Err(refusal) => return Ok(Put::Refused(refusal)),
+            };
+            let record = Record {
+                created_at: old.created_at,
+                revision: old.revision + 1,
+                fence: old.fence,
+                ..new.record(step.to, now)
+            };
+            if self.write(&record, &new.definition, Some(&old), now).await? {
+                return Ok(Put::Replaced(Box::new(new.reminder(record))));
+            }
+        }
+        // It moved under every try: somebody is at work on it.
+        Ok(Put::Refused(Refusal::InHand))
+    }
+
+    /// Calls a reminder off. What is on its way meanwhile is still recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read or written.
+    pub async fn cancel(&self, tenant: &Tenant, id: &ActivityId) -> Result<Cancelled, StoreError> {
+        for _ in 0..TRIES {
+            let now = rules::time::truncate(self.work.clock.now());
+            let Some(reminder) = self.get(tenant, id).await? else { return Ok(Cancelled::NotFound) };
+            let record = &reminder.record;
+            let step = match decide(&record.state, Event::Cancel, now) {
+                Ok(step) => step,
+                Err(refusal) => return Ok(Cancelled::Refused(refusal)),
+            };
+            let revision = record.revision + 1;
+            let statement = statement::step(&self.work.table, record, &step.to, Some(revision), now);
+            let cancelled = Record { state: step.to, revision, updated_at: now, ..record.clone() };
+            match self.work.batcher.run(statement).await? {
+                Outcome::Applied(_) => {}
+                // Our own write, retried by the SDK after it had succeeded.
+                Outcome::Lost(Some(item)) if Record::decode(&item)? == cancelled => {}
+                Outcome::Lost(_) | Outcome::Duplicate => continue,
+            }
+            return Ok(Cancelled::Applied(Box::new(Reminder { record: cancelled, ..reminder })));
+        }
+        Ok(Cancelled::Refused(Refusal::InHand))
+    }
+
+    /// Writes state and definition together, over `old` if that is still as it was; `false` if it is not.
+    async fn write(
+        &self,
+        record: &Record,
+        definition: &Definition,
+        old: Option<&Record>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let mut state =
+            PutItem::builder().table_name(&self.work.table).set_item(Some(item(record.encode(now))));
+        state = match old {
+            None => {
+                state.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", PK)
+            }
+            Some(old) => state
+                .condition_expression("attribute_not_exists(#tk) AND #q = :q AND #v = :v")
+                .expression_attribute_names("#tk", TOKEN)
+                .expression_attribute_names("#q", attr::SEQUENCE)
+                .expression_attribute_names("#v", attr::REVISION)
+                .expression_attribute_values(":q", n(old.state.sequence))
+                .expression_attribute_values(":v", n(old.revision)),
+        };
+        let payload = PutItem::builder()
+            .table_name(&self.work.table)
+            .set_item(Some(item(definition.encode(&record.tenant, &record.id))));
+        let mut writes = Vec::new();
+        for put in [state, payload] {
+            let put = put.build().map_err(|error| StoreError::Refused(error.to_string()))?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        let sent = self.work.client.transact_write_items().set_transact_items(Some(writes)).send().await;
+        let Err(error) = sent else { return Ok(true) };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled))
+                if canceled
+                    .cancellation_reasons()
+                    .iter()
+                    .any(|reason| reason.code().is_some_and(|code| LOST.contains(&code))) =>
+            {
+                // Our own write, retried by the SDK after it had succeeded, or another's.
+                let found = self.record(&record.tenant, &record.id).await?;
+                Ok(found.as_ref() == Some(record))
+            }
+            _ => Err(StoreError::from_sdk(error)),
+        }
+    }
+}
+
+impl NewReminder {
+    fn record(&self, state: State, now: DateTime<Utc>) -> Record {
+        let Definition { country_code, phone_number, send_times, .. } = &self.definition;
+        let recipient = keys::recipient(country_code, phone_number);
+        Record {
+            state,
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+            body_hash: self.body_hash.clone(),
+            span: (send_times.first().copied().unwrap_or(now), send_times.last().copied().unwrap_or(now)),
+            phone: keys::phone_partition(&self.tenant, phone_number),
+            shard: rules::due::shard(&recipient, self.shards),
+            recipient,
+            fence: 0,
+            tenant: self.tenant.clone(),
+            id: self.id.clone(),
+        }
+    }
+
+    fn reminder(self, record: Record) -> Reminder {
+        Reminder { record, definition: self.definition }
+    }
+}
+
+fn item(attributes: Vec<(&'static str, AttributeValue)>) -> Item {
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,436 @@
+//! Reminder configurations: how the reminders of a solution are sent (SPEC §6).
+//!
+//! All of them are in one partition, so that the processor finds with one query
+//! whose reminders to look at. A deleted one stays there, retired: a reminder that
+//! was accepted in the moment of the delete has to end somehow.
+
+use super::api_key::SecretHash;
+use super::change::{Commit, TRIES_MAX, When};
+use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
+use super::page::Listing;
+use super::{Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Solution, Tenancy, TenancyError};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use rules::names::Tenant;
+use serde_json::{Value, json};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const WHAT: &str = "reminder configuration";
+const PARTITION: &str = "REMINDERS";
+const NOTIFICATION_KEY: &str = "notificationKey";
+const ACCOUNT_CODE: &str = "accountCode";
+const DIALOG_SERVICE_URI: &str = "dialogServiceUri";
+const WEBHOOK_URL: &str = "webhookUrl";
+const PRIMARY: &str = "primaryHash";
+const SECONDARY: &str = "secondaryHash";
+const DUE_SHARDS: &str = "dueShards";
+const RETIRED_AT: &str = "retiredAt";
+/// What the notification key is sealed for; a ciphertext moved to another field does not open.
+const PURPOSE: &str = "reminder/notification-key";
+/// Random bytes of a secret.
+const SECRET_BYTES: usize = 32;
+
+/// Which of the two secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecretKind {
+    /// The one in use.
+    Primary,
+    /// The one to change over to.
+    Secondary,
+}
+
+impl SecretKind {
+    /// Both.
+    pub const ALL: [SecretKind; 2] = [SecretKind::Primary, SecretKind::Secondary];
+
+    /// The name as SPEC §6 writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SecretKind::Primary => "primary",
+            SecretKind::Secondary => "secondary",
+        }
+    }
+}
+
+impl fmt::Display for SecretKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for SecretKind {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        SecretKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or("must be primary or secondary")
+    }
+}
+
+/// How a solution's reminders are sent, as its owner writes it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReminderSettings {
+    /// What the Dialog service wants as `authorization`.
+    pub notification_key: Zeroizing<String>,
+    /// The messaging account.
+    pub account_code: String,
+    /// The Dialog service; the processor's own, if absent.
+    pub dialog_service_uri: Option<String>,
+    /// What is told of every attempt.
+    pub webhook_url: Option<String>,
+}
+
+/// The same as it is kept.
+#[derive(Debug, Clone)]
+pub struct ReminderConfiguration {
+    /// Whose reminders: the seed's `agentId` and `configurationId`.
+    pub tenant: Tenant,
+    /// The messaging account.
+    pub account_code: String,
+    /// The Dialog service; the processor's own, if absent.
+    pub dialog_service_uri: Option<String>,
+    /// What is told of every attempt.
+    pub webhook_url: Option<String>,
+    /// Shards of the due index; never lowered.
+    pub due_shards: u32,
+    /// When it was deleted.
+    pub retired_at: Option<DateTime<Utc>>,
+    /// When it was made and changed.
+    pub meta: Meta,
+    notification_key: String,
+    primary: SecretHash,
+    secondary: SecretHash,
+}
+
+/// The two secrets of a new configuration: shown this once.
+pub struct ReminderSecrets {
+    /// The one in use.
+    pub primary: Zeroizing<String>,
+    /// The one to change over to.
+    pub secondary: Zeroizing<String>,
+}
+
+impl ReminderConfiguration {
+    /// Which of its secrets `secret` is, if any; takes the same time whatever the answer.
+    pub fn opened_by(&self, secret: &str) -> Option<SecretKind> {
+        let hash = SecretHash::of(secret);
+        let (primary, secondary) = (hash.matches(&self.primary), hash.matches(&self.secondary));
+        if primary {
+            return Some(SecretKind::Primary);
+        }
+        secondary.then_some(SecretKind::Secondary)
+    }
+
+    fn key(tenant: &Tenant) -> Key {
+        Key::new(PARTITION, tenant.to_string())
+    }
+
+    fn encode(&self) -> Item {
+        let writer = Writer::new(&Self::key(&self.tenant))
+            .text(NOTIFICATION_KEY, &self.notification_key)
+            .text(ACCOUNT_CODE, &self.account_code)
+            .optional_text(DIALOG_SERVICE_URI, self.dialog_service_uri.as_ref())
+            .optional_text(WEBHOOK_URL, self.webhook_url.as_ref())
+            .text(PRIMARY, self.primary)
+            .text(SECONDARY, self.secondary)
+            .number(DUE_SHARDS, self.due_shards)
+            .optional_number(RETIRED_AT, self.retired_at.map(|at| at.timestamp_millis()));
+        self.meta.write(writer).finish()
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new(WHAT, item);
+        let (company, solution) = reader.text(SK)?.split_once('/').unwrap_or_default();
+        let tenant = Tenant {
+            company: company.parse().map_err(|_| reader.error(SK, "names no company"))?,
+            solution: solution.parse().map_err(|_| reader.error(SK, "names no solution"))?,
+        };
+        Ok(Self {
+            tenant,
+            notification_key: reader.text(NOTIFICATION_KEY)?.to_owned(),
+            account_code: reader.text(ACCOUNT_CODE)?.to_owned(),
+            dialog_service_uri: reader.optional_text(DIALOG_SERVICE_URI)?,
+            webhook_url: reader.optional_text(WEBHOOK_URL)?,
+            primary: reader.parsed(PRIMARY)?,
+            secondary: reader.parsed(SECONDARY)?,
+            due_shards: reader.number(DUE_SHARDS)?,
+            retired_at: reader.optional_time(RETIRED_AT)?,
+            meta: Meta::read(&reader)?,
+        })
+    }
+
+    /// For the audit log: no key, and no secret.
+    fn audited(&self) -> Value {
+        json!({
+            "accountCode": self.account_code,
+            "dialogServiceUri": self.dialog_service_uri,
+            "webhookUrl": self.webhook_url,
+        })
+    }
+}
+
+impl Tenancy {
+    /// A configuration; cached. A deleted one is none.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn reminder_configuration(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Option<Arc<ReminderConfiguration>>, TenancyError> {
+        self.reminders.get_or(tenant, self.reminder_configuration_fresh(tenant)).await
+    }
+
+    /// A configuration, read past the cache. A deleted one is none.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn reminder_configuration_fresh(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Option<Arc<ReminderConfiguration>>, TenancyError> {
+        let begun = self.reminders.begin();
+        let found = self.reminder_configuration_kept(tenant).await?;
+        let Some(found) = found.filter(|found| found.retired_at.is_none()).map(Arc::new) else {
+            return Ok(None);
+        };
+        self.reminders.keep(&begun, tenant.clone(), found.clone());
+        Ok(Some(found))
+    }
+
+    /// Every configuration, deleted ones too, for the processor. Not cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn reminder_configurations(&self) -> Result<Vec<ReminderConfiguration>, TenancyError> {
+        let listing = Listing {
+            operation: "list reminder configurations",
+            pk: PARTITION.to_owned(),
+            prefix: "",
+            newest_first: false,
+        };
+        self.all(&listing, ReminderConfiguration::decode).await
+    }
+
+    /// The key that the Dialog service wants.
+    ///
+    /// # Errors
+    /// [`TenancyError::Crypto`] if it cannot be opened.
+    pub async fn notification_key(
+        &self,
+        configuration: &ReminderConfiguration,
+    ) -> Result<Zeroizing<String>, TenancyError> {
+        let bytes =
+            self.envelope.open(&configuration.tenant, PURPOSE, &configuration.notification_key).await?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| TenancyError::NotText { what: PURPOSE })?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    /// Makes or replaces a configuration; the secrets of a new one are answered this once.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without the solution, or the table or KMS failed.
+    pub async fn put_reminder_configuration(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        wanted: &ReminderSettings,
+    ) -> Result<(Changed<ReminderConfiguration>, Option<ReminderSecrets>), ChangeError> {
+        let scope = AuditScope::Solution(tenant.clone());
+        for _ in 0..TRIES_MAX {
+            let now = rules::time::truncate(self.clock.now());
+            let kept = self.reminder_configuration_kept(tenant).await?;
+            let old = kept.as_ref().filter(|kept| kept.retired_at.is_none());
+            let notification_key = self.sealed_again(old, tenant, wanted).await?;
+            let fresh = (self.new_reminder_secret(), self.new_reminder_secret());
+            let (primary, secondary) = match old {
+                Some(old) => (old.primary, old.secondary),
+                None => (SecretHash::of(&fresh.0), SecretHash::of(&fresh.1)),
+            };
+            let revision = kept.as_ref().map(|kept| kept.meta.revision);
+            let meta = match (old, &kept) {
+                (Some(old), _) => old.meta.changed(now),
+                (None, Some(kept)) => Meta { created_at: now, ..kept.meta.changed(now) },
+                (None, None) => Meta::new(now),
+            };
+            let new = ReminderConfiguration {
+                tenant: tenant.clone(),
+                notification_key,
+                account_code: wanted.account_code.clone(),
+                dialog_service_uri: wanted.dialog_service_uri.clone(),
+                webhook_url: wanted.webhook_url.clone(),
+                primary,
+                secondary,
+                // Reminders of a deleted one may be in the shards it had.
+                due_shards: kept.as_ref().map_or(0, |kept| kept.due_shards).max(self.due_shards),
+                retired_at: None,
+                meta,
+            };
+            if let Some(old) = old
+                && old.notification_key == new.notification_key
+                && old.audited() == new.audited()
+                && old.due_shards == new.due_shards
+            {
+                return Ok((Changed::Unchanged(old.clone()), None));
+            }
+            let action =
+                if old.is_some() { "reminderConfiguration.updated" } else { "reminderConfiguration.created" };
+            let entry = AuditEntry::new(now, actor, action)
+                .from(old.map(ReminderConfiguration::audited))
+                .to(new.audited());
+            let when = revision.map_or(When::Absent, When::Revision);
+            let mut writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];
+            if old.is_none() {
+                if self.solution_fresh(tenant).await?.is_none() {
+                    return Err(ChangeError::NotFound("solution"));
+                }
+                writes.push(self.touch(&Solution::key(tenant), When::Exists));
+            }
+            let commit = self.commit("write reminder configuration", writes).await;
+            self.reminders.forget(tenant);
+            if commit? == Commit::Applied {
+                return Ok(match old {
+                    Some(_) => (Changed::Replaced(new), None),
+                    None => {
+                        let secrets = ReminderSecrets { primary: fresh.0, secondary: fresh.1 };
+                        (Changed::Created(new), Some(secrets))
+                    }
+                });
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// Makes one of the secrets anew; the one before opens nothing from here on.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`], or the table failed.
+    pub async fn refresh_reminder_secret(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        kind: SecretKind,
+    ) -> Result<Zeroizing<String>, ChangeError> {
+        let secret = self.new_reminder_secret();
+        let change = |old: &ReminderConfiguration, now| {
+            let mut new = ReminderConfiguration { meta: old.meta.changed(now), ..old.clone() };
+            match kind {
+                SecretKind::Primary => new.primary = SecretHash::of(&secret),
+                SecretKind::Secondary => new.secondary = SecretHash::of(&secret),
+            }
+            let entry = AuditEntry::new(now, actor, "reminderConfiguration.keyRefreshed");
+            (new, entry.to(json!({ "keyType": kind.as_str() })))
+        };
+        self.change_reminder_configuration(tenant, change).await?;
+        Ok(secret)
+    }
+
+    /// Deletes a configuration. That no reminder waits in it is the caller's to see to.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`], or the table failed.
+    pub async fn delete_reminder_configuration(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+    ) -> Result<(), ChangeError> {
+        let change = |old: &ReminderConfiguration, now| {
+            let meta = old.meta.changed(now);
+            let new = ReminderConfiguration { retired_at: Some(now), meta, ..old.clone() };
+            let entry = AuditEntry::new(now, actor, "reminderConfiguration.deleted");
+            (new, entry.from(Some(old.audited())))
+        };
+        self.change_reminder_configuration(tenant, change).await
+    }
+
+    async fn change_reminder_configuration(
+        &self,
+        tenant: &Tenant,
+        change: impl Fn(&ReminderConfiguration, DateTime<Utc>) -> (ReminderConfiguration, AuditEntry),
+    ) -> Result<(), ChangeError> {
+        let scope = AuditScope::Solution(tenant.clone());
+        for _ in 0..TRIES_MAX {
+            let Some(old) = self.reminder_configuration_fresh(tenant).await? else {
+                return Err(ChangeError::NotFound(WHAT));
+            };
+            let (new, entry) = change(&old, rules::time::truncate(self.clock.now()));
+            let when = When::Revision(old.meta.revision);
+            let writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];
+            let commit = self.commit("write reminder configuration", writes).await;
+            self.reminders.forget(tenant);
+            if commit? == Commit::Applied {
+                return Ok(());
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    async fn reminder_configuration_kept(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Option<ReminderConfiguration>, TenancyError> {
+        let item = self.read("read reminder configuration", &ReminderConfiguration::key(tenant)).await?;
+        Ok(item.as_ref().map(ReminderConfiguration::decode).transpose()?)
+    }
+
+    /// The wanted key sealed; as it was sealed before, if it is the same key.
+    async fn sealed_again(
+        &self,
+        old: Option<&ReminderConfiguration>,
+        tenant: &Tenant,
+        wanted: &ReminderSettings,
+    ) -> Result<String, TenancyError> {
+        if let Some(old) = old
+            && let Ok(key) = self.notification_key(old).await
+            && key == wanted.notification_key
+        {
+            return Ok(old.notification_key.clone());
+        }
+        Ok(self.envelope.seal(tenant, PURPOSE, wanted.notification_key.as_bytes()).await?)
+    }
+
+    fn new_reminder_secret(&self) -> Zeroizing<String> {
+        let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+        self.entropy.fill(bytes.as_mut());
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_round_trips_and_its_secrets_are_told_apart() {
+        let at = DateTime::UNIX_EPOCH;
+        let whole = ReminderConfiguration {
+            tenant: Tenant { company: "acme".parse().unwrap(), solution: "clinic".parse().unwrap() },
+            account_code: "a1".to_owned(),
+            dialog_service_uri: Some("https://dialog.example".to_owned()),
+            webhook_url: Some("https://hook.example".to_owned()),
+            due_shards: 4,
+            retired_at: Some(at),
+            meta: Meta { created_at: at, updated_at: at, revision: 9 },
+            notification_key: "sealed".to_owned(),
+            primary: SecretHash::of("one"),
+            secondary: SecretHash::of("two"),
+        };
+        let bare = ReminderConfiguration {
+            dialog_service_uri: None,
+            webhook_url: None,
+            retired_at: None,
+            ..whole.clone()
+        };
+        for configuration in [whole, bare] {
+            let item = configuration.encode();
+            let read = ReminderConfiguration::decode(&item).unwrap();
+            assert_eq!(read.encode(), item);
+            assert_eq!(read.opened_by("one"), Some(SecretKind::Primary));
+            assert_eq!(read.opened_by("two"), Some(SecretKind::Secondary));
+            assert_eq!(read.opened_by("three"), None);
+            assert!(!format!("{item:?}").contains("\"one\""));
+        }
+    }
+}
