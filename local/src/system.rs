@@ -4,8 +4,8 @@ use crate::clock::{FunctionClock, LocalClock};
 use crate::data_dir::{self, DataDir};
 use crate::embedded::{self, Embedded, Options};
 use crate::runner::{
-    self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, NOTIFICATION_RESENDER, RECURRING_EXPANDER,
-    REMINDER_SENDER, Runner, TestClock,
+    self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, LOG_ROLLER, NOTIFICATION_RESENDER,
+    RECURRING_EXPANDER, REMINDER_SENDER, Runner, TestClock,
 };
 use crate::server::{self, Server};
 use crate::template::{self, Provisioned, Template};
@@ -219,6 +219,7 @@ impl Built {
                     context(NOTIFICATION_RESENDER)?,
                     &environment(NOTIFICATION_RESENDER),
                 )?,
+                roller: runner::roller(context(LOG_ROLLER)?, &environment(LOG_ROLLER))?,
             },
             sender: runner::sender(context(REMINDER_SENDER)?, &environment(REMINDER_SENDER))?,
         })

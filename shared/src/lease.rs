@@ -148,6 +148,24 @@ impl Leases {
         Ok(())
     }
 
+    /// The values on the item of `name`, whoever holds the lease.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the table cannot be read.
+    pub async fn values(&self, name: &str) -> Result<Values, StoreError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("PK", AttributeValue::S(format!("LEASE#{name}")))
+            .key("SK", AttributeValue::S(SORT.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        Ok(output.item.unwrap_or_default())
+    }
+
     fn update(
         &self,
         name: &str,

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::future::BoxFuture;
+use log_roller::{LogRoller, RollEvent};
 use notification_resender::{Resender, ResenderSettings};
 use recurring_expander::Expander;
 use reminder_sender::{RunReport, Sender, SenderSettings};
@@ -59,6 +60,8 @@ pub const DELIVERY_WORKER: &str = "delivery-worker";
 pub const RECURRING_EXPANDER: &str = "recurring-expander";
 /// See [`API_INGEST`].
 pub const NOTIFICATION_RESENDER: &str = "notification-resender";
+/// See [`API_INGEST`].
+pub const LOG_ROLLER: &str = "log-roller";
 
 /// What events start.
 pub struct Handlers {
@@ -66,6 +69,7 @@ pub struct Handlers {
     pub sweeper: Sweeper,
     pub expander: Expander,
     pub resender: Resender,
+    pub roller: LogRoller,
 }
 
 /// See [`API_INGEST`].
@@ -73,7 +77,7 @@ pub const REMINDER_SENDER: &str = "reminder-sender";
 
 /// The handlers that events start.
 pub fn functions(handlers: Handlers) -> Functions {
-    let Handlers { worker, sweeper, expander, resender } = handlers;
+    let Handlers { worker, sweeper, expander, resender, roller } = handlers;
     let deliver: QueueHandler = Arc::new(move |event| {
         let worker = worker.clone();
         Box::pin(async move { worker.handle(event).await })
@@ -101,12 +105,23 @@ pub fn functions(handlers: Handlers) -> Functions {
             Ok(if report.left { Idle::No } else { report.next_due_at.map_or(Idle::Always, Idle::Until) })
         })
     });
+    let roll: ScheduleHandler = Arc::new(move |event| {
+        let roller = roller.clone();
+        Box::pin(async move {
+            let event: RollEvent = serde_json::from_value(event).map_err(|error| error.to_string())?;
+            // The second schedule has something to do only after the first has left it.
+            let goes_on = matches!(event, RollEvent::Continue { .. });
+            let report = roller.handle(event).await.map_err(|error| error.to_string())?;
+            Ok(if goes_on && !report.left { Idle::Always } else { Idle::No })
+        })
+    });
     Functions {
         queue: BTreeMap::from([(DELIVERY_WORKER, deliver)]),
         schedule: BTreeMap::from([
             (DISPATCH_SWEEP, sweep),
             (RECURRING_EXPANDER, expand),
             (NOTIFICATION_RESENDER, resend),
+            (LOG_ROLLER, roll),
         ]),
     }
 }
@@ -160,6 +175,17 @@ pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Re
 pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Resender> {
     let settings = ResenderSettings::read(&|name| environment.get(name).cloned())?;
     Ok(Resender::new(ctx, Outbound::new(settings.allowed_cidrs.clone())?, settings))
+}
+
+/// Builds the log roller from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn roller(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<LogRoller> {
+    let lookup = |name: &str| environment.get(name).cloned();
+    let mut reader = Reader::new(&lookup);
+    let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
+    Ok(LogRoller::new(ctx, Outbound::new(reader.finish(allowed)?)?))
 }
 
 /// Builds the API from its environment.

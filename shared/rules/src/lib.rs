@@ -18,6 +18,7 @@ pub mod recurring;
 pub mod reminder;
 pub mod retry;
 pub mod retry_after;
+pub mod rolling;
 pub mod time;
 pub mod uri;
 pub mod verdict;

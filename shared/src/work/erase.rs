@@ -31,20 +31,37 @@ impl WorkStore {
     pub(super) async fn erase(&self, pk: &str, guards: &[Guard]) -> Result<Erased, StoreError> {
         let mut belongings = self.sort_keys(pk).await?;
         belongings.retain(|sk| sk != attr::ITEM);
-        if belongings.is_empty() {
+        self.erase_known(pk, guards, belongings, None).await
+    }
+
+    /// The same where the other sort keys of its partition are known; with it goes the item `elsewhere`,
+    /// which has to be as its guard says.
+    ///
+    /// # Errors
+    /// As [`WorkStore::erase`].
+    pub(super) async fn erase_known(
+        &self,
+        pk: &str,
+        guards: &[Guard],
+        mut belongings: Vec<String>,
+        elsewhere: Option<(String, Guard)>,
+    ) -> Result<Erased, StoreError> {
+        if belongings.is_empty() && elsewhere.is_none() {
             let delete = statements::delete(&self.table, pk.to_owned(), guards.to_vec());
             return Ok(match self.batcher.run(delete).await? {
                 Outcome::Applied(_) | Outcome::Lost(None) => Erased::Yes,
                 Outcome::Lost(Some(_)) | Outcome::Duplicate => Erased::Kept,
             });
         }
-        while belongings.len() >= TRANSACTION_MAX {
-            let part = belongings.drain(..TRANSACTION_MAX - 1).collect::<Vec<_>>();
+        // Beside the item and the one elsewhere.
+        while belongings.len() > TRANSACTION_MAX - 2 {
+            let part = belongings.drain(..(TRANSACTION_MAX - 2).min(belongings.len())).collect::<Vec<_>>();
             let deletes = part.iter().map(|sk| self.delete(pk, sk, &[])).collect();
             self.transact(deletes).await?;
         }
         let mut deletes = vec![self.delete(pk, attr::ITEM, guards)];
         deletes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
+        deletes.extend(elsewhere.map(|(pk, guard)| self.delete(&pk, attr::ITEM, &[guard])));
         self.transact(deletes).await
     }
 

@@ -24,6 +24,7 @@ mod read;
 mod recurring;
 mod result_item;
 mod results;
+mod rolling;
 mod settle;
 mod stats;
 
@@ -33,6 +34,7 @@ pub use claim::{Claimed, Ref};
 pub use codec::{Dispatch, Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
+pub use erase::Erased;
 pub use list::{Filter, Page};
 pub use notification::{
     Deleted, NewNotification, Notification, NotificationCounts, NotificationFilter, NotificationPage,
@@ -45,6 +47,7 @@ pub use recurring::{
 };
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
+pub use rolling::{Batch, Finished, Member};
 pub use settle::{Attempt, Settled};
 pub use stats::Stats;
 

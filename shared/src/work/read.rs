@@ -149,7 +149,7 @@ impl WorkStore {
 }
 
 #[derive(Default)]
-struct ViewParts {
+pub(super) struct ViewParts {
     record: Option<Record>,
     payload: Option<String>,
     history: Vec<HistoryEntry>,
@@ -157,7 +157,7 @@ struct ViewParts {
 }
 
 impl ViewParts {
-    fn add(&mut self, item: &Item) -> Result<(), StoreError> {
+    pub(super) fn add(&mut self, item: &Item) -> Result<(), StoreError> {
         let read = Attributes::new(item)?;
         match read.text(attr::SK)? {
             attr::ITEM => self.record = Some(Record::decode(item)?),
@@ -170,7 +170,7 @@ impl ViewParts {
         Ok(())
     }
 
-    fn finish(self) -> Option<ActivityView> {
+    pub(super) fn finish(self) -> Option<ActivityView> {
         let Self { record, payload, mut history, mut results } = self;
         let record = record?;
         results.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));

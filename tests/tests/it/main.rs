@@ -29,4 +29,5 @@ mod recurring_crashes;
 mod reminder_crashes;
 mod reminder_life;
 mod reminders;
+mod rolling;
 mod sweeping;

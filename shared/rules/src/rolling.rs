@@ -1,0 +1,123 @@
+//! Log rolling: which activities leave, when, and in batches of what size (SPEC §8).
+
+use crate::activity::{State, Status};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::fmt;
+
+/// Most activities of a batch.
+pub const BATCH_ACTIVITIES_MAX: usize = 500;
+/// Most bytes of a batch's body.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// The two rollers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LogKind {
+    /// Of activities that were dispatched.
+    Success,
+    /// Of dead letters.
+    DeadLetter,
+}
+
+impl LogKind {
+    /// Both.
+    pub const ALL: [LogKind; 2] = [LogKind::Success, LogKind::DeadLetter];
+
+    /// The name as SPEC §8 writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogKind::Success => "success",
+            LogKind::DeadLetter => "deadLetter",
+        }
+    }
+
+    /// In which statuses its activities are. Canceled ones are in neither: they are kept.
+    pub fn statuses(self) -> &'static [Status] {
+        match self {
+            LogKind::Success => &[Status::Dispatched, Status::Completed],
+            LogKind::DeadLetter => &[Status::Failed],
+        }
+    }
+
+    /// Whether an activity belongs to it and has been kept for its period: executed by `cutoff`.
+    pub fn takes(self, state: &State, cutoff: DateTime<Utc>) -> bool {
+        // One that a result ended before any execution was never executed: its period runs from its end.
+        self.statuses().contains(&state.status) && state.executed_at.unwrap_or(state.due) <= cutoff
+    }
+}
+
+impl fmt::Display for LogKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What executed activities of a period have been kept for it by `now`; `None` if that is before all time.
+pub fn cutoff(period_days: f64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let millis = period_days * 86_400_000.0;
+    // A century has 3.2e12 ms: whatever is accepted fits, and what is not is kept.
+    if !(0.0..=1e15).contains(&millis) {
+        return None;
+    }
+    now.checked_sub_signed(TimeDelta::milliseconds(millis.ceil() as i64))
+}
+
+/// How many of `sizes`, from the first on, go into a batch: bytes of each with the separator behind it.
+/// At least one, whatever its size.
+pub fn batch_length(frame_bytes: usize, sizes: impl IntoIterator<Item = usize>) -> usize {
+    let mut bytes = frame_bytes;
+    let mut length = 0;
+    for size in sizes.into_iter().take(BATCH_ACTIVITIES_MAX) {
+        bytes += size + usize::from(length > 0);
+        if bytes > BATCH_BYTES_MAX && length > 0 {
+            break;
+        }
+        length += 1;
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activity::accepted;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_000_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn what_was_executed_by_the_cutoff_is_taken_by_its_roller() {
+        for status in Status::ALL {
+            for (executed, old) in [(at(-1), true), (at(0), true), (at(1), false)] {
+                let state = State { status, executed_at: Some(executed), ..accepted(at(-9), 3, at(-9)) };
+                let takers = LogKind::ALL.map(|kind| kind.takes(&state, at(0)));
+                let expect = match status {
+                    Status::Dispatched | Status::Completed => [old, false],
+                    Status::Failed => [false, old],
+                    Status::Ready | Status::Canceled => [false, false],
+                };
+                assert_eq!(takers, expect, "{status} {executed}");
+            }
+        }
+    }
+
+    #[test]
+    fn periods_are_days_and_their_fractions() {
+        for (days, seconds) in [(0.0, 0), (1.0, 86_400), (0.5, 43_200), (365.0, 31_536_000)] {
+            assert_eq!(cutoff(days, at(0)), Some(at(-seconds)), "{days}");
+        }
+        assert_eq!(cutoff(f64::MIN_POSITIVE, at(0)), Some(at(0) - TimeDelta::milliseconds(1)));
+        for never in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            assert_eq!(cutoff(never, at(0)), None, "{never}");
+        }
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_count_or_its_size() {
+        assert_eq!(batch_length(100, std::iter::repeat_n(10, 2_000)), BATCH_ACTIVITIES_MAX);
+        assert_eq!(batch_length(100, [BATCH_BYTES_MAX]), 1, "one that is too large goes alone");
+        assert_eq!(batch_length(0, [BATCH_BYTES_MAX - 11, 10]), 2, "with its separator it fits");
+        assert_eq!(batch_length(0, [BATCH_BYTES_MAX - 10, 10]), 1);
+        assert_eq!(batch_length(0, []), 0);
+    }
+}
