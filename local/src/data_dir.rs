@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 const LOCK_FILE: &str = "lock";
 const CLOCK_FILE: &str = "clock-offset-ms";
+/// Its owner may read and write it, nobody else anything.
+#[cfg(unix)]
+const PRIVATE_MODE: u32 = 0o600;
 /// Bytes of a key that local mode makes.
 const KEY_BYTES: usize = 24;
 
@@ -72,7 +75,7 @@ impl DataDir {
 /// The file cannot be read or written.
 pub fn secret(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<String, DataDirError> {
     let file = dir.join(name);
-    let kept = match fs::read_to_string(&file) {
+    let kept = match close_to_others(&file).and_then(|()| fs::read_to_string(&file)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         kept => kept,
     };
@@ -108,15 +111,58 @@ pub fn new_secret(entropy: &dyn Entropy) -> String {
     URL_SAFE_NO_PAD.encode(entropy.bytes::<KEY_BYTES>())
 }
 
+/// Makes an empty file that only its owner may read, for somebody else to fill; one that is there already
+/// is closed to others.
+///
+/// # Errors
+/// It cannot be made, or is not ours.
+pub(crate) fn make_private(file: &Path) -> Result<(), DataDirError> {
+    let made = private().append(true).open(file);
+    made.map(drop)
+        .and_then(|()| close_to_others(file))
+        .map_err(|reason| DataDirError::Io { path: file.to_owned(), reason })
+}
+
+/// Sees to it that only its owner may read a file, if it is there. An older version, another program or a
+/// copy may have left it open to others, in a directory that is open to them.
+///
+/// # Errors
+/// It is not ours.
+pub(crate) fn keep_private(file: &Path) -> Result<(), DataDirError> {
+    match close_to_others(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        closed => closed.map_err(|reason| DataDirError::Io { path: file.to_owned(), reason }),
+    }
+}
+
+#[cfg(unix)]
+fn close_to_others(file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let open = fs::metadata(file)?.permissions().mode() & 0o077 != 0;
+    if open { fs::set_permissions(file, fs::Permissions::from_mode(PRIVATE_MODE)) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes files that only their owner may read and write.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE_MODE);
+    options
+}
+
 /// Writes a file that only its owner may read. It has the old or the new
 /// content whenever the process dies, never a part of it.
 pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = file.with_extension("tmp");
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = options.open(&temporary)?;
+    let mut out = private().truncate(true).write(true).open(&temporary)?;
+    // It may be left from a process that died.
+    close_to_others(&temporary)?;
     out.write_all(content)?;
     out.sync_all()?;
     fs::rename(&temporary, file)

@@ -147,6 +147,50 @@ async fn a_restart_goes_on_with_state_and_time() {
     world.stop().await;
 }
 
+/// The directory may have been made by somebody else, for everybody.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_is_for_its_owner_alone() {
+    use std::fs::{File, Permissions, metadata, read_dir, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+    const SECRET: [&str; 6] =
+        ["punctual.db", "punctual.db-wal", "punctual.db-shm", "kms.json", "admin-key", "processor-secret"];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    std::fs::create_dir(&path).unwrap();
+    set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(path.join("unrelated"), "").unwrap();
+    set_permissions(path.join("unrelated"), Permissions::from_mode(0o644)).unwrap();
+    let modes = || {
+        let mut modes: Vec<(String, u32)> = Vec::new();
+        for entry in read_dir(&path).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            modes.push((name.clone(), metadata(path.join(&name)).unwrap().permissions().mode() & 0o777));
+        }
+        modes
+    };
+    for _ in 0..2 {
+        let keys = Keys::find(|_| None, Some(&path)).unwrap();
+        let world = World::start(&Settings { keys, ..settings(Some(&path)) }).await;
+        let (status, _) = world.call(Method::PUT, "/v1/companies/acme", json!({})).await;
+        assert!(status < 300, "{status}");
+        let modes = modes();
+        for secret in SECRET {
+            assert!(modes.contains(&(secret.to_owned(), 0o600)), "{secret}: {modes:?}");
+        }
+        assert!(
+            modes.contains(&("unrelated".to_owned(), 0o644)),
+            "what is not ours is left alone: {modes:?}"
+        );
+        world.stop().await;
+        // As an older version that was killed left them.
+        for name in SECRET {
+            let file = File::options().create(true).append(true).open(path.join(name)).unwrap();
+            file.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_functions_run_alone_on_services_elsewhere() {
     let settings = settings(None);
