@@ -1,5 +1,6 @@
 //! The data directory: one process at a time, and the small files in it.
 
+use crate::clock::offset_in_range;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
@@ -94,16 +95,19 @@ pub fn secret(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<String, D
 /// How far the test clock of a data directory was ahead when it was last moved.
 ///
 /// # Errors
-/// The file cannot be read, or holds no number.
+/// The file cannot be read, or holds no offset that the clock may have.
 pub fn clock_offset(dir: &Path) -> Result<TimeDelta, DataDirError> {
     let file = dir.join(CLOCK_FILE);
     let text = match fs::read_to_string(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TimeDelta::zero()),
         text => text,
     };
-    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    text.and_then(|text| text.trim().parse().map(TimeDelta::milliseconds).map_err(invalid))
-        .map_err(|reason| DataDirError::Io { path: file, reason })
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "holds no number of milliseconds in range");
+    let offset = |text: String| {
+        let offset = text.trim().parse().ok().and_then(TimeDelta::try_milliseconds);
+        offset.filter(|offset| offset_in_range(*offset)).ok_or_else(invalid)
+    };
+    text.and_then(offset).map_err(|reason| DataDirError::Io { path: file, reason })
 }
 
 /// A fresh random key, as text.
@@ -216,7 +220,10 @@ mod tests {
         assert_eq!(clock_offset(dir.path()).unwrap(), TimeDelta::zero());
         data.keep_clock_offset(TimeDelta::days(30)).unwrap();
         assert_eq!(clock_offset(dir.path()).unwrap(), TimeDelta::days(30));
-        fs::write(dir.path().join(CLOCK_FILE), "soon").unwrap();
-        assert!(clock_offset(dir.path()).is_err());
+        for damaged in ["soon", "-1", "31622400000001", "9223372036854775807", "-9223372036854775808"] {
+            fs::write(dir.path().join(CLOCK_FILE), damaged).unwrap();
+            let error = clock_offset(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(CLOCK_FILE), "{error}");
+        }
     }
 }
