@@ -1,3 +1,4 @@
+use crate::clock::OFFSET_MAX;
 use crate::keys::Keys;
 use crate::system::{Functions, Services, Settings};
 use axum::Router;
@@ -123,6 +124,59 @@ async fn bad_clock_input_is_refused_and_other_paths_are_the_apis() {
     assert_eq!((status, &problem["errors"][0]["pointer"]), (400, &json!("/advanceSeconds")));
     assert_eq!(world.call(Method::GET, "/health", Value::Null).await.0, 200);
     assert_eq!(world.call(Method::GET, "/local/other", Value::Null).await.0, 404);
+    world.stop().await;
+}
+
+/// A web page can make a browser send the simplest requests to this machine. None of them moves time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_but_a_caller_that_says_json_moves_the_clock_and_all_errors_are_problems() {
+    let world = World::start(&settings(None)).await;
+    let url = format!("http://{}/local/clock", world.functions.address);
+    let day = r#"{"advanceSeconds": 86400}"#;
+    let large = format!(r#"{{"advanceSeconds": {}1}}"#, " ".repeat(3 << 20));
+    for (method, media_type, body, status) in [
+        (Method::POST, None, day, 415),
+        (Method::POST, Some("text/plain"), day, 415),
+        (Method::POST, Some("application/x-www-form-urlencoded"), day, 415),
+        (Method::POST, Some("multipart/form-data; boundary=x"), day, 415),
+        (Method::POST, None, "", 400),
+        (Method::POST, Some("application/json"), "{", 400),
+        (Method::POST, Some("application/json"), r#"{"advanceSeconds": 1e300}"#, 400),
+        (Method::POST, Some("application/json"), r#"{"advanceSeconds": 1, "advanceSeconds": 1}"#, 400),
+        (Method::POST, Some("application/json"), &large, 413),
+        (Method::PUT, Some("application/json"), day, 405),
+        (Method::DELETE, None, "", 405),
+        (Method::PATCH, Some("text/plain"), day, 405),
+    ] {
+        let request = world.http.request(method.clone(), &url).body(body.to_owned());
+        let request = match media_type {
+            Some(media_type) => request.header("content-type", media_type),
+            None => request,
+        };
+        let response = request.send().await.unwrap();
+        let what = format!("{method} {media_type:?}");
+        assert_eq!(response.status().as_u16(), status, "{what}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{what}");
+        if status == 405 {
+            assert_eq!(response.headers()["allow"], "GET,HEAD,POST", "{what}");
+        }
+        let problem: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        assert_eq!(problem["status"], status, "{what}");
+    }
+    let preflight = world.http.request(Method::OPTIONS, &url).send().await.unwrap();
+    assert!(preflight.headers().keys().all(|name| !name.as_str().starts_with("access-control-")));
+    assert!(world.services.clock_offset().is_zero());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_is_not_moved_out_of_its_range() {
+    let settings = Settings { clock_offset: Some(OFFSET_MAX), ..settings(None) };
+    let world = World::start(&settings).await;
+    let (status, problem) = world.call(Method::POST, "/local/clock", json!({ "advanceSeconds": 1 })).await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (400, &json!("/advanceSeconds")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("31622400000 seconds"), "{problem}");
+    assert_eq!(world.advance(0).await, (0, 0));
     world.stop().await;
 }
 
