@@ -30,8 +30,19 @@ impl Meter {
         Ok(Self { usage, functions_cpu, services_cpu })
     }
 
-    /// Reports what `delivered` activities took since [`Meter::start`]; returns when the last was recorded.
+    /// Reports what `delivered` activities took since [`Meter::start`].
     pub async fn report(
+        self,
+        system: &System,
+        scenario: &'static str,
+        delivered: usize,
+        report: &mut Report,
+    ) -> Result<()> {
+        self.report_recorded(system, scenario, delivered, report).await.map(drop)
+    }
+
+    /// The same; returns when the last was recorded.
+    pub async fn report_recorded(
         self,
         system: &System,
         scenario: &'static str,

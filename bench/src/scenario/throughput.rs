@@ -26,7 +26,7 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     report.add(NAME, "duplicates", stage.receiver.duplicates(NAME) as f64);
     report.add(NAME, "accepted_per_s", per_second(given.last_accepted));
     report.add(NAME, "delivered_per_s", rate);
-    let recorded = meter.report(&stage.system, NAME, load.count, report).await?;
+    let recorded = meter.report_recorded(&stage.system, NAME, load.count, report).await?;
     report.add(NAME, "recorded_per_s", per_second(recorded));
     let alone = baseline::run(&stage.system.addresses.aws, load.count, report).await?;
     report.add(NAME, "share_of_baseline", rate / alone);
