@@ -118,6 +118,41 @@ async fn next_months_schedule_is_seen_at_once_and_retries_come_at_their_times() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn next_months_reminders_are_sent_and_told_of_at_once() {
+    let settings = settings(None);
+    let world = World::start(&settings).await;
+    let base = format!("http://{}", world.receiver);
+    let configuration = json!({
+        "notificationKey": "k", "accountCode": "a", "dialogServiceUri": base, "webhookUrl": format!("{base}/hook"),
+    });
+    let path = "/api/reminder/configuration/acme/clinic";
+    assert_eq!(world.call(Method::PUT, path, configuration).await.0, 201);
+    let (_, clock) = world.call(Method::GET, "/local/clock", Value::Null).await;
+    let now = rules::time::parse(clock["now"].as_str().unwrap()).unwrap();
+    let times: Vec<String> =
+        [1, 30].map(|days| rules::time::format(now + chrono::TimeDelta::days(days))).to_vec();
+    let reminder = json!({
+        "countryCode": "55", "phoneNumber": "1", "notificationTemplateName": "visit", "sendTimes": times,
+    });
+    let path = "/api/reminder/acme/clinic/r";
+    assert_eq!(world.call(Method::PUT, path, reminder).await.0, 201);
+    assert_eq!(world.advance(3_600).await, (0, 0));
+    // Each message and its webhook, at the first minute after the send time.
+    assert_eq!(world.advance(86_400).await, (2, 0));
+    assert_eq!(world.advance(31 * 86_400).await, (2, 0));
+    assert_eq!(world.calls(), ["/api/autotrigger", "/hook", "/api/autotrigger", "/hook"]);
+    assert_eq!(world.call(Method::GET, path, Value::Null).await.1["status"], "completed");
+    // The two endpoints are the sender's, opened by its own secret.
+    let pending = format!("/api/reminder/item/pending/send?secret={}", settings.keys.processor_secret);
+    let url = format!("http://{}{pending}", world.functions.address);
+    let answer = world.http.post(url).send().await.unwrap().text().await.unwrap();
+    assert_eq!(answer, r#"{"processed":0,"sent":0,"failed":0,"skipped":0}"#);
+    let by_hand = "/api/reminder/item/send?agentId=acme&configurationId=clinic&reminderId=r";
+    assert_eq!(world.call(Method::POST, by_hand, Value::Null).await.0, 409);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_clock_input_is_refused_and_other_paths_are_the_apis() {
     let world = World::start(&settings(None)).await;
     let (status, problem) = world.call(Method::POST, "/local/clock", json!({ "advanceSeconds": -5 })).await;

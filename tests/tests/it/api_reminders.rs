@@ -118,6 +118,9 @@ async fn a_configuration_makes_its_solution_shows_its_secrets_once_and_never_its
         (&json!("POST"), &json!("https://hook.example/x"))
     );
 
+    let conflict = api.delete(webhook).await.problem(409);
+    assert!(conflict.json["detail"].as_str().unwrap().contains("webhookUrl"));
+
     // Nothing that opens anything is in the table or in the log.
     for table in ["ConfigTable", "WorkTable"] {
         let client = &api.world.embedded.clients().dynamodb;
