@@ -127,6 +127,17 @@ impl Api {
         self.put(&format!("{}/server-state", tenant.0), &json!({ "serverState": state })).await
     }
 
+    /// Makes a recurring activity of the tenant's type.
+    pub async fn put_rule(&self, tenant: &TenantPath, name: &str, expression: &str) -> Result<()> {
+        let rule = json!({ "activityType": TYPE, "parameter": { "order": name }, "expression": expression });
+        self.put(&format!("{}/recurring-activities/{name}", tenant.0), &rule).await
+    }
+
+    /// Sends the logs of what was dispatched to `uri`, at the next round of the roller.
+    pub async fn set_rolling(&self, tenant: &TenantPath, uri: &str) -> Result<()> {
+        self.put(&tenant.0, &json!({ "successUri": uri, "successPeriod": 0 })).await
+    }
+
     /// Reads one activity.
     pub async fn activity(&self, tenant: &TenantPath, id: &str) -> Result<Activity> {
         let answer = self.call(Method::GET, &format!("{}/activities/{id}", tenant.0), None).await?;

@@ -57,6 +57,15 @@ pub struct Arguments {
     /// Recipients of the reminders in `reminders`, one of them slow
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub recipients: usize,
+    /// Recurring rules in `recurring`
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub rules: usize,
+    /// How many of these are due at one minute
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub rules_due: usize,
+    /// Finished activities in `rolling`
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub rolling: usize,
     /// Give up when nothing has arrived for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 150, global = true)]
     pub patience: u32,
@@ -94,6 +103,10 @@ pub enum Scenario {
     Channels,
     /// Reminders due at one minute, several for each recipient, with webhooks and without
     Reminders,
+    /// Very many recurring rules, of which few are due at one minute
+    Recurring,
+    /// Very many finished activities on their way out, while new ones finish
+    Rolling,
 }
 
 impl Scenario {
@@ -108,6 +121,8 @@ impl Scenario {
             Self::Qos => "qos",
             Self::Channels => "channels",
             Self::Reminders => "reminders",
+            Self::Recurring => "recurring",
+            Self::Rolling => "rolling",
         }
     }
 }
@@ -132,7 +147,7 @@ mod tests {
     #[test]
     fn only_narrows_what_is_run() {
         let all = Arguments::parse_from(["bench"]);
-        assert_eq!(all.scenarios().len(), 8);
+        assert_eq!(all.scenarios().len(), 10);
         let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
         assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
     }

@@ -6,6 +6,7 @@ mod api;
 mod arguments;
 mod baseline;
 mod child;
+mod here;
 mod load;
 mod meter;
 mod receiver;

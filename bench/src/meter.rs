@@ -4,13 +4,15 @@ use crate::report::Report;
 use crate::system::System;
 use crate::usage::Usage;
 use anyhow::Result;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use shared::clock::{Clock, SystemClock};
 
+/// How often it is looked whether writing has stopped.
+const SETTLE_LOOK: TimeDelta = TimeDelta::milliseconds(50);
 /// Writing has stopped when the units stay the same for so long.
-const SETTLE_LOOK: TimeDelta = TimeDelta::milliseconds(500);
-/// Looks after which the usage is taken as it is.
-const SETTLE_LOOKS: u32 = 40;
+const SETTLE_QUIET: TimeDelta = TimeDelta::milliseconds(500);
+/// The usage is taken as it is after this.
+const SETTLE_LIMIT: TimeDelta = TimeDelta::seconds(20);
 
 /// Readings taken before the work.
 #[derive(Debug)]
@@ -36,7 +38,18 @@ impl Meter {
         delivered: usize,
         report: &mut Report,
     ) -> Result<()> {
-        let usage = settled(&system.addresses.aws).await?;
+        self.report_recorded(system, scenario, delivered, report).await.map(drop)
+    }
+
+    /// The same; returns when the last was recorded.
+    pub async fn report_recorded(
+        self,
+        system: &System,
+        scenario: &'static str,
+        delivered: usize,
+        report: &mut Report,
+    ) -> Result<DateTime<Utc>> {
+        let (usage, recorded) = settled(&system.addresses.aws).await?;
         let (functions_cpu, services_cpu) = system.cpu_seconds()?;
         let (functions_mib, services_mib) = system.peak_mib()?;
         let each = 1.0 / delivered.max(1) as f64;
@@ -56,20 +69,23 @@ impl Meter {
         report.add(scenario, "services_cpu_s_per_1000", (services_cpu - self.services_cpu) * each * 1000.0);
         report.add(scenario, "functions_peak_mib", functions_mib);
         report.add(scenario, "services_peak_mib", services_mib);
-        Ok(())
+        Ok(recorded)
     }
 }
 
-/// The usage once writing has stopped: what has arrived is settled a little later.
-async fn settled(aws: &str) -> Result<Usage> {
-    let mut before = Usage::read(aws).await?;
-    for _ in 0..SETTLE_LOOKS {
+/// The usage once writing has stopped, and when that was: what has arrived is settled a little later.
+pub async fn settled(aws: &str) -> Result<(Usage, DateTime<Utc>)> {
+    let began = SystemClock.now();
+    let (mut usage, mut changed) = (Usage::read(aws).await?, began);
+    loop {
         SystemClock.sleep_until(SystemClock.now() + SETTLE_LOOK).await;
-        let usage = Usage::read(aws).await?;
-        if usage.dynamodb.write_units == before.dynamodb.write_units {
-            return Ok(usage);
+        let (next, now) = (Usage::read(aws).await?, SystemClock.now());
+        if next.dynamodb.write_units != usage.dynamodb.write_units {
+            changed = now;
         }
-        before = usage;
+        usage = next;
+        if now - changed > SETTLE_QUIET || now - began > SETTLE_LIMIT {
+            return Ok((usage, changed));
+        }
     }
-    Ok(before)
 }

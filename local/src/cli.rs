@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::clock::{OFFSET_MAX, offset_in_range};
 use crate::keys::{ADMIN_KEY, Keys};
 use crate::system::{Functions, Services, Settings};
 use crate::template::LOCAL_ALLOWED_CIDRS;
@@ -86,18 +87,24 @@ impl Options {
     fn settings(&self) -> anyhow::Result<Settings> {
         let data_dir = (!self.ephemeral).then(|| self.data_dir.clone());
         let lookup = |name: &str| std::env::var(name).ok();
-        let clock_offset = lookup(CLOCK_OFFSET).filter(|text| !text.is_empty());
-        let clock_offset = clock_offset.map(|text| text.parse().map(TimeDelta::seconds)).transpose();
+        let offset = lookup(CLOCK_OFFSET).filter(|text| !text.is_empty());
         Ok(Settings {
             api: self.api.unwrap_or(DEFAULT_API),
             aws: self.aws.unwrap_or(DEFAULT_AWS),
             keys: Keys::find(lookup, data_dir.as_deref())?,
             data_dir,
             allowed_cidrs: lookup(ALLOWED_CIDRS).unwrap_or_else(|| LOCAL_ALLOWED_CIDRS.to_owned()),
-            clock_offset: clock_offset
-                .with_context(|| format!("{CLOCK_OFFSET} is not a number of seconds"))?,
+            clock_offset: offset.as_deref().map(clock_offset).transpose()?,
         })
     }
+}
+
+fn clock_offset(text: &str) -> anyhow::Result<TimeDelta> {
+    let offset = text.parse().ok().and_then(TimeDelta::try_seconds);
+    offset.filter(|offset| offset_in_range(*offset)).with_context(|| {
+        let max = OFFSET_MAX.num_seconds();
+        format!("{CLOCK_OFFSET} must be a whole number of seconds from 0 to {max}, which is a thousand years")
+    })
 }
 
 async fn everything(settings: &Settings) -> anyhow::Result<()> {
@@ -188,5 +195,24 @@ mod tests {
         assert!(Cli::try_parse_from(["punctual", "--ephemeral", "--data-dir", "x"]).is_err());
         assert!(Cli::try_parse_from(["punctual", "--ephemeral", "demo", "--once"]).is_ok());
         assert!(Cli::try_parse_from(["punctual", "--api", "8080"]).is_err());
+    }
+
+    #[test]
+    fn the_clocks_offset_is_a_number_of_seconds_in_range() {
+        for (text, expect) in [("0", 0), ("60", 60), ("31622400000", 31_622_400_000)] {
+            assert_eq!(clock_offset(text).unwrap(), TimeDelta::seconds(expect));
+        }
+        for text in [
+            "soon",
+            "1.5",
+            "-1",
+            "31622400001",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "99999999999999999999",
+        ] {
+            let error = clock_offset(text).unwrap_err().to_string();
+            assert!(error.starts_with("PUNCTUAL_CLOCK_OFFSET_SECONDS must be"), "{text}: {error}");
+        }
     }
 }

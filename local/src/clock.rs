@@ -10,6 +10,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
+/// The furthest that the clock goes ahead: a thousand years, since times end with the year 9999.
+pub const OFFSET_MAX: TimeDelta = TimeDelta::days(366_000);
+
+/// An offset that the clock may have: none, or up to [`OFFSET_MAX`] ahead.
+pub fn offset_in_range(offset: TimeDelta) -> bool {
+    (TimeDelta::zero()..=OFFSET_MAX).contains(&offset)
+}
+
 /// Time that can be moved forward, never back.
 #[derive(Debug)]
 pub struct LocalClock {

@@ -1,5 +1,6 @@
 //! The data directory: one process at a time, and the small files in it.
 
+use crate::clock::offset_in_range;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 const LOCK_FILE: &str = "lock";
 const CLOCK_FILE: &str = "clock-offset-ms";
+/// Its owner may read and write it, nobody else anything.
+#[cfg(unix)]
+const PRIVATE_MODE: u32 = 0o600;
 /// Bytes of a key that local mode makes.
 const KEY_BYTES: usize = 24;
 
@@ -72,7 +76,7 @@ impl DataDir {
 /// The file cannot be read or written.
 pub fn secret(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<String, DataDirError> {
     let file = dir.join(name);
-    let kept = match fs::read_to_string(&file) {
+    let kept = match close_to_others(&file).and_then(|()| fs::read_to_string(&file)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         kept => kept,
     };
@@ -91,16 +95,19 @@ pub fn secret(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<String, D
 /// How far the test clock of a data directory was ahead when it was last moved.
 ///
 /// # Errors
-/// The file cannot be read, or holds no number.
+/// The file cannot be read, or holds no offset that the clock may have.
 pub fn clock_offset(dir: &Path) -> Result<TimeDelta, DataDirError> {
     let file = dir.join(CLOCK_FILE);
     let text = match fs::read_to_string(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TimeDelta::zero()),
         text => text,
     };
-    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    text.and_then(|text| text.trim().parse().map(TimeDelta::milliseconds).map_err(invalid))
-        .map_err(|reason| DataDirError::Io { path: file, reason })
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "holds no number of milliseconds in range");
+    let offset = |text: String| {
+        let offset = text.trim().parse().ok().and_then(TimeDelta::try_milliseconds);
+        offset.filter(|offset| offset_in_range(*offset)).ok_or_else(invalid)
+    };
+    text.and_then(offset).map_err(|reason| DataDirError::Io { path: file, reason })
 }
 
 /// A fresh random key, as text.
@@ -108,15 +115,58 @@ pub fn new_secret(entropy: &dyn Entropy) -> String {
     URL_SAFE_NO_PAD.encode(entropy.bytes::<KEY_BYTES>())
 }
 
+/// Makes an empty file that only its owner may read, for somebody else to fill; one that is there already
+/// is closed to others.
+///
+/// # Errors
+/// It cannot be made, or is not ours.
+pub(crate) fn make_private(file: &Path) -> Result<(), DataDirError> {
+    let made = private().append(true).open(file);
+    made.map(drop)
+        .and_then(|()| close_to_others(file))
+        .map_err(|reason| DataDirError::Io { path: file.to_owned(), reason })
+}
+
+/// Sees to it that only its owner may read a file, if it is there. An older version, another program or a
+/// copy may have left it open to others, in a directory that is open to them.
+///
+/// # Errors
+/// It is not ours.
+pub(crate) fn keep_private(file: &Path) -> Result<(), DataDirError> {
+    match close_to_others(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        closed => closed.map_err(|reason| DataDirError::Io { path: file.to_owned(), reason }),
+    }
+}
+
+#[cfg(unix)]
+fn close_to_others(file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let open = fs::metadata(file)?.permissions().mode() & 0o077 != 0;
+    if open { fs::set_permissions(file, fs::Permissions::from_mode(PRIVATE_MODE)) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes files that only their owner may read and write.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE_MODE);
+    options
+}
+
 /// Writes a file that only its owner may read. It has the old or the new
 /// content whenever the process dies, never a part of it.
 pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = file.with_extension("tmp");
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = options.open(&temporary)?;
+    let mut out = private().truncate(true).write(true).open(&temporary)?;
+    // It may be left from a process that died.
+    close_to_others(&temporary)?;
     out.write_all(content)?;
     out.sync_all()?;
     fs::rename(&temporary, file)
@@ -170,7 +220,10 @@ mod tests {
         assert_eq!(clock_offset(dir.path()).unwrap(), TimeDelta::zero());
         data.keep_clock_offset(TimeDelta::days(30)).unwrap();
         assert_eq!(clock_offset(dir.path()).unwrap(), TimeDelta::days(30));
-        fs::write(dir.path().join(CLOCK_FILE), "soon").unwrap();
-        assert!(clock_offset(dir.path()).is_err());
+        for damaged in ["soon", "-1", "31622400000001", "9223372036854775807", "-9223372036854775808"] {
+            fs::write(dir.path().join(CLOCK_FILE), damaged).unwrap();
+            let error = clock_offset(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(CLOCK_FILE), "{error}");
+        }
     }
 }

@@ -219,7 +219,7 @@ mod tests {
             .iter()
             .map(|(delay, message)| (message.company.to_string(), *delay, message.due.len()))
             .collect();
-        let expect = [("a", 0, 2), ("a", 6, 25), ("a", 6, 25), ("a", 8, 10), ("b", 8, 1)];
+        let expect = [("a", 0, 2), ("a", 4, 25), ("a", 4, 25), ("a", 8, 10), ("b", 8, 1)];
         assert_eq!(seen, expect.map(|(company, delay, count)| (company.to_owned(), delay, count)));
     }
 

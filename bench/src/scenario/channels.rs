@@ -51,7 +51,8 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         .try_collect::<()>()
         .await?;
     report.add(RESULTS, "reported", results as f64);
-    meter.report(&stage.system, RESULTS, results, report).await
+    meter.report(&stage.system, RESULTS, results, report).await?;
+    Ok(())
 }
 
 async fn give(api: &Api, tenant: &TenantPath, load: &Load, callers: usize) -> Result<()> {

@@ -45,5 +45,6 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         report.add(NAME, format!("{lane}_early"), lateness.below(0.0) as f64);
         report.add_millis(NAME, &format!("{lane}_lateness"), &lateness);
     }
-    meter.report(&stage.system, NAME, many.count + few.count, report).await
+    meter.report(&stage.system, NAME, many.count + few.count, report).await?;
+    Ok(())
 }

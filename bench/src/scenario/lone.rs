@@ -43,5 +43,6 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         report.add_millis(NAME, "accept_to_arrival", &accepted);
         report.add_millis(NAME, "request_to_arrival", &requested);
     }
-    meter.report(&stage.system, NAME, arguments.lone, report).await
+    meter.report(&stage.system, NAME, arguments.lone, report).await?;
+    Ok(())
 }

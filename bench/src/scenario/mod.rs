@@ -6,7 +6,9 @@ mod fairness;
 mod lone;
 mod punctuality;
 mod qos;
+mod recurring;
 mod reminders;
+mod rolling;
 mod throughput;
 
 use crate::arguments::{Arguments, Scenario};
@@ -23,6 +25,8 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
         Scenario::Fairness => fairness::run(arguments, report).await,
         Scenario::Qos => qos::run(arguments, report).await,
         Scenario::Reminders => reminders::run(arguments, report).await,
+        Scenario::Recurring => recurring::run(arguments, report).await,
+        Scenario::Rolling => rolling::run(arguments, report).await,
         Scenario::Channels => channels::run(arguments, report).await,
     }
 }

@@ -46,5 +46,6 @@ async fn run(
     report.add(name, "duplicates", stage.receiver.duplicates(name) as f64);
     report.add(name, "early", lateness.below(0.0) as f64);
     report.add_millis(name, "lateness", &lateness);
-    meter.report(&stage.system, name, load.count, report).await
+    meter.report(&stage.system, name, load.count, report).await?;
+    Ok(())
 }

@@ -120,7 +120,7 @@ async fn measure(
             bail!("some webhooks never came");
         }
     }
-    meter.report(&stage.system, scenario, count, report).await
+    meter.report(&stage.system, scenario, count, report).await.map(drop)
 }
 
 async fn give(

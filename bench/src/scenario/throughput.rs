@@ -20,16 +20,14 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let given = load.give(&stage.api, &tenant, arguments.callers).await?;
     stage.wait(NAME, &load, TimeDelta::zero()).await?;
     let last_arrived = stage.receiver.arrivals(NAME).into_iter().max().context("nothing arrived")?;
-    let rate = load.count as f64 / seconds(last_arrived - given.first_accepted);
+    let per_second = |until| load.count as f64 / seconds(until - given.first_accepted);
+    let rate = per_second(last_arrived);
     report.add(NAME, "delivered", stage.receiver.count(NAME) as f64);
     report.add(NAME, "duplicates", stage.receiver.duplicates(NAME) as f64);
-    report.add(
-        NAME,
-        "accepted_per_s",
-        load.count as f64 / seconds(given.last_accepted - given.first_accepted),
-    );
+    report.add(NAME, "accepted_per_s", per_second(given.last_accepted));
     report.add(NAME, "delivered_per_s", rate);
-    meter.report(&stage.system, NAME, load.count, report).await?;
+    let recorded = meter.report_recorded(&stage.system, NAME, load.count, report).await?;
+    report.add(NAME, "recorded_per_s", per_second(recorded));
     let alone = baseline::run(&stage.system.addresses.aws, load.count, report).await?;
     report.add(NAME, "share_of_baseline", rate / alone);
     Ok(())

@@ -21,7 +21,7 @@ use rules::uri::UriPattern;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use shared::tenancy::{ActivityType, KindEntry, Verb};
+use shared::tenancy::{ActivityType, KindEntry, REMINDER_WEBHOOK, Verb};
 use shared::tenancy::{RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -257,6 +257,14 @@ pub async fn delete(
     In { actor, tenant, name }: In<TypeName>,
 ) -> Result<Response, Problem> {
     let kinds = waiting_in(&context, &tenant, &name).await?;
+    if name.as_str() == REMINDER_WEBHOOK {
+        let configuration = context.tenancy.reminder_configuration_fresh(&tenant).await?;
+        if configuration.is_some_and(|configuration| configuration.webhook_url.is_some()) {
+            return Err(Problem::conflict(
+                "the reminder configuration has a webhookUrl, which needs this type",
+            ));
+        }
+    }
     if context.work.has_waiting(&tenant, &kinds).await? {
         return Err(Problem::conflict("activities of this type wait; cancel them or let them finish first"));
     }

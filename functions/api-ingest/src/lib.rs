@@ -33,6 +33,8 @@ mod settings;
 mod solutions;
 mod type_headers;
 
+pub use body::JsonText;
+pub use faults::Fault;
 pub use settings::ApiSettings;
 
 use axum::{Router, middleware};

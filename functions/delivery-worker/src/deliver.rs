@@ -52,13 +52,19 @@ impl Worker {
         // They are due within a second, not at one instant: the claim has to reach the last of them.
         let lead = lead.max(last - self.ctx.clock.now());
 
+        let turn = match due.first() {
+            Some(activity) => self.gate.claim(&activity.tenant.company).await,
+            None => None,
+        };
         let mut refs = Vec::with_capacity(due.len());
         for activity in due {
             refs.push(self.reference(activity).await?);
         }
         let mut failed = None;
         let (mut ours, mut abandoned, mut in_hand) = (Vec::new(), Vec::new(), Vec::new());
-        for claimed in self.ctx.work.claim(&refs, lead).await {
+        let claimed = self.ctx.work.claim(&refs, lead).await;
+        drop(turn);
+        for claimed in claimed {
             match claimed {
                 Ok(Claimed::Ours(record)) => ours.push(*record),
                 Ok(Claimed::Abandoned(record)) => abandoned.push(*record),

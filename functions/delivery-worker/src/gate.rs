@@ -17,6 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// A company's calls to one receiver under way at a time; a Lambda invocation's 250 never wait.
 const PLACES: usize = 256;
+/// A company's claim calls under way at a time: all claims end at one table, and those of a company with very many
+/// must not stand in line there before those of one with few.
+const CLAIM_CALLS: usize = 4;
 /// The longest wait at the gate. Part of [`crate::deliver::SETTLE_TIME`].
 const WAIT_MAX: TimeDelta = TimeDelta::seconds(5);
 /// The longest time a settle leaves the processor to calls that wait.
@@ -28,6 +31,7 @@ const RECEIVERS_MAX: usize = 1_024;
 pub struct Gate {
     clock: SharedClock,
     places: Mutex<HashMap<(CompanyName, String), Arc<Semaphore>>>,
+    claims: Mutex<HashMap<CompanyName, Arc<Semaphore>>>,
     /// Calls that wait for a place, at any gate.
     waiting: watch::Sender<usize>,
 }
@@ -55,7 +59,7 @@ impl Drop for Waiting<'_> {
 impl Gate {
     /// Open to all.
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, places: Mutex::default(), waiting: watch::Sender::new(0) }
+        Self { clock, places: Mutex::default(), claims: Mutex::default(), waiting: watch::Sender::new(0) }
     }
 
     /// Waits for the company's place at the receiver of `url`; `None` if there was none in time, which is no reason
@@ -84,6 +88,18 @@ impl Gate {
             _ = waiting.wait_for(|count| *count == 0) => {}
             () = self.clock.sleep_until(self.clock.now() + CALM_MAX) => {}
         }
+    }
+
+    /// Waits for the company's turn to claim.
+    pub async fn claim(&self, company: &CompanyName) -> Option<OwnedSemaphorePermit> {
+        let turns = {
+            let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+            if claims.len() > RECEIVERS_MAX {
+                claims.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+            }
+            claims.entry(company.clone()).or_insert_with(|| Arc::new(Semaphore::new(CLAIM_CALLS))).clone()
+        };
+        turns.acquire_owned().await.ok()
     }
 
     fn places(&self, company: &CompanyName, url: &str) -> Arc<Semaphore> {

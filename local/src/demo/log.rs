@@ -1,6 +1,6 @@
 //! What the demo shows while it runs, and what it has seen at the end.
 
-use super::receiver::Arrival;
+use super::receiver::{Arrival, Proof};
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::clock::{Clock, SystemClock};
 use std::collections::HashMap;
@@ -51,7 +51,12 @@ impl Log {
             arrival.request,
             arrival.status,
             told,
-            if arrival.signed { "signature ok" } else { "SIGNATURE WRONG" },
+            match (arrival.by, arrival.proven) {
+                (Proof::Signature, true) => "signature ok",
+                (Proof::Signature, false) => "SIGNATURE WRONG",
+                (Proof::NotificationKey, true) => "key ok",
+                (Proof::NotificationKey, false) => "KEY WRONG",
+            },
         );
         self.lock().arrivals.push((arrival, late));
     }

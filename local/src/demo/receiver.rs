@@ -3,6 +3,7 @@
 
 use crate::server::Server;
 use axum::extract::State;
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -17,6 +18,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+/// What reminders call below their Dialog service's URI.
+const DIALOG_PATH: &str = "/api/autotrigger";
+/// What the demo's Dialog service wants to be shown.
+pub const NOTIFICATION_KEY: &str = "notification-key-of-the-demo";
+
 /// A call that has arrived.
 #[derive(Debug, Clone)]
 pub struct Arrival {
@@ -28,8 +34,19 @@ pub struct Arrival {
     pub request: String,
     /// What the receiver answered.
     pub status: u16,
-    /// Whether the Standard Webhooks signature is right.
-    pub signed: bool,
+    /// By what it shows that it comes from Punctual.
+    pub by: Proof,
+    /// Whether that is right.
+    pub proven: bool,
+}
+
+/// What shows where a call comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Standard Webhooks.
+    Signature,
+    /// The key that a Dialog service wants.
+    NotificationKey,
 }
 
 /// The key by which the stand-in provider knows its caller.
@@ -118,14 +135,22 @@ async fn receive(
     let secret = inner.secrets.get(solution).cloned();
     drop(inner);
     let activity = key.rsplit_once(':').map_or(key, |(id, _)| id);
-    let verifier = secret.and_then(|secret| Webhook::new(&secret).ok());
+    // What reminders call is a Dialog service, which knows its callers by their keys.
+    let (by, proven) = if uri.path().ends_with(DIALOG_PATH) {
+        let key = headers.get(AUTHORIZATION).and_then(|key| key.to_str().ok());
+        (Proof::NotificationKey, key == Some(NOTIFICATION_KEY))
+    } else {
+        let verifier = secret.and_then(|secret| Webhook::new(&secret).ok());
+        (Proof::Signature, verifier.is_some_and(|verifier| verifier.verify(&body, &headers).is_ok()))
+    };
     let arrival = Arrival {
         at,
         activity: activity.to_owned(),
         attempt,
         request: format!("{method} {}", uri.path()),
         status: status.as_u16(),
-        signed: verifier.is_some_and(|verifier| verifier.verify(&body, &headers).is_ok()),
+        by,
+        proven,
     };
     // Nobody listens any more when the demo is over.
     let _ = state.arrivals.send(arrival);

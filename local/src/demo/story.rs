@@ -2,7 +2,7 @@
 
 use super::api::Api;
 use super::log::Log;
-use super::receiver::{PROVIDER_KEY, Receiver, provider_activity_id};
+use super::receiver::{NOTIFICATION_KEY, PROVIDER_KEY, Receiver, provider_activity_id};
 use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -13,6 +13,10 @@ const COMPANY: &str = "/v1/companies/acme";
 pub const SHOP: &str = "/v1/companies/acme/solutions/shop";
 /// Where the newsletter is, which is paused for a while.
 const NEWS: &str = "/v1/companies/acme/solutions/news";
+/// Where the reminders are.
+const CLINIC: &str = "/v1/companies/acme/solutions/clinic";
+/// A reminder.
+const VISIT: &str = "/api/reminder/acme/clinic/visit-1";
 /// Activities that fall due at one instant.
 const CROWD: usize = 25;
 /// A call to the cloud's metadata service, which would give away credentials.
@@ -77,6 +81,7 @@ impl Story<'_> {
             .await?;
         self.schedule(NEWS, "letter-1", "send", Some(began + TimeDelta::seconds(1))).await?;
 
+        self.remind().await?;
         self.batch(began + TimeDelta::seconds(5)).await?;
 
         SystemClock.sleep_until(began + TimeDelta::seconds(6)).await;
@@ -178,6 +183,40 @@ impl Story<'_> {
         self.log.expect(id, date.unwrap_or_else(|| SystemClock.now()));
         self.api.post(&format!("{solution}/activities"), body).await?;
         self.ends(solution, id, "DISPATCHED", 1);
+        Ok(())
+    }
+
+    /// A reminder whose first message is due, and the processor that sends it.
+    async fn remind(&mut self) -> anyhow::Result<()> {
+        self.log.say("a reminder: a message that is due, another one tomorrow; the processor runs:");
+        let clinic = format!("http://{}/clinic", self.receiver.address);
+        let configuration = json!({
+            "notificationKey": NOTIFICATION_KEY,
+            "accountCode": "demo",
+            "dialogServiceUri": clinic,
+            "webhookUrl": format!("{clinic}/hook"),
+        });
+        let made = self.api.put("/api/reminder/configuration/acme/clinic", configuration).await?;
+        self.receiver.trust("clinic", made["signingSecret"].as_str().context("no signing secret was given")?);
+        let now = SystemClock.now();
+        let reminder = json!({
+            "countryCode": "55",
+            "phoneNumber": "11999990000",
+            "recipientName": "Ana",
+            "notificationTemplateName": "visit",
+            "templateParameters": ["Ana", "10:00"],
+            "sendTimes": [rules::time::format(now), rules::time::format(now + TimeDelta::days(1))],
+        });
+        self.api.put(VISIT, reminder).await?;
+        let limit = now + PATIENCE;
+        // On the minute the schedule may hold the lock; then it is the one that sends.
+        while self.api.get(VISIT).await?["lastSendTime"].is_null() {
+            if SystemClock.now() > limit {
+                bail!("the reminder was not sent");
+            }
+            self.api.post("/api/reminder/item/pending/send", json!({})).await?;
+        }
+        self.ends(CLINIC, "reminder-webhook:visit-1:1", "DISPATCHED", 1);
         Ok(())
     }
 

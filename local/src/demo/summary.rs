@@ -1,6 +1,7 @@
 //! The end of the demo: what came out, and whether it is what should have.
 
 use super::log::Log;
+use super::receiver::Proof;
 use super::story::Ending;
 use anyhow::bail;
 
@@ -14,9 +15,11 @@ pub struct Summary {
     pub retried: usize,
     pub dead_letters: usize,
     pub cancelled: usize,
-    /// Calls that arrived, and how many were signed as they should be.
+    /// Messages of reminders.
+    pub messages: usize,
+    /// Calls that arrived, and how many showed where they come from as they should.
     pub calls: usize,
-    pub signed: usize,
+    pub proven: usize,
     /// Milliseconds, sorted, of the calls that had a time.
     lateness: Vec<i64>,
 }
@@ -34,8 +37,9 @@ impl Summary {
             retried: arrivals.iter().filter(|(arrival, _)| arrival.attempt > 1).count(),
             dead_letters: with("FAILED"),
             cancelled: with("CANCELED"),
+            messages: arrivals.iter().filter(|(arrival, _)| arrival.by == Proof::NotificationKey).count(),
             calls: arrivals.len(),
-            signed: arrivals.iter().filter(|(arrival, _)| arrival.signed).count(),
+            proven: arrivals.iter().filter(|(arrival, _)| arrival.proven).count(),
             lateness,
         }
     }
@@ -46,7 +50,8 @@ impl Summary {
         println!("  retried         {:>6}", self.retried);
         println!("  dead letters    {:>6}", self.dead_letters);
         println!("  cancelled       {:>6}", self.cancelled);
-        println!("  signatures ok   {:>6} of {} calls", self.signed, self.calls);
+        println!("  reminders sent  {:>6}", self.messages);
+        println!("  signature, key  {:>6} ok of {} calls", self.proven, self.calls);
         println!("  lateness p50    {:>6} ms", self.middle());
         println!("  lateness max    {:>6} ms", self.lateness.last().unwrap_or(&0));
     }
@@ -68,8 +73,11 @@ impl Summary {
                 bail!("{id} was called {calls} times, not {}", ending.calls);
             }
         }
-        if self.signed != self.calls {
-            bail!("{} calls were not signed as they should be", self.calls - self.signed);
+        if self.proven != self.calls {
+            bail!("{} calls were not signed as they should be", self.calls - self.proven);
+        }
+        if self.messages != 1 {
+            bail!("{} reminders were sent, not 1", self.messages);
         }
         match (self.lateness.first(), self.lateness.last()) {
             (Some(early), _) if *early < -1 => bail!("a call came {} ms early", -early),

@@ -20,6 +20,7 @@ pub use answer::Answer;
 pub use sqs::Counts;
 pub use usage::{DynamoDbUsage, Report, Requests, TableUsage};
 
+use crate::data_dir::{DataDirError, keep_private, make_private};
 use crate::template::{self, Provisioned, Template};
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
@@ -48,6 +49,8 @@ pub const TEST_PROCESSOR_SECRET: &str = "processor-secret-of-a-world-in-memory";
 pub const TEST_ADMIN_KEY: &str = "admin-key-of-a-world-in-memory-000";
 const DATABASE_FILE: &str = "punctual.db";
 const KEYS_FILE: &str = "kms.json";
+/// What SQLite keeps beside a database. It makes them with the database's mode, but takes them as they are.
+const DATABASE_SIDE_FILES: [&str; 2] = ["-wal", "-shm"];
 
 /// The three services.
 pub struct Mount {
@@ -73,6 +76,8 @@ pub enum Door {
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
     #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
     DynamoDb(#[from] dynamodb::OpenError),
     #[error(transparent)]
     Kms(#[from] kms::OpenError),
@@ -95,6 +100,13 @@ impl Mount {
         let usage = Arc::new(usage::Usage::default());
         let database = data_dir.map(|dir| dir.join(DATABASE_FILE));
         let keys = data_dir.map(|dir| dir.join(KEYS_FILE));
+        if let Some(dir) = data_dir {
+            make_private(&dir.join(DATABASE_FILE))?;
+            for side_file in DATABASE_SIDE_FILES {
+                keep_private(&dir.join(format!("{DATABASE_FILE}{side_file}")))?;
+            }
+            keep_private(&dir.join(KEYS_FILE))?;
+        }
         Ok(Self {
             dynamodb: dynamodb::DynamoDb::open(database.as_deref(), Arc::clone(&usage))?,
             sqs: sqs::Sqs::new(base_url.to_owned(), clock, Arc::new(OsEntropy)),

@@ -3,7 +3,7 @@
 use super::Runner;
 use super::schedule::Ticking;
 use super::work::Work;
-use crate::clock::{FunctionClock, LocalClock};
+use crate::clock::{FunctionClock, LocalClock, OFFSET_MAX, offset_in_range};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::embedded::Mount;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,6 +45,17 @@ pub struct Advanced {
     pub failed: u64,
 }
 
+/// Why time was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvanceError {
+    /// So far ahead that dates would run out.
+    #[error("must not bring the clock more than {} seconds ahead", OFFSET_MAX.num_seconds())]
+    TooFar,
+    /// The new offset cannot be kept.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+}
+
 impl TestClock {
     /// The clock of what `runner` runs on `mount`. `attempts` counts
     /// deliveries so far: those that succeeded and those that failed.
@@ -78,15 +89,17 @@ impl TestClock {
     /// a retry comes at its own time and not at the end.
     ///
     /// # Errors
-    /// The new offset cannot be kept; time has not moved then.
-    pub async fn advance(&self, by: TimeDelta) -> Result<Advanced, DataDirError> {
+    /// The new offset is out of range, or cannot be kept; time has not moved then.
+    pub async fn advance(&self, by: TimeDelta) -> Result<Advanced, AdvanceError> {
         // One at a time; the schedules tick from here meanwhile.
         let mut schedules = self.schedules.lock().await;
+        let wanted = self.clock.offset().checked_add(&by).filter(|wanted| offset_in_range(*wanted));
+        let wanted = wanted.ok_or(AdvanceError::TooFar)?;
         let before = (self.attempts)();
         let target = self.clock.now() + by;
         // First, because time never goes back: after a crash on the way the
         // next process starts at the target and works off what it has missed.
-        self.keep(self.clock.offset() + by)?;
+        self.keep(wanted)?;
         self.settle(target).await;
         loop {
             let next = self.next_instant(&schedules).map_or(target, |next| next.min(target));

@@ -10,7 +10,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use advance::{Advanced, TestClock};
+pub use advance::{AdvanceError, Advanced, TestClock};
 pub use event::{schedule_event, sqs_event};
 pub use functions::{
     API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Functions, Handlers, Idle, LOG_ROLLER,

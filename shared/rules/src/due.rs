@@ -13,7 +13,7 @@ pub const SWEEP_HORIZON: TimeDelta = TimeDelta::minutes(14);
 /// How long before its instant a lone activity is claimed.
 pub const LEAD: TimeDelta = TimeDelta::seconds(1);
 /// The lead where very many fall on one second: their claims take longer than a second.
-pub const CROWD_LEAD: TimeDelta = TimeDelta::seconds(3);
+pub const CROWD_LEAD: TimeDelta = TimeDelta::seconds(5);
 /// A message with at least this many activities is a sign of a crowd.
 pub const CROWD: usize = 20;
 /// Most activities one message names (one `BatchExecuteStatement`).
@@ -123,7 +123,7 @@ mod tests {
             (at(0), 1, Some(0)),
             (millis(1_900), 1, Some(0)),
             (millis(3_500), 1, Some(2)),
-            (at(30), 25, Some(27)),
+            (at(30), 25, Some(25)),
             (at(900), 1, Some(899)),
             (millis(900_001), 1, None),
         ] {

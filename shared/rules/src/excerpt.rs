@@ -3,24 +3,23 @@
 /// Most bytes of an answer that are kept.
 pub const EXCERPT_MAX_BYTES: usize = 1024;
 
+/// One character in so many of an answer that says nothing of its type may be undecodable or a control:
+/// text in another character set has such a few, what is binary has many.
+const ODD_CHARS: usize = 8;
+
 /// The first KiB of an answer as one line of text; `None` if there is nothing to show or it is binary.
 ///
-/// Text is what is valid UTF-8 without NUL and is not declared to be something else (an image, say).
-/// White space becomes a space; other control characters are dropped.
+/// Text is what is declared to be text, or not declared and mostly is; never what has a NUL. What is
+/// no UTF-8 becomes U+FFFD, white space becomes a space, other control characters are dropped.
 pub fn excerpt(content_type: Option<&str>, body: &[u8]) -> Option<String> {
-    if content_type.is_some_and(|declared| !is_text(declared)) {
+    let declared = content_type.and_then(is_text);
+    let head = &body[..body.len().min(EXCERPT_MAX_BYTES)];
+    if declared == Some(false) || head.contains(&0) {
         return None;
     }
-    let head = &body[..body.len().min(EXCERPT_MAX_BYTES)];
-    let text = match std::str::from_utf8(head) {
-        Ok(text) => text,
-        // A character that the cut goes through (or a body that was cut) is left out.
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
-        }
-        Err(_) => return None,
-    };
-    if text.contains('\0') {
+    let text = decode(head);
+    let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace();
+    if declared.is_none() && text.chars().filter(is_odd).count() * ODD_CHARS > text.chars().count() {
         return None;
     }
     let line: String =
@@ -29,20 +28,34 @@ pub fn excerpt(content_type: Option<&str>, body: &[u8]) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// Whether a media type is one of text.
-fn is_text(content_type: &str) -> bool {
+/// UTF-8, with U+FFFD for what is none. A character that the cut goes through is left out.
+fn decode(head: &[u8]) -> String {
+    let mut text = String::with_capacity(head.len());
+    let mut chunks = head.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        text.push_str(chunk.valid());
+        let broken_off = std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
+        let cut = broken_off && chunks.peek().is_none();
+        if !chunk.invalid().is_empty() && !cut {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
+/// Whether a media type is one of text; `None` for what is no media type.
+fn is_text(content_type: &str) -> Option<bool> {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let Some((kind, name)) = essence.split_once('/') else {
-        return true;
-    };
-    kind == "text"
+    let (kind, name) = essence.split_once('/')?;
+    let text = kind == "text"
         || name.ends_with("+json")
         || name.ends_with("+xml") && kind != "image"
         || kind == "application"
             && matches!(
                 name,
                 "json" | "xml" | "javascript" | "x-www-form-urlencoded" | "x-ndjson" | "yaml" | "graphql"
-            )
+            );
+    Some(text)
 }
 
 #[cfg(test)]
@@ -62,7 +75,18 @@ mod tests {
             (Some("text/plain"), b"", None),
             (Some("text/plain"), b" \r\n ", None),
             (Some("text/plain"), b"a\0b", None),
-            (Some("text/plain; charset=iso-8859-1"), b"Stra\xdfe 1", None),
+            (Some("text/plain; charset=iso-8859-1"), b"Stra\xdfe 1", Some("Stra\u{fffd}e 1")),
+            (Some("text/html"), b"<p>\xfc\xfc\xfc</p>", Some("<p>\u{fffd}\u{fffd}\u{fffd}</p>")),
+            (Some("application/json"), b"{\"n\":\"\xe9t\xe9\"}", Some("{\"n\":\"\u{fffd}t\u{fffd}\"}")),
+            (Some("application/soap+xml"), b"<a>\xff</a>", Some("<a>\u{fffd}</a>")),
+            (Some("application/x-www-form-urlencoded"), b"a=\xe4b", Some("a=\u{fffd}b")),
+            (None, b"no such street: Stra\xdfe 1", Some("no such street: Stra\u{fffd}e 1")),
+            (None, b"\x1b[31mno such song\x1b[0m", Some("[31mno such song[0m")),
+            (None, b"ab\xc3c is cut nowhere", Some("ab\u{fffd}c is cut nowhere")),
+            (None, b"\xff\xd8\xff\xe0\x10JFIF\x01\x01", None),
+            (None, b"\x1f\x8b\x08\x08\xcb\x48\xcd\xc9\xc9\x57", None),
+            (None, b"\x80\x81", None),
+            (Some("image/png"), b"no such song", None),
             (Some("image/svg+xml"), b"<svg/>", None),
             (Some("image/png"), b"PNG", None),
             (Some("application/octet-stream"), b"abc", None),

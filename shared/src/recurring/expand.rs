@@ -163,6 +163,11 @@ pub async fn expand(
         let types = Types::of(ctx, &waiting).await?;
         for rule in begin(ctx, std::mem::take(&mut waiting), now).await? {
             let activity_type = types.get(&rule);
+            if activity_type.is_none() && ctx.tenancy.solution(&rule.tenant).await?.is_none() {
+                // Its solution was deleted in the moment in which it was made.
+                ctx.work.move_rule(&rule, &Rule { next: None, planned_at: None, ..rule.clone() }).await?;
+                continue;
+            }
             turns.push(Turn::new(rule, activity_type, now));
         }
         create(ctx, &mut turns).await?;

@@ -104,14 +104,12 @@ pub async fn put(
         };
         let old_rule = old.as_ref().map(|old| &old.rule);
         let writes = ctx.work.rule_writes(old_rule, &new, &parameter)?;
+        // Not part of the transaction: a hundred thousand rules would stand in line for one item. A rule whose
+        // solution is deleted in this moment ends at its next expansion.
         if old.is_none() && ctx.tenancy.solution_fresh(tenant).await?.is_none() {
             return Err(ChangeError::NotFound("solution").into());
         }
-        if !ctx
-            .tenancy
-            .commit_below("write recurring activity", tenant, &entry, old.is_none(), writes)
-            .await?
-        {
+        if !ctx.tenancy.commit_below("write recurring activity", tenant, &entry, writes).await? {
             continue;
         }
         if let Some((rule, from)) = missed
@@ -186,7 +184,7 @@ pub async fn set_server_state(
             ..entry(now, actor, "recurringActivity.serverStateChanged")
         };
         let writes = ctx.work.rule_writes(Some(&old), &new, &parameter)?;
-        if ctx.tenancy.commit_below("write recurring activity", tenant, &entry, false, writes).await? {
+        if ctx.tenancy.commit_below("write recurring activity", tenant, &entry, writes).await? {
             match state {
                 ServerState::Paused => withdraw(ctx, &old, now).await?,
                 ServerState::Running => expand_now(ctx, &new).await,
@@ -213,7 +211,7 @@ pub async fn delete(
         let entry =
             AuditEntry { from: Some(audited(&rule)), ..entry(now, actor, "recurringActivity.deleted") };
         let deletes = ctx.work.rule_deletes(&rule);
-        if ctx.tenancy.commit_below("delete recurring activity", tenant, &entry, false, deletes).await? {
+        if ctx.tenancy.commit_below("delete recurring activity", tenant, &entry, deletes).await? {
             withdraw(ctx, &rule, now).await?;
             ctx.work.forget_skips(tenant, name).await?;
             return Ok(());

@@ -8,14 +8,11 @@ use super::api_key::SecretHash;
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
+use super::reminder_secret::{ReminderSecrets, SecretKind};
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Solution, Tenancy, TenancyError};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;
 use serde_json::{Value, json};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -31,43 +28,6 @@ const DUE_SHARDS: &str = "dueShards";
 const RETIRED_AT: &str = "retiredAt";
 /// What the notification key is sealed for; a ciphertext moved to another field does not open.
 const PURPOSE: &str = "reminder/notification-key";
-/// Random bytes of a secret.
-const SECRET_BYTES: usize = 32;
-
-/// Which of the two secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SecretKind {
-    /// The one in use.
-    Primary,
-    /// The one to change over to.
-    Secondary,
-}
-
-impl SecretKind {
-    /// Both.
-    pub const ALL: [SecretKind; 2] = [SecretKind::Primary, SecretKind::Secondary];
-
-    /// The name as SPEC §6 writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SecretKind::Primary => "primary",
-            SecretKind::Secondary => "secondary",
-        }
-    }
-}
-
-impl fmt::Display for SecretKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for SecretKind {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        SecretKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or("must be primary or secondary")
-    }
-}
 
 /// How a solution's reminders are sent, as its owner writes it.
 #[derive(Clone, PartialEq, Eq)]
@@ -100,16 +60,8 @@ pub struct ReminderConfiguration {
     /// When it was made and changed.
     pub meta: Meta,
     notification_key: String,
-    primary: SecretHash,
-    secondary: SecretHash,
-}
-
-/// The two secrets of a new configuration: shown this once.
-pub struct ReminderSecrets {
-    /// The one in use.
-    pub primary: Zeroizing<String>,
-    /// The one to change over to.
-    pub secondary: Zeroizing<String>,
+    pub(super) primary: SecretHash,
+    pub(super) secondary: SecretHash,
 }
 
 impl ReminderConfiguration {
@@ -303,30 +255,6 @@ impl Tenancy {
         Err(ChangeError::contended())
     }
 
-    /// Makes one of the secrets anew; the one before opens nothing from here on.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`], or the table failed.
-    pub async fn refresh_reminder_secret(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-        kind: SecretKind,
-    ) -> Result<Zeroizing<String>, ChangeError> {
-        let secret = self.new_reminder_secret();
-        let change = |old: &ReminderConfiguration, now| {
-            let mut new = ReminderConfiguration { meta: old.meta.changed(now), ..old.clone() };
-            match kind {
-                SecretKind::Primary => new.primary = SecretHash::of(&secret),
-                SecretKind::Secondary => new.secondary = SecretHash::of(&secret),
-            }
-            let entry = AuditEntry::new(now, actor, "reminderConfiguration.keyRefreshed");
-            (new, entry.to(json!({ "keyType": kind.as_str() })))
-        };
-        self.change_reminder_configuration(tenant, change).await?;
-        Ok(secret)
-    }
-
     /// Deletes a configuration. That no reminder waits in it is the caller's to see to.
     ///
     /// # Errors
@@ -345,7 +273,7 @@ impl Tenancy {
         self.change_reminder_configuration(tenant, change).await
     }
 
-    async fn change_reminder_configuration(
+    pub(super) async fn change_reminder_configuration(
         &self,
         tenant: &Tenant,
         change: impl Fn(&ReminderConfiguration, DateTime<Utc>) -> (ReminderConfiguration, AuditEntry),
@@ -389,12 +317,6 @@ impl Tenancy {
             return Ok(old.notification_key.clone());
         }
         Ok(self.envelope.seal(tenant, PURPOSE, wanted.notification_key.as_bytes()).await?)
-    }
-
-    fn new_reminder_secret(&self) -> Zeroizing<String> {
-        let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
-        self.entropy.fill(bytes.as_mut());
-        Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_ref()))
     }
 }
 
