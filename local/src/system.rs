@@ -164,6 +164,11 @@ impl Functions {
         attempts(&self.worker, &self.sender)
     }
 
+    /// Runs a scheduled function now, as its next tick would, without waiting for it.
+    pub fn run_scheduled(&self, function: &str) {
+        self.runner.invoke_scheduled(function, json!({}));
+    }
+
     /// Invocations in hand.
     pub fn in_hand(&self) -> usize {
         self.runner.work().invocations()

@@ -36,7 +36,8 @@ pub async fn run(settings: Settings, once: bool) -> anyhow::Result<()> {
         })
     };
     let api = Api::new(functions.address, &settings.keys.admin_key)?;
-    let mut story = Story { api: &api, receiver: &receiver, log: &log, endings: Vec::new() };
+    let mut story =
+        Story { api: &api, functions: &functions, receiver: &receiver, log: &log, endings: Vec::new() };
     let told = story.tell().await;
     let endings = story.endings;
     let summary = Summary::of(&log, &endings);

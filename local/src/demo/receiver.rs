@@ -127,7 +127,7 @@ async fn receive(
     *calls += 1;
     let attempt = *calls;
     let status = match kind {
-        "unsteady" if attempt == 1 => StatusCode::SERVICE_UNAVAILABLE,
+        "unsteady" | "alert" if attempt == 1 => StatusCode::SERVICE_UNAVAILABLE,
         "broken" if !inner.repaired => StatusCode::INTERNAL_SERVER_ERROR,
         "yom" if headers.get("x-api-key").is_none_or(|key| key != PROVIDER_KEY) => StatusCode::UNAUTHORIZED,
         _ => StatusCode::OK,

@@ -3,6 +3,8 @@
 use super::api::Api;
 use super::log::Log;
 use super::receiver::{NOTIFICATION_KEY, PROVIDER_KEY, Receiver, provider_activity_id};
+use crate::runner::LOG_ROLLER;
+use crate::system::Functions;
 use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -38,6 +40,7 @@ pub struct Ending {
 /// The story's teller.
 pub struct Story<'a> {
     pub api: &'a Api,
+    pub functions: &'a Functions,
     pub receiver: &'a Receiver,
     pub log: &'a Log,
     pub endings: Vec<Ending>,
@@ -82,6 +85,8 @@ impl Story<'_> {
         self.schedule(NEWS, "letter-1", "send", Some(began + TimeDelta::seconds(1))).await?;
 
         self.remind().await?;
+        self.recur().await?;
+        self.notify().await?;
         self.batch(began + TimeDelta::seconds(5)).await?;
 
         SystemClock.sleep_until(began + TimeDelta::seconds(6)).await;
@@ -109,7 +114,7 @@ impl Story<'_> {
         for ending in self.endings.clone() {
             self.await_status(&ending.path, ending.status).await?;
         }
-        Ok(())
+        self.roll().await
     }
 
     /// A company, two solutions and their activity types.
@@ -217,6 +222,63 @@ impl Story<'_> {
             self.api.post("/api/reminder/item/pending/send", json!({})).await?;
         }
         self.ends(CLINIC, "reminder-webhook:visit-1:1", "DISPATCHED", 1);
+        Ok(())
+    }
+
+    /// A rule that creates a call every two seconds, for a while.
+    async fn recur(&mut self) -> anyhow::Result<()> {
+        self.log.say("a recurring activity: every other second, three times:");
+        let start = SystemClock.now() + TimeDelta::seconds(2);
+        let rule = json!({
+            "activityType": "ship",
+            "parameter": { "order": "stock" },
+            "expression": "*/2 * * * * *",
+            "startAt": rules::time::format(start),
+            "endAt": rules::time::format(start + TimeDelta::milliseconds(5_999)),
+        });
+        let path = format!("{SHOP}/recurring-activities/stock");
+        self.api.put(&path, rule).await?;
+        let preview = self.api.get(&format!("{path}/occurrences")).await?;
+        let occurrences = preview["occurrences"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if occurrences.len() != 3 {
+            bail!("three occurrences were expected: {preview}");
+        }
+        for occurrence in occurrences {
+            let date = rules::time::parse(occurrence["date"].as_str().unwrap_or_default())?;
+            let id = format!("stock@{}", date.timestamp());
+            self.log.expect(&id, date);
+            self.ends(SHOP, &id, "DISPATCHED", 1);
+        }
+        Ok(())
+    }
+
+    /// A notification that fails at first, and is sent again by hand instead of by the re-sender in ten minutes.
+    async fn notify(&mut self) -> anyhow::Result<()> {
+        self.log.say("a notification cannot be published, so it is saved, and sent again by hand:");
+        let uri = format!("http://{}/shop/alert", self.receiver.address);
+        self.api.put(&format!("{SHOP}/notification-types/alert"), json!({ "uri": uri })).await?;
+        let alert = json!({ "type": "alert", "id": "alert-1", "payload": { "stock": 0 } });
+        let saved = self.api.post(&format!("{SHOP}/notifications"), alert).await?;
+        let sent = self.api.post(&format!("{SHOP}/notifications/alert-1/resend"), json!({})).await?;
+        match (saved["status"].as_str(), sent["status"].as_str()) {
+            (Some("PENDING"), Some("PUBLISHED")) => Ok(()),
+            other => bail!("the notification was {other:?}"),
+        }
+    }
+
+    /// The newsletter's log leaves, and with it the activity.
+    async fn roll(&self) -> anyhow::Result<()> {
+        self.log.say("the newsletter's logs are due; the roller, which runs every day, runs now:");
+        let uri = format!("http://{}/news/logs", self.receiver.address);
+        self.api.put(NEWS, json!({ "successUri": uri, "successPeriod": 0 })).await?;
+        self.functions.run_scheduled(LOG_ROLLER);
+        let (limit, path) = (SystemClock.now() + PATIENCE, format!("{NEWS}/activities"));
+        while self.api.get(&path).await?["items"] != json!([]) {
+            if SystemClock.now() > limit {
+                bail!("the logs did not leave");
+            }
+            SystemClock.sleep_until(SystemClock.now() + LOOK_AGAIN).await;
+        }
         Ok(())
     }
 
