@@ -6,6 +6,7 @@
 use crate::context::Context;
 use crate::outbound::Outbound;
 use crate::signed_call::{CallFailure, SignedPost};
+use crate::telemetry::{AttemptRecord, Metrics};
 use crate::tenancy::{NotificationType, TenancyError};
 use crate::work::{
     HistoryEntry, NewNotification, Notification, NotificationView, SUCCESS, Saved, Stepped, StoreError,
@@ -86,12 +87,18 @@ pub struct Publisher {
     ctx: Context,
     http: Outbound,
     retry_after_fudge_s: u32,
+    metrics: Metrics,
 }
 
 impl Publisher {
     /// Sends through `http`. `retry_after_fudge_s` is seed 003's.
     pub fn new(ctx: Context, http: Outbound, retry_after_fudge_s: u32) -> Self {
-        Self { ctx, http, retry_after_fudge_s }
+        Self { ctx, http, retry_after_fudge_s, metrics: Metrics::off() }
+    }
+
+    /// Counting its attempts in `metrics`.
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Saves a notification and publishes it at once; of a paused solution it is saved alone.
@@ -108,7 +115,10 @@ impl Publisher {
         let lease_until = (!paused).then(|| self.ctx.clock.now() + LEASE);
         match self.ctx.work.save_notification(new, of, lease_until).await? {
             Saved::New(saved) if paused => Ok(Published::New(saved)),
-            Saved::New(saved) => Ok(Published::New(Box::new(self.attempt(*saved, payload).await))),
+            Saved::New(saved) => {
+                let due = saved.created_at;
+                Ok(Published::New(Box::new(self.attempt(*saved, payload, due).await)))
+            }
             Saved::Existing(known) => Ok(Published::Existing(known)),
             Saved::Conflict => Ok(Published::Conflict),
         }
@@ -136,7 +146,10 @@ impl Publisher {
         let step =
             self.ctx.work.step_notification(&notification, Event::ByHand(claim, max_retries), None, None);
         Ok(match step.await? {
-            Stepped::Applied(claimed) => Resent::Tried(Box::new(self.attempt(*claimed, payload).await)),
+            Stepped::Applied(claimed) => {
+                let now = self.ctx.clock.now();
+                Resent::Tried(Box::new(self.attempt(*claimed, payload, now).await))
+            }
             Stepped::Refused(refusal) => Resent::Refused(refusal),
             Stepped::Lost => Resent::Refused(Refusal::InHand),
         })
@@ -154,10 +167,11 @@ impl Publisher {
             });
         }
         let payload = self.ctx.work.notification_payload(&notification).await?;
+        let due = notification.state.due;
         let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
         let step = self.ctx.work.step_notification(&notification, Event::Begin(claim), None, None);
         Ok(match step.await? {
-            Stepped::Applied(claimed) => match self.attempt(*claimed, payload).await.state.status {
+            Stepped::Applied(claimed) => match self.attempt(*claimed, payload, due).await.state.status {
                 Status::Published => Turn::Published,
                 Status::Pending | Status::MaxRetried => Turn::Failed,
             },
@@ -189,14 +203,14 @@ impl Publisher {
         self.ctx.tenancy.notification_type(&of.tenant, &of.name).await
     }
 
-    /// Sends a notification that is claimed and settles it; as it stands then. What cannot be settled
+    /// Sends a notification that was `due` and is claimed, and settles it; as it stands then. What cannot be settled
     /// stays claimed, and counts as a crash once its lease has run out.
-    async fn attempt(&self, claimed: Notification, payload: String) -> Notification {
+    async fn attempt(&self, claimed: Notification, payload: String, due: DateTime<Utc>) -> Notification {
         let began = self.ctx.clock.now();
         let answered = self.send(&claimed, payload).await;
         let ended = self.ctx.clock.now();
         let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
-        log(&claimed, &answered, duration_ms);
+        self.report(&claimed, &answered, began - due, duration_ms);
         match self.settle(&claimed, answered, duration_ms, ended).await {
             Ok(Stepped::Applied(settled)) => *settled,
             Ok(Stepped::Refused(_) | Stepped::Lost) => claimed,
@@ -257,11 +271,39 @@ impl Publisher {
         unreachable!("the last try returns")
     }
 
+    /// The attempt's one line, and its metrics (SPEC §12).
+    fn report(
+        &self,
+        notification: &Notification,
+        answered: &Result<u16, CallFailure>,
+        lateness: TimeDelta,
+        duration_ms: u32,
+    ) {
+        let (outcome, http_status) = match answered {
+            Ok(status) => (SUCCESS, Some(*status)),
+            Err(failure) => (failure.outcome, failure.http_status),
+        };
+        let attempt = AttemptRecord {
+            tenant: &notification.tenant,
+            id: &notification.id,
+            kind: &format!("N:{}", notification.name),
+            run: notification.state.run,
+            attempt: notification.state.sends,
+            outcome,
+            http_status,
+            lateness_ms: lateness.num_milliseconds(),
+            duration_ms,
+        };
+        attempt.log();
+        self.metrics.attempt(&attempt);
+    }
+
     /// Accounts for an attempt whose sender was lost.
     async fn recover(&self, abandoned: &Notification) -> Result<Stepped, PublishError> {
         let failure = CallFailure::crashed();
-        log(abandoned, &Err(failure.clone()), 0);
-        let entry = entry(failure, 0, self.ctx.clock.now());
+        let now = self.ctx.clock.now();
+        self.report(abandoned, &Err(failure.clone()), now - abandoned.state.due, 0);
+        let entry = entry(failure, 0, now);
         Ok(self.fail(abandoned, entry, true).await??)
     }
 
@@ -288,24 +330,4 @@ fn entry(failure: CallFailure, duration_ms: u32, at: DateTime<Utc>) -> HistoryEn
     let CallFailure { outcome, http_status, detail } = failure;
     let at = rules::time::truncate(at);
     HistoryEntry { at, outcome: outcome.to_owned(), http_status, duration_ms, detail }
-}
-
-/// The attempt's one line (SPEC §12), with the fields of an activity's.
-fn log(notification: &Notification, answered: &Result<u16, CallFailure>, duration_ms: u32) {
-    let (outcome, http_status) = match answered {
-        Ok(status) => (SUCCESS, Some(*status)),
-        Err(failure) => (failure.outcome, failure.http_status),
-    };
-    tracing::info!(
-        company = notification.tenant.company.as_str(),
-        solution = notification.tenant.solution.as_str(),
-        id = notification.id.as_str(),
-        kind = format!("N:{}", notification.name),
-        run = notification.state.run,
-        attempt = notification.state.sends,
-        outcome,
-        http_status,
-        duration_ms,
-        "attempt"
-    );
 }

@@ -14,6 +14,7 @@ use shared::context::Context;
 use shared::lease::{Lease, Values};
 use shared::outbound::Outbound;
 use shared::publisher::{PublishError, Publisher, Turn};
+use shared::telemetry::Metrics;
 use shared::tenancy::{NotificationSlice, TenancyError};
 use shared::work::StoreError;
 use std::collections::HashMap;
@@ -70,14 +71,16 @@ pub struct ResendReport {
 pub struct Resender {
     ctx: Context,
     publisher: Publisher,
+    metrics: Metrics,
     settings: ResenderSettings,
 }
 
 impl Resender {
     /// Built once for a process.
-    pub fn new(ctx: Context, http: Outbound, settings: ResenderSettings) -> Self {
+    pub fn new(ctx: Context, http: Outbound, metrics: Metrics, settings: ResenderSettings) -> Self {
         let publisher = Publisher::new(ctx.clone(), http, settings.retry_after_fudge_s);
-        Self { ctx, publisher, settings }
+        let publisher = publisher.with_metrics(metrics.clone());
+        Self { ctx, publisher, metrics, settings }
     }
 
     /// One cycle; whatever the event says, it is the tick of a schedule.
@@ -120,6 +123,7 @@ impl Resender {
                 }
             }
         }
+        self.metrics.flush(self.ctx.clock.now());
         let cycle_at = AttributeValue::N(began.timestamp_millis().to_string());
         self.ctx.leases.release(lock, Values::from([(CYCLE_AT.to_owned(), cycle_at)])).await?;
         tracing::info!(

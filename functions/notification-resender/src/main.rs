@@ -5,13 +5,14 @@ use notification_resender::{Resender, ResenderSettings};
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::environment;
-use shared::telemetry;
+use shared::telemetry::{self, Metrics};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = ResenderSettings::read(&environment)?;
     let http = Outbound::new(settings.allowed_cidrs.clone())?;
-    let resender = Resender::new(Context::from_env().await?, http, settings);
+    let resender =
+        Resender::new(Context::from_env().await?, http, Metrics::stdout("notification-resender"), settings);
     run(service_fn(|event| resender.invoke(event))).await
 }

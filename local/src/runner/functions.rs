@@ -174,7 +174,8 @@ pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Re
 /// Everything that is wrong with the environment.
 pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Resender> {
     let settings = ResenderSettings::read(&|name| environment.get(name).cloned())?;
-    Ok(Resender::new(ctx, Outbound::new(settings.allowed_cidrs.clone())?, settings))
+    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    Ok(Resender::new(ctx, http, Metrics::off(), settings))
 }
 
 /// Builds the log roller from its environment.

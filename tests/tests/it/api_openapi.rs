@@ -1,7 +1,7 @@
 //! `GET /openapi.json` describes every endpoint with every answer.
 
 use crate::api::Api;
-use crate::api_conventions::endpoints;
+use crate::api_endpoints::endpoints;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! When what is behind the API fails: 429 and 500, with nothing internal in them (SPEC §2).
 
 use crate::api::{ADMIN, Answer, Api, S, send};
-use crate::api_conventions::endpoints;
+use crate::api_endpoints::endpoints;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };

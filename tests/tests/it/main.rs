@@ -7,6 +7,7 @@ mod api_bulk;
 mod api_channels;
 mod api_companies;
 mod api_conventions;
+mod api_endpoints;
 mod api_events;
 mod api_lists;
 mod api_notifications;

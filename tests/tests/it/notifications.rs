@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
 use shared::publisher::{Published, Publisher};
+use shared::telemetry::Metrics;
 use shared::tenancy::{Actor, NotificationType, ServerState};
 use shared::work::{NewNotification, NotificationView};
 use tests::world::{beginning, http};
@@ -19,7 +20,7 @@ pub fn resender_on(ctx: Context, variables: &[(&str, &str)]) -> Resender {
     let lookup = |wanted: &str| {
         variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
     };
-    Resender::new(ctx, http(), ResenderSettings::read(&lookup).unwrap())
+    Resender::new(ctx, http(), Metrics::off(), ResenderSettings::read(&lookup).unwrap())
 }
 
 pub async fn cycle(world: &World) -> ResendReport {
