@@ -3,16 +3,19 @@
 use crate::clock::{FunctionClock, LocalClock};
 use crate::data_dir::{self, DataDir};
 use crate::embedded::{self, Embedded, Options};
-use crate::runner::{self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, REMINDER_SENDER, Runner, TestClock};
+use crate::runner::{
+    self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, NOTIFICATION_RESENDER, RECURRING_EXPANDER,
+    REMINDER_SENDER, Runner, TestClock,
+};
 use crate::server::{self, Server};
 use crate::template::{self, Provisioned, Template};
 use crate::{clock_api, keys::Keys};
 use anyhow::Context as _;
-use api_ingest::ApiContext;
 use axum::Router;
 use chrono::TimeDelta;
 use delivery_worker::Worker;
 use dispatch_sweep::Sweeper;
+use recurring_expander::Expander;
 use reminder_sender::Sender;
 use serde_json::json;
 use shared::context::{Clients, Context};
@@ -25,11 +28,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The Dialog service of reminder configurations that name none.
-const DIALOG_SERVICE_URI: &str = "DialogServiceUri";
-/// Seed 001's variables, which this process's own environment may set as a function's would.
-const OWN_VARIABLES: [&str; 4] = [
-    DIALOG_SERVICE_URI,
+/// The seeds' variables, which this process's own environment may set as a function's would.
+const OWN_VARIABLES: [&str; 8] = [
+    "DialogServiceUri",
+    "max_doc_read",
+    "max_retries",
+    "retry_after_fudge_s",
+    "cycle_delay_time_ms",
     "Plugins_Reminder_BatchSize",
     "Plugins_Reminder_LockTTLMinutes",
     "Plugins_Reminder_LockRenewalMinutes",
@@ -134,7 +139,7 @@ impl Functions {
         let provisioned = template::provision(&template, &settings.parameters(), &clients).await?;
         let clock = settings.clock()?;
         let function_clock = FunctionClock::new(Arc::clone(&clock));
-        let built = Built::new(settings, &provisioned, &clients, &function_clock)?;
+        let built = Built::new(&provisioned, &clients, &function_clock)?;
         built.start(listener, &provisioned, &clients, clock, |_, _, _| Router::new())
     }
 
@@ -146,7 +151,7 @@ impl Functions {
         let listener = server::bind(settings.api, "--api").await?;
         let (provisioned, clients) = (services.provisioned(), services.embedded.clients());
         let function_clock = FunctionClock::new(Arc::clone(&services.clock));
-        let built = Built::new(settings, provisioned, clients, &function_clock)?;
+        let built = Built::new(provisioned, clients, &function_clock)?;
         built.start(listener, provisioned, clients, Arc::clone(&services.clock), |runner, worker, sender| {
             let (mount, data_dir) = (Arc::clone(services.embedded.mount()), services.data_dir.clone());
             let attempts = move || attempts(&worker, &sender);
@@ -192,32 +197,30 @@ fn environment(provisioned: &Provisioned, function: &str) -> HashMap<String, Str
 /// The handlers, each built on a context of its own, as functions that share nothing are.
 struct Built {
     api: Router,
-    worker: Worker,
-    sweeper: Sweeper,
+    handlers: Handlers,
     sender: Sender,
 }
 
 impl Built {
-    fn new(
-        settings: &Settings,
-        provisioned: &Provisioned,
-        clients: &Clients,
-        clock: &FunctionClock,
-    ) -> anyhow::Result<Self> {
+    fn new(provisioned: &Provisioned, clients: &Clients, clock: &FunctionClock) -> anyhow::Result<Self> {
         let context = |function: &str| -> anyhow::Result<Context> {
             let read = runner::settings(&provisioned.environment(function));
             let read = read.with_context(|| format!("the environment of {function}"))?;
             Ok(Context::new(clients.clone(), &read, Arc::new(clock.clone()), Arc::new(OsEntropy)))
         };
-        let api = environment(provisioned, API_INGEST);
-        let dialog_service = api.get(DIALOG_SERVICE_URI).filter(|uri| !uri.is_empty());
-        let api = ApiContext::new(context(API_INGEST)?, &settings.keys.admin_key)
-            .with_dialog_service(dialog_service.map(String::as_str));
+        let environment = |function: &str| environment(provisioned, function);
         Ok(Self {
-            api: api_ingest::router(api),
-            worker: runner::worker(context(DELIVERY_WORKER)?, &provisioned.environment(DELIVERY_WORKER))?,
-            sweeper: Sweeper::new(context(DISPATCH_SWEEP)?, Metrics::off()),
-            sender: runner::sender(context(REMINDER_SENDER)?, &environment(provisioned, REMINDER_SENDER))?,
+            api: runner::api(context(API_INGEST)?, &environment(API_INGEST))?,
+            handlers: Handlers {
+                worker: runner::worker(context(DELIVERY_WORKER)?, &environment(DELIVERY_WORKER))?,
+                sweeper: Sweeper::new(context(DISPATCH_SWEEP)?, Metrics::off()),
+                expander: Expander::new(context(RECURRING_EXPANDER)?),
+                resender: runner::resender(
+                    context(NOTIFICATION_RESENDER)?,
+                    &environment(NOTIFICATION_RESENDER),
+                )?,
+            },
+            sender: runner::sender(context(REMINDER_SENDER)?, &environment(REMINDER_SENDER))?,
         })
     }
 
@@ -229,8 +232,9 @@ impl Built {
         clock: Arc<LocalClock>,
         local_routes: impl FnOnce(&Runner, Worker, Sender) -> Router,
     ) -> anyhow::Result<Functions> {
-        let Self { api, worker, sweeper, sender } = self;
-        let mut functions = runner::functions(worker.clone(), sweeper);
+        let Self { api, handlers, sender } = self;
+        let worker = handlers.worker.clone();
+        let mut functions = runner::functions(handlers);
         let timeout = provisioned.timeout(REMINDER_SENDER);
         let reminders = runner::reminders(sender.clone(), clock.clone(), timeout);
         functions.schedule.insert(REMINDER_SENDER, reminders);

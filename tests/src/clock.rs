@@ -22,6 +22,11 @@ impl JumpingClock {
         *self.0.lock().unwrap() += by;
     }
 
+    /// Goes back by `by`, as a clock that is set does.
+    pub fn step_back(&self, by: TimeDelta) {
+        *self.0.lock().unwrap() -= by;
+    }
+
     /// Goes on to `at`, never back.
     pub fn advance_to(&self, at: DateTime<Utc>) {
         let mut now = self.0.lock().unwrap();

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod provider;
 pub mod receiver;
+pub mod recurring;
 pub mod reminders;
 pub mod steps;
 pub mod world;

@@ -27,6 +27,11 @@ pub fn beginning() -> DateTime<Utc> {
 /// Most rounds of [`World::run`]; more are a loop that never ends.
 const ROUNDS_MAX: usize = 10_000;
 
+/// A way out to receivers on loopback.
+pub fn http() -> Outbound {
+    Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap()
+}
+
 /// Embedded services, a clock, a receiver, and the handlers on them.
 pub struct World {
     pub clock: Arc<JumpingClock>,
@@ -54,7 +59,7 @@ impl World {
         let variables = embedded.settings("delivery-worker");
         let settings = Settings::read(&|name| variables.get(name).cloned()).unwrap();
         let ctx = Context::new(embedded.clients().clone(), &settings, clock.clone(), entropy.clone());
-        let http = Outbound::new(vec!["127.0.0.0/8".parse().unwrap()]).unwrap();
+        let http = http();
         let (receiver, hooks) = (Receiver::start().await, Receiver::start().await);
         Self { clock, entropy, embedded, receiver, hooks, ctx, settings, http }
     }

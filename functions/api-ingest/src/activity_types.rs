@@ -178,7 +178,8 @@ enum OneOrMany {
     Many(Vec<FieldPath>),
 }
 
-fn in_order<S: Serializer>(headers: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+/// Headers as an object, in the order written.
+pub fn in_order<S: Serializer>(headers: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(headers.len()))?;
     for (name, value) in headers {
         map.serialize_entry(name, value)?;

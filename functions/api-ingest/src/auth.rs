@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use rules::names::{ActivityId, CompanyName, Tenant, TypeName};
+use rules::names::{ActivityId, CompanyName, RecurringName, Tenant, TypeName};
 use shared::tenancy::{Actor, SecretHash};
 use std::fmt;
 use std::str::FromStr;
@@ -133,6 +133,10 @@ impl PathName for rules::names::SolutionName {
 
 impl PathName for TypeName {
     const PARAMETER: &'static str = "type";
+}
+
+impl PathName for RecurringName {
+    const PARAMETER: &'static str = "name";
 }
 
 impl PathName for ActivityId {

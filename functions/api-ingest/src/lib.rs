@@ -19,9 +19,12 @@ mod dispatch_providers;
 pub mod faults;
 mod idempotency;
 mod json;
+mod notification_types;
+mod notifications;
 mod object;
 mod openapi;
 pub mod query;
+mod recurring;
 pub mod reminders;
 mod reschedule_rules;
 mod server_state;
@@ -35,7 +38,11 @@ pub use faults::Fault;
 pub use settings::ApiSettings;
 
 use axum::{Router, middleware};
+use problem::Problem;
+use rules::notification::MAX_RETRIES_DEFAULT;
 use shared::context::Context;
+use shared::outbound::Outbound;
+use shared::publisher::Publisher;
 use shared::tenancy::SecretHash;
 use std::ops::Deref;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -43,24 +50,51 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What handlers need: the context of every function, and the admin key's hash.
+/// What handlers need: the context of every function, the admin key's hash, and what publishes notifications.
 #[derive(Clone)]
 pub struct ApiContext {
     context: Context,
     admin_key: SecretHash,
     /// Whether reminders have a Dialog service where their configuration names none.
     has_dialog_service: bool,
+    /// What publishes notifications, where they are served.
+    publisher: Option<Publisher>,
+    max_retries: u32,
 }
 
 impl ApiContext {
     /// `admin_key` opens everything; only its hash is kept.
     pub fn new(context: Context, admin_key: &str) -> Self {
-        Self { context, admin_key: SecretHash::of(admin_key), has_dialog_service: false }
+        Self {
+            context,
+            admin_key: SecretHash::of(admin_key),
+            has_dialog_service: false,
+            publisher: None,
+            max_retries: MAX_RETRIES_DEFAULT,
+        }
     }
 
     /// With a Dialog service for reminder configurations that name none (`DialogServiceUri`).
     pub fn with_dialog_service(self, uri: Option<&str>) -> Self {
         Self { has_dialog_service: uri.is_some(), ..self }
+    }
+
+    /// With a way out for notifications. `max_retries` is that of types that do not say, `retry_after_fudge_s`
+    /// the wait before the first re-send.
+    pub fn with_notifications(self, http: Outbound, max_retries: u32, retry_after_fudge_s: u32) -> Self {
+        let publisher = Publisher::new(self.context.clone(), http, retry_after_fudge_s);
+        Self { publisher: Some(publisher), max_retries, ..self }
+    }
+
+    fn publisher(&self) -> Result<&Publisher, Problem> {
+        self.publisher
+            .as_ref()
+            .ok_or_else(|| Problem::internal("this router has no way out for notifications"))
+    }
+
+    /// `maxRetries` of notification types that do not say.
+    fn max_retries(&self) -> u32 {
+        self.max_retries
     }
 }
 
@@ -113,6 +147,16 @@ fn described() -> OpenApiRouter<ApiContext> {
         .routes(routes!(dispatch_configs::list))
         .routes(routes!(dispatch_configs::put, dispatch_configs::get, dispatch_configs::delete))
         .routes(routes!(results::post))
+        .routes(routes!(notification_types::list))
+        .routes(routes!(notification_types::put, notification_types::get, notification_types::delete))
+        .routes(routes!(notifications::post, notifications::list))
+        .routes(routes!(notifications::get, notifications::delete))
+        .routes(routes!(notifications::resend))
+        .routes(routes!(recurring::list))
+        .routes(routes!(recurring::put, recurring::get, recurring::delete))
+        .routes(routes!(recurring::put_state, recurring::get_state))
+        .routes(routes!(recurring::preview))
+        .routes(routes!(recurring::skipped))
         .routes(routes!(configuration::put, configuration::get, configuration::delete))
         .routes(routes!(operate::refresh_keys))
         .routes(routes!(operate::put_server_state, operate::get_server_state))

@@ -24,6 +24,8 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
         (name = "activity types", description = "How an activity's call is made"),
         (name = "activities", description = "Calls that are due at an instant"),
         (name = "channels", description = "Activities that go to external providers, and their results"),
+        (name = "recurring activities", description = "Rules that create activities"),
+        (name = "notifications", description = "Messages published at once, and again by rules if that failed"),
         (name = "reminders", description = "Messages to recipients at a list of send times"),
         (name = "service", description = "The service itself")
     )

@@ -24,10 +24,10 @@ const REASON_MAX_CHARS: usize = 1_024;
 pub struct ServerStateBody {
     /// `running` or `paused`.
     #[schema(value_type = String, example = "paused", pattern = "^(running|paused)$")]
-    server_state: ServerState,
+    pub server_state: ServerState,
     /// Why; for the audit log.
     #[schema(max_length = 1024)]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl ServerStateBody {
@@ -96,6 +96,9 @@ pub async fn set(
     if resumed && let Err(error) = shared::sweep::resume(context, tenant).await {
         // The change stands, and the sweep finds what is overdue within a minute.
         tracing::warn!(%tenant, %error, "overdue work not enqueued at once");
+    }
+    if resumed && let Err(error) = context.publisher()?.resume(tenant).await {
+        tracing::warn!(%tenant, %error, "due notifications not sent at once");
     }
     Ok(answer::ok(&ServerStateView::of(&changed.into_inner())))
 }

@@ -1,5 +1,8 @@
 //! The API's own configuration, beside what every function needs.
 
+use ipnet::IpNet;
+use rules::notification::{ATTEMPTS_MAX, MAX_RETRIES_DEFAULT};
+use shared::publisher::{RETRY_AFTER_FUDGE_S_DEFAULT, RETRY_AFTER_FUDGE_S_MAX};
 use shared::settings::{ADMIN_KEY_MIN_CHARS, Lookup, Reader, SettingsError};
 
 /// Typed environment of the API.
@@ -8,6 +11,12 @@ pub struct ApiSettings {
     pub admin_key: String,
     /// `DialogServiceUri`: the Dialog service of reminder configurations that name none.
     pub dialog_service_uri: Option<String>,
+    /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that notifications may reach.
+    pub allowed_cidrs: Vec<IpNet>,
+    /// `max_retries`: of notification types that do not say (seed 003).
+    pub max_retries: u32,
+    /// `retry_after_fudge_s`: seconds to the first re-send of a notification (seed 003).
+    pub retry_after_fudge_s: u32,
 }
 
 impl ApiSettings {
@@ -21,7 +30,17 @@ impl ApiSettings {
         if !admin_key.is_empty() && admin_key.chars().count() < ADMIN_KEY_MIN_CHARS {
             reader.fault(format!("PUNCTUAL_ADMIN_KEY must have at least {ADMIN_KEY_MIN_CHARS} characters"));
         }
-        let dialog_service_uri = lookup("DialogServiceUri").filter(|uri| !uri.is_empty());
-        reader.finish(Self { admin_key, dialog_service_uri })
+        let settings = Self {
+            admin_key,
+            dialog_service_uri: lookup("DialogServiceUri").filter(|uri| !uri.is_empty()),
+            allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS"),
+            max_retries: reader.number("max_retries", 0..=ATTEMPTS_MAX, MAX_RETRIES_DEFAULT),
+            retry_after_fudge_s: reader.number(
+                "retry_after_fudge_s",
+                0..=RETRY_AFTER_FUDGE_S_MAX,
+                RETRY_AFTER_FUDGE_S_DEFAULT,
+            ),
+        };
+        reader.finish(settings)
     }
 }

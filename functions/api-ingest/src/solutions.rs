@@ -53,7 +53,7 @@ impl SolutionBody {
 }
 
 /// An absolute http(s) URL without placeholders.
-fn fixed_uri(body: &mut Object<'_, '_>, name: &str) -> Option<String> {
+pub fn fixed_uri(body: &mut Object<'_, '_>, name: &str) -> Option<String> {
     let text = body.text(name)?;
     body.faults().check(&body.at(name), rules::uri::fixed(&text).map(|()| text.clone()))
 }
@@ -169,7 +169,7 @@ pub async fn get(
     Ok(answer::ok(&SolutionView::of(&*existing_now(&context, &tenant).await?, None)))
 }
 
-/// Deletes a solution and its activity types; refused while work waits in it. Its audit log stays.
+/// Deletes a solution and its types; refused while work waits in it. Its audit log stays.
 ///
 /// Its finished activities stay until they are rolled: out of reach without a solution of this name, and
 /// found again if one is made anew.
@@ -188,6 +188,15 @@ pub async fn delete(
         ));
     }
     crate::reminders::configuration::refuse_while_waiting(&context, &tenant).await?;
+    if context.work.has_rules(&tenant).await? {
+        return Err(Problem::conflict("the solution has recurring activities; delete them first"));
+    }
+    let slices = context.tenancy.notification_slices_of(&tenant).await?;
+    if context.work.has_pending_notifications(&slices).await? {
+        return Err(Problem::conflict(
+            "notifications of the solution are pending; delete them or let them end",
+        ));
+    }
     context.tenancy.delete_solution(&actor, &tenant).await?;
     Ok(answer::nothing())
 }

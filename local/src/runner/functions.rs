@@ -1,12 +1,17 @@
 //! Which handler runs which function of the template.
 
+use api_ingest::{ApiContext, ApiSettings};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
 use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::future::BoxFuture;
+use notification_resender::{Resender, ResenderSettings};
+use recurring_expander::Expander;
 use reminder_sender::{RunReport, Sender, SenderSettings};
 use rules::due::SWEEP_HORIZON;
+use rules::recurring::LOOK_AHEAD;
 use serde_json::Value;
 use shared::clock::SharedClock;
 use shared::context::Context;
@@ -50,12 +55,25 @@ pub const API_INGEST: &str = "api-ingest";
 pub const DISPATCH_SWEEP: &str = "dispatch-sweep";
 /// See [`API_INGEST`].
 pub const DELIVERY_WORKER: &str = "delivery-worker";
+/// See [`API_INGEST`].
+pub const RECURRING_EXPANDER: &str = "recurring-expander";
+/// See [`API_INGEST`].
+pub const NOTIFICATION_RESENDER: &str = "notification-resender";
+
+/// What events start.
+pub struct Handlers {
+    pub worker: Worker,
+    pub sweeper: Sweeper,
+    pub expander: Expander,
+    pub resender: Resender,
+}
 
 /// See [`API_INGEST`].
 pub const REMINDER_SENDER: &str = "reminder-sender";
 
 /// The handlers that events start.
-pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
+pub fn functions(handlers: Handlers) -> Functions {
+    let Handlers { worker, sweeper, expander, resender } = handlers;
     let deliver: QueueHandler = Arc::new(move |event| {
         let worker = worker.clone();
         Box::pin(async move { worker.handle(event).await })
@@ -68,9 +86,28 @@ pub fn functions(worker: Worker, sweeper: Sweeper) -> Functions {
             sweeper.handle(event).await.map(|report| idle_after(&report)).map_err(|error| error.to_string())
         })
     });
+    let expand: ScheduleHandler = Arc::new(move |event| {
+        let expander = expander.clone();
+        Box::pin(async move {
+            let report = expander.handle(event).await.map_err(|error| error.to_string())?;
+            let next = |due| Idle::Until(due - LOOK_AHEAD);
+            Ok(if report.left { Idle::No } else { report.next_due_at.map_or(Idle::Always, next) })
+        })
+    });
+    let resend: ScheduleHandler = Arc::new(move |event| {
+        let resender = resender.clone();
+        Box::pin(async move {
+            let report = resender.handle(event).await.map_err(|error| error.to_string())?;
+            Ok(if report.left { Idle::No } else { report.next_due_at.map_or(Idle::Always, Idle::Until) })
+        })
+    });
     Functions {
         queue: BTreeMap::from([(DELIVERY_WORKER, deliver)]),
-        schedule: BTreeMap::from([(DISPATCH_SWEEP, sweep)]),
+        schedule: BTreeMap::from([
+            (DISPATCH_SWEEP, sweep),
+            (RECURRING_EXPANDER, expand),
+            (NOTIFICATION_RESENDER, resend),
+        ]),
     }
 }
 
@@ -114,6 +151,28 @@ pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Re
     let mut reader = Reader::new(&lookup);
     let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
     Ok(Worker::new(ctx, Outbound::new(reader.finish(allowed)?)?, Metrics::off()))
+}
+
+/// Builds the re-sender from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Resender> {
+    let settings = ResenderSettings::read(&|name| environment.get(name).cloned())?;
+    Ok(Resender::new(ctx, Outbound::new(settings.allowed_cidrs.clone())?, settings))
+}
+
+/// Builds the API from its environment.
+///
+/// # Errors
+/// Everything that is wrong with the environment.
+pub fn api(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Router> {
+    let settings = ApiSettings::read(&|name| environment.get(name).cloned())?;
+    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    let api = ApiContext::new(ctx, &settings.admin_key)
+        .with_dialog_service(settings.dialog_service_uri.as_deref())
+        .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s);
+    Ok(api_ingest::router(api))
 }
 
 /// Builds the reminder sender from its environment.

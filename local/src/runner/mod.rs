@@ -13,8 +13,9 @@ mod tests;
 pub use advance::{AdvanceError, Advanced, TestClock};
 pub use event::{schedule_event, sqs_event};
 pub use functions::{
-    API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Functions, Idle, QueueHandler, REMINDER_SENDER,
-    ScheduleHandler, functions, reminders, sender, settings, worker,
+    API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Functions, Handlers, Idle, NOTIFICATION_RESENDER,
+    QueueHandler, RECURRING_EXPANDER, REMINDER_SENDER, ScheduleHandler, api, functions, reminders, resender,
+    sender, settings, worker,
 };
 pub use work::{InvocationError, Work, invoke};
 

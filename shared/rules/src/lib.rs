@@ -7,11 +7,14 @@
 
 pub mod activity;
 pub mod address;
+pub mod cron;
 pub mod due;
 pub mod excerpt;
 pub mod field;
 pub mod names;
+pub mod notification;
 pub mod qos;
+pub mod recurring;
 pub mod reminder;
 pub mod retry;
 pub mod retry_after;

@@ -100,8 +100,12 @@ name_type!(
     SolutionName, id: false, reserved: &[]
 );
 name_type!(
-    /// The name of an activity type, notification type or recurring activity.
+    /// The name of an activity type or notification type.
     TypeName, id: false, reserved: &[]
+);
+name_type!(
+    /// The name of a recurring activity: a rule that creates activities.
+    RecurringName, id: false, reserved: &[]
 );
 name_type!(
     /// The id of an activity, reminder or notification, given by the caller or by us.

@@ -1,11 +1,12 @@
 //! Changes: one transaction of the item, under a condition on its revision, and its audit entry.
 
 use super::item::{DecodeError, Item, Key, PK, REVISION, Reader, Writer};
-use super::{Tenancy, TenancyError};
+use super::{AuditEntry, AuditScope, Solution, Tenancy, TenancyError};
 use crate::tenancy::item::{CREATED_AT, UPDATED_AT};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use chrono::{DateTime, Utc};
+use rules::names::Tenant;
 
 /// How often a change that another one overtook is decided anew.
 pub(super) const TRIES_MAX: usize = 8;
@@ -204,6 +205,23 @@ impl Tenancy {
             }
             _ => Err(TenancyError::sdk(operation)(error)),
         }
+    }
+
+    /// All of `writes`, which are below a solution and may be another table's, with the audit entry that
+    /// tells of them; `false` if one of them lost. What is `new` keeps the solution from being deleted meanwhile.
+    pub(crate) async fn commit_below(
+        &self,
+        operation: &'static str,
+        tenant: &Tenant,
+        entry: &AuditEntry,
+        new: bool,
+        mut writes: Vec<TransactWriteItem>,
+    ) -> Result<bool, TenancyError> {
+        writes.push(self.audit(&AuditScope::Solution(tenant.clone()), entry));
+        if new {
+            writes.push(self.touch(&Solution::key(tenant), When::Exists));
+        }
+        Ok(self.commit(operation, writes).await? == Commit::Applied)
     }
 
     /// One consistent read past every cache.

@@ -7,6 +7,8 @@
 //! | solution, server state, signing secrets | `C#{company}` | `S#{solution}` |
 //! | activity type | `T#{company}/{solution}` | `A:{type}` |
 //! | dispatch config | `T#{company}/{solution}` | `C:{CHANNEL}` |
+//! | notification type | `T#{company}/{solution}` | `N:{type}` |
+//! | notification registry | `NOTIFICATIONS` | `{company}/{solution}/{type}` |
 //! | reminder configuration | `REMINDERS` | `{company}/{solution}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
@@ -26,6 +28,7 @@ mod dispatch_config;
 mod dispatch_config_change;
 mod error;
 mod item;
+mod notification_type;
 mod page;
 mod reminder_configuration;
 mod reminder_secret;
@@ -43,6 +46,7 @@ pub use company::Company;
 pub use dispatch_config::{DispatchConfig, NewDispatchConfig};
 pub use error::TenancyError;
 pub use item::DecodeError;
+pub use notification_type::{NotificationSlice, NotificationType};
 pub use page::{Page, PageRequest};
 pub use reminder_configuration::{ReminderConfiguration, ReminderSettings};
 pub use reminder_secret::{ReminderSecrets, SecretKind};
@@ -78,6 +82,7 @@ pub struct Tenancy {
     types: Cache<(Tenant, TypeName), ActivityType>,
     dispatch_configs: Cache<(Tenant, Channel), DispatchConfig>,
     channel_shards: Cache<(Tenant, Channel), u32>,
+    notification_types: Cache<(Tenant, TypeName), NotificationType>,
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
     reminders: Cache<Tenant, ReminderConfiguration>,
@@ -104,6 +109,7 @@ impl Tenancy {
             types: Cache::new(clock.clone()),
             dispatch_configs: Cache::new(clock.clone()),
             channel_shards: Cache::new(clock.clone()),
+            notification_types: Cache::new(clock.clone()),
             keys: Cache::new(clock.clone()),
             secrets: Cache::new(clock.clone()),
             reminders: Cache::new(clock.clone()),

@@ -233,8 +233,8 @@ impl Tenancy {
         Err(ChangeError::contended())
     }
 
-    /// Deletes a solution, its activity types, dispatch configs and reminder configuration. That no work waits
-    /// in it is the caller's to see to;
+    /// Deletes a solution, its types, dispatch configs and reminder configuration. That no work waits in it is
+    /// the caller's to see to;
     /// its audit log stays.
     ///
     /// # Errors
@@ -252,6 +252,7 @@ impl Tenancy {
                 Ok(()) | Err(ChangeError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
+            self.delete_notification_types(actor, tenant).await?;
             let now = rules::time::truncate(self.clock.now());
             let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(old.audited()));
             let writes = vec![

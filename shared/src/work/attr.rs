@@ -60,6 +60,39 @@ pub const VERDICT: &str = "rs";
 pub const PROVIDER_ACTIVITY: &str = "pi";
 /// The dispatch config it was dispatched by.
 pub const DISPATCH_CONFIG: &str = "ci";
+/// Notification: sends begun, over all runs.
+pub const SENDS: &str = "se";
+/// Recurring rule: the seven fields, apart by a space.
+pub const CRON: &str = "cr";
+/// Recurring rule: the time zone's IANA name.
+pub const ZONE: &str = "tz";
+/// Recurring rule: no occurrence before, Unix milliseconds.
+pub const START_AT: &str = "sa";
+/// Recurring rule: no occurrence after, Unix milliseconds.
+pub const END_AT: &str = "ea";
+/// Recurring rule: [`rules::recurring::CatchUp`].
+pub const CATCH_UP: &str = "cu";
+/// Recurring rule: seconds of the catch-up window.
+pub const WINDOW: &str = "cw";
+/// Recurring rule: seconds over which occurrences are spread.
+pub const SPREAD: &str = "sp";
+/// Recurring rule: why it is in its state.
+pub const STATE_REASON: &str = "sr";
+/// Recurring rule: since when it is in its state, Unix milliseconds.
+pub const STATE_SINCE: &str = "ss";
+/// Recurring rule: the instant of a plan that is being carried out, Unix milliseconds.
+pub const PLANNED_AT: &str = "pa";
+/// Recurring rule: the last change by its owner, Unix milliseconds.
+pub const UPDATED: &str = "up";
+/// Recurring rule: counts the changes by its owner.
+pub const REVISION: &str = "rv";
+
+/// Skipped occurrences: the first, Unix milliseconds.
+pub const SKIP_FROM: &str = "sf";
+/// Skipped occurrences: the last, Unix milliseconds.
+pub const SKIP_TO: &str = "sl";
+/// Skipped occurrences: how many.
+pub const SKIP_COUNT: &str = "sc";
 
 /// Sort key of the item that carries the state.
 pub const ITEM: &str = "ITEM";
@@ -69,6 +102,8 @@ pub const PAYLOAD: &str = "PAYLOAD";
 pub const HISTORY_PREFIX: &str = "H#";
 /// Prefix of the sort keys of results.
 pub const RESULT_PREFIX: &str = "R#";
+/// Prefix of the sort keys of records of skipped occurrences.
+pub const SKIP_PREFIX: &str = "S#";
 /// Sort key of the mark that results came before the activity.
 pub const EARLY: &str = "EARLY";
 /// Prefix of the sort keys of further object values.

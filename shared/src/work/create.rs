@@ -143,7 +143,8 @@ impl WorkStore {
         }
     }
 
-    fn put_new(
+    /// The write of an item that must not exist, for a transaction.
+    pub(super) fn put_new(
         &self,
         item: Vec<(&'static str, AttributeValue)>,
     ) -> Result<TransactWriteItem, aws_sdk_dynamodb::error::BuildError> {

@@ -5,8 +5,11 @@
 use chrono::{DateTime, Utc};
 use rules::activity::Status;
 use rules::due::Mark;
-use rules::names::{ActivityId, Kind, Tenant, TypeName};
+use rules::names::{ActivityId, Kind, RecurringName, Tenant, TypeName};
+use rules::notification;
+use rules::recurring::SkipReason;
 use sha2::{Digest, Sha256};
+use std::str::FromStr;
 
 /// An object value longer than this stands in the index as its hash: DynamoDB keys end at 2,048 bytes.
 const OBJECT_VALUE_MAX_BYTES: usize = 256;
@@ -18,10 +21,74 @@ pub fn activity(tenant: &Tenant, id: &ActivityId) -> String {
 
 /// Reads [`activity`] back.
 pub fn parse_activity(pk: &str) -> Option<(Tenant, ActivityId)> {
-    let (tenant, id) = pk.strip_prefix("A#")?.split_once('#')?;
+    parse(pk, "A#")
+}
+
+/// Partition key of a notification and all that belongs to it.
+pub fn notification(tenant: &Tenant, id: &ActivityId) -> String {
+    format!("N#{tenant}#{id}")
+}
+
+/// Reads [`notification`] back.
+pub fn parse_notification(pk: &str) -> Option<(Tenant, ActivityId)> {
+    parse(pk, "N#")
+}
+
+/// Partition key of a recurring rule and all that belongs to it.
+pub fn rule(tenant: &Tenant, name: &RecurringName) -> String {
+    format!("{}{name}", rules_prefix(tenant))
+}
+
+/// What the partition keys of all recurring rules of a tenant begin with.
+pub fn rules_prefix(tenant: &Tenant) -> String {
+    format!("Q#{tenant}#")
+}
+
+/// Reads [`rule`] back.
+pub fn parse_rule(pk: &str) -> Option<(Tenant, RecurringName)> {
+    parse(pk, "Q#")
+}
+
+/// Partition of the index `due` for recurring rules, of all tenants: no other partition's name lacks a `/`.
+pub fn rule_due_partition(shard: u32) -> String {
+    format!("Q#{shard}")
+}
+
+/// Partition of the index `done` for recurring rules that nothing expands.
+pub fn rule_done_partition(tenant: &Tenant, status: &str) -> String {
+    format!("{tenant}#Q#{status}")
+}
+
+/// Partition of the index `object` in which a tenant's recurring rules stand by name.
+pub fn rule_list_partition(tenant: &Tenant) -> String {
+    format!("{tenant}#Q")
+}
+
+/// Sort key of a record of skipped occurrences.
+pub fn skip(from: DateTime<Utc>, reason: SkipReason) -> String {
+    format!("{}{}#{reason}", super::attr::SKIP_PREFIX, instant(from))
+}
+
+fn parse<T: FromStr>(pk: &str, letter: &str) -> Option<(Tenant, T)> {
+    let (tenant, id) = pk.strip_prefix(letter)?.split_once('#')?;
     let (company, solution) = tenant.split_once('/')?;
     let tenant = Tenant { company: company.parse().ok()?, solution: solution.parse().ok()? };
     Some((tenant, id.parse().ok()?))
+}
+
+/// Partition of the index `due` for notifications of a type.
+pub fn notification_due_partition(tenant: &Tenant, name: &TypeName, shard: u32) -> String {
+    format!("{tenant}/N:{name}#{shard}")
+}
+
+/// Partition of the index `done` for notifications of a type.
+pub fn notification_done_partition(
+    tenant: &Tenant,
+    name: &TypeName,
+    status: notification::Status,
+    shard: u32,
+) -> String {
+    format!("{tenant}#N:{name}#{status}#{shard}")
 }
 
 /// Sort key of a history entry: in order of run and attempt.
@@ -66,7 +133,7 @@ pub fn done_partition(tenant: &Tenant, status: Status, shard: u32) -> String {
     format!("{tenant}#A#{status}#{shard}")
 }
 
-/// Sort of the index `done`.
+/// Sort of the index `done`, and of `due` for what is not sent through the queue.
 pub fn done_sort(finished: DateTime<Utc>, id: &ActivityId) -> String {
     format!("{}#{id}", instant(finished))
 }
@@ -111,6 +178,9 @@ mod tests {
         for bad in ["", "A#acme#x", "R#acme/shop#x", "A#acme/shop#a/b"] {
             assert_eq!(parse_activity(bad), None, "{bad}");
         }
+        let pk = notification(&tenant(), &id);
+        assert_eq!(parse_notification(&pk), Some((tenant(), id)));
+        assert_eq!(parse_activity(&pk), None);
     }
 
     #[test]

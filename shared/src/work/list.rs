@@ -64,6 +64,20 @@ pub(crate) struct Phase {
     pub(crate) newest_first: bool,
 }
 
+impl Phase {
+    /// Of what is due, next first.
+    pub(crate) fn due(partitions: Vec<String>) -> Self {
+        let (index, partition_name, sort_name) = (attr::DUE_INDEX, attr::DUE_PARTITION, attr::DUE_SORT);
+        Self { index, partition_name, sort_name, partitions, newest_first: false }
+    }
+
+    /// Of what is finished, newest first.
+    pub(crate) fn done(partitions: Vec<String>) -> Self {
+        let (index, partition_name, sort_name) = (attr::DONE_INDEX, attr::DONE_PARTITION, attr::DONE_SORT);
+        Self { index, partition_name, sort_name, partitions, newest_first: true }
+    }
+}
+
 /// Where a walk stands: the phase, and the sort key it has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -160,26 +174,14 @@ impl WorkStore {
                 let KindEntry { kind, shards } = (*entry).clone();
                 (0..shards).map(move |shard| keys::due_partition(tenant, &kind, shard))
             };
-            phases.push(Phase {
-                index: attr::DUE_INDEX,
-                partition_name: attr::DUE_PARTITION,
-                sort_name: attr::DUE_SORT,
-                partitions: wanted.iter().flat_map(partitions).collect(),
-                newest_first: false,
-            });
+            phases.push(Phase::due(wanted.iter().flat_map(partitions).collect()));
         }
         let finished: Vec<Status> = Status::ALL
             .into_iter()
             .filter(|status| *status != Status::Ready && filter.status.is_none_or(|wanted| wanted == *status))
             .collect();
         if !finished.is_empty() {
-            phases.push(Phase {
-                index: attr::DONE_INDEX,
-                partition_name: attr::DONE_PARTITION,
-                sort_name: attr::DONE_SORT,
-                partitions: self.done_partitions(tenant, kinds, &finished),
-                newest_first: true,
-            });
+            phases.push(Phase::done(self.done_partitions(tenant, kinds, &finished)));
         }
         phases
     }

@@ -15,10 +15,13 @@ mod bulk;
 mod change;
 mod create;
 mod due;
+mod erase;
 mod links;
 pub(crate) mod list;
+mod notification;
 pub(crate) mod payload;
 mod read;
+mod recurring;
 mod result_item;
 mod results;
 mod settle;
@@ -31,7 +34,15 @@ pub use codec::{Dispatch, Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
 pub use list::{Filter, Page};
+pub use notification::{
+    Deleted, NewNotification, Notification, NotificationCounts, NotificationFilter, NotificationPage,
+    NotificationView, Saved, Stepped,
+};
 pub use read::{ActivityView, HistoryEntry, SUCCESS};
+pub use recurring::{
+    RULE_BODY_HASH, RULE_SHARDS, Rule, RulePage, RuleSpec, RuleView, SkipRecord, inline_parameter,
+    occurrence_id,
+};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
 pub use settle::{Attempt, Settled};

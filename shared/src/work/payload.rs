@@ -56,14 +56,30 @@ impl WorkStore {
         Ok(items)
     }
 
+    /// The items that carry the state of `pks`, in any order; those that are gone are left out.
+    pub(super) async fn state_items(&self, pks: &[String]) -> Result<Vec<Item>, StoreError> {
+        self.items(pks, attr::ITEM, GET_BATCH_MAX).await
+    }
+
     /// The records of `pks`, in that order; those that are gone are left out.
     pub(super) async fn records(&self, pks: &[String]) -> Result<Vec<Record>, StoreError> {
         let mut found = HashMap::new();
-        for item in self.items(pks, attr::ITEM, GET_BATCH_MAX).await? {
+        for item in self.state_items(pks).await? {
             let record = Record::decode(&item)?;
             found.insert(record.pk(), record);
         }
         Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
+    }
+
+    /// The parameters of `pks` that are too large for their items.
+    pub(super) async fn payloads(&self, pks: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        let mut parameters = HashMap::new();
+        for item in self.items(pks, attr::PAYLOAD, PAYLOAD_BATCH_MAX).await? {
+            let read = Attributes::new(&item)?;
+            let pk = read.text(attr::PK)?.to_owned();
+            parameters.insert(pk, read.text(attr::PARAMETER)?.to_owned());
+        }
+        Ok(parameters)
     }
 
     /// Adds to each record its parameter, read where it is too large for the item.
@@ -73,14 +89,7 @@ impl WorkStore {
     pub async fn with_parameters(&self, records: Vec<Record>) -> Result<Vec<ActivityView>, StoreError> {
         let large: Vec<String> =
             records.iter().filter(|record| record.parameter.is_none()).map(Record::pk).collect();
-        let mut parameters = HashMap::new();
-        if !large.is_empty() {
-            for item in self.items(&large, attr::PAYLOAD, PAYLOAD_BATCH_MAX).await? {
-                let read = Attributes::new(&item)?;
-                let pk = read.text(attr::PK)?.to_owned();
-                parameters.insert(pk, read.text(attr::PARAMETER)?.to_owned());
-            }
-        }
+        let mut parameters = self.payloads(&large).await?;
         let view = |mut record: Record| {
             let parameter = record.parameter.take().or_else(|| parameters.remove(&record.pk()));
             let parameter = parameter.unwrap_or_else(|| "{}".to_owned());

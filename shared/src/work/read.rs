@@ -86,7 +86,7 @@ pub(super) fn encode_entry(
     item
 }
 
-fn decode_entry(item: &Item) -> Result<HistoryEntry, StoreError> {
+pub(super) fn decode_entry(item: &Item) -> Result<HistoryEntry, StoreError> {
     let read = Attributes::new(item)?;
     Ok(HistoryEntry {
         at: read.instant(attr::ENTRY_AT)?,

@@ -233,6 +233,54 @@ pub fn link_result(table: &str, pk: String, sk: &str) -> Statement {
     builder.finish(pk, sk)
 }
 
+/// What an item must be for a write to it to go through.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Guard {
+    /// The attribute has this value.
+    Equals(&'static str, AttributeValue),
+    /// The item has no such attribute.
+    Missing(&'static str),
+}
+
+impl Builder {
+    fn guards(&mut self, guards: Vec<Guard>) {
+        for guard in guards {
+            match guard {
+                Guard::Equals(attribute, value) => self.and(attribute, "=", value),
+                Guard::Missing(attribute) => self.and_missing(attribute),
+            }
+        }
+    }
+}
+
+/// Writes what differs between two encodings of the item `pk`, if `guards` hold. Something must differ.
+pub fn difference(
+    table: &str,
+    pk: String,
+    before: &[(&'static str, AttributeValue)],
+    after: &[(&'static str, AttributeValue)],
+    guards: Vec<Guard>,
+) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    for (name, value) in after.iter().filter(|attribute| !before.contains(attribute)) {
+        builder.set(name, value.clone());
+    }
+    for (name, _) in before.iter().filter(|(name, _)| !after.iter().any(|(other, _)| other == name)) {
+        builder.remove(name);
+    }
+    builder.key(&pk);
+    builder.guards(guards);
+    builder.finish(pk, attr::ITEM)
+}
+
+/// Deletes the item of `pk`, if `guards` hold.
+pub fn delete(table: &str, pk: String, guards: Vec<Guard>) -> Statement {
+    let mut builder = Builder::new(format!("DELETE FROM \"{table}\""));
+    builder.key(&pk);
+    builder.guards(guards);
+    builder.finish(pk, attr::ITEM)
+}
+
 fn guard(builder: &mut Builder, from: &State) {
     match &from.verdict {
         Some(verdict) => builder.and(attr::VERDICT, "=", s(verdict.to_string())),

@@ -1,6 +1,6 @@
 //! The API's real router on a World, called without a network.
 
-use api_ingest::{ApiContext, router};
+use api_ingest::{ApiContext, ApiSettings, router};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request};
@@ -89,7 +89,7 @@ impl Api {
 
     /// The router on a context.
     pub fn router_on(context: Context) -> Router {
-        router(ApiContext::new(context, ADMIN))
+        router_with(context, ADMIN)
     }
 
     /// Another process of the API, with caches of its own.
@@ -157,6 +157,14 @@ impl Api {
         let made = self.post(&format!("{S}/activities"), body).await.expect(201);
         made.json["id"].as_str().unwrap().to_owned()
     }
+}
+
+/// The router on a context, with an admin key of one's own.
+pub fn router_with(context: Context, admin_key: &str) -> Router {
+    let lookup = |name: &str| (name == "PUNCTUAL_ADMIN_KEY").then(|| admin_key.to_owned());
+    let settings = ApiSettings::read(&lookup).unwrap();
+    let api = ApiContext::new(context, &settings.admin_key);
+    router(api.with_notifications(tests::world::http(), settings.max_retries, settings.retry_after_fudge_s))
 }
 
 /// A request to a router.

@@ -117,7 +117,7 @@ async fn counts_by_status_and_kind_and_what_is_overdue() {
         json!({
             "byStatus": {"READY": 2, "DISPATCHED": 0, "FAILED": 0, "CANCELED": 1, "COMPLETED": 0},
             "byKind": [{"activityType": "play", "ready": 2}],
-            "overdue": 1, "oldestOverdueSeconds": 30.0, "truncated": false,
+            "overdue": 1, "oldestOverdueSeconds": 30.0, "truncated": false, "notifications": [],
         })
     );
 }

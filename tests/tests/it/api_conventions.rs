@@ -31,6 +31,7 @@ fn filled(template: &str) -> String {
         ("{type}", "play"),
         ("{channel}", "EMAIL"),
         ("{id}", "some-id"),
+        ("{name}", "nightly"),
         ("{agentId}", "acme"),
         ("{configurationId}", "main"),
         ("{reminderId}", "some-id"),
@@ -49,6 +50,9 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mock = json!({"provider": "MOCK"});
     let result =
         json!({"activityId": "some-id", "occurredAt": "2030-01-01T00:00:00Z", "status": "COMPLETED"});
+    let rule = json!({"activityType": "play", "parameter": {"SongId": 1}, "minute": "0"});
+    let notify = json!({"uri": "https://example.com/n"});
+    let notification = json!({"type": "play", "payload": {}});
     let configuration = json!({
         "notificationKey": "k", "accountCode": "a", "dialogServiceUri": "https://dialog.example",
     });
@@ -103,6 +107,35 @@ pub fn endpoints() -> Vec<Endpoint> {
         s("GET", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("DELETE", "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}", None),
         s("POST", "/v1/companies/{company}/solutions/{solution}/activity-results", Some(&result)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/recurring-activities", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}", Some(&rule)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}", None),
+        s(
+            "GET",
+            "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/occurrences",
+            None,
+        ),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/skipped", None),
+        s(
+            "GET",
+            "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/server-state",
+            None,
+        ),
+        s(
+            "PUT",
+            "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/server-state",
+            Some(&state),
+        ),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notification-types", None),
+        s("PUT", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", Some(&notify)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/notification-types/{type}", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/notifications", Some(&notification)),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notifications", None),
+        s("GET", "/v1/companies/{company}/solutions/{solution}/notifications/{id}", None),
+        s("DELETE", "/v1/companies/{company}/solutions/{solution}/notifications/{id}", None),
+        s("POST", "/v1/companies/{company}/solutions/{solution}/notifications/{id}/resend", Some(&json!({}))),
         s("PUT", "/api/reminder/configuration/{agentId}/{configurationId}", Some(&configuration)),
         s("GET", "/api/reminder/configuration/{agentId}/{configurationId}", None),
         s("DELETE", "/api/reminder/configuration/{agentId}/{configurationId}", None),
@@ -194,6 +227,7 @@ async fn names_that_are_none_400() {
             ("company", "-a"),
             ("solution", "a%20b"),
             ("type", "a:b"),
+            ("name", "a@b"),
             ("id", "%2Fetc"),
             ("agentId", "-a"),
             ("configurationId", "a%20b"),

@@ -1,7 +1,6 @@
 //! The sample events of `events/api-ingest` are requests that the API takes.
 
-use crate::api::send;
-use api_ingest::{ApiContext, router};
+use crate::api::{router_with, send};
 use axum::body::Body;
 use http::Request;
 use tests::World;
@@ -18,7 +17,7 @@ fn request(event: &str) -> Request<Body> {
 #[tokio::test]
 async fn the_samples_are_answered_in_the_order_in_which_they_make_sense() {
     let world = World::new().await;
-    let router = router(ApiContext::new(world.ctx.clone(), SAMPLE_KEY));
+    let router = router_with(world.ctx.clone(), SAMPLE_KEY);
     for (event, expect) in [
         (include_str!("../../../events/api-ingest/health.json"), 200),
         (include_str!("../../../events/api-ingest/put-company.json"), 201),

@@ -132,17 +132,10 @@ impl Draft {
         self.date = body.time("date");
         self.retries = body.integer("retries", RETRIES).and_then(|retries| u32::try_from(retries).ok());
         self.uri = body.parsed("uri");
-        if let Some(raw) = body.raw(PARAMETER) {
-            self.parameter = None;
-            match json::strict(raw) {
-                Ok(value @ Value::Object(_)) => {
-                    self.parameter = Some(value);
-                    self.parameter_text = json::compact(raw);
-                }
-                Ok(_) => body.faults().add(body.at(PARAMETER), "must be an object"),
-                Err(error) => body.faults().add(body.at(PARAMETER), error),
-            }
-        }
+        self.parameter = parameter(body).map(|(value, text)| {
+            self.parameter_text = text;
+            value
+        });
         // Without an id of the caller's nobody can ask for the same again.
         if let (Some(_), Some(parameter)) = (&self.id, &self.parameter) {
             self.hash = body.hash_without_id(&[(PARAMETER, parameter)]);
@@ -225,33 +218,58 @@ impl Draft {
     fn objects(&self, tenant: &Tenant, found: &ActivityType) -> Vec<String> {
         let Some(parameter) = &self.parameter else { return Vec::new() };
         let pattern = self.uri.as_ref().unwrap_or(&found.uri_pattern);
-        let mut named: Vec<Fault> = Vec::new();
-        let mut name = |field: &FieldPath, detail: String| {
-            let fault = Fault::new(format!("/{PARAMETER}{}", field.pointer()), detail);
-            if !named.contains(&fault) {
-                named.push(fault);
-            }
-        };
-        let mut filled = true;
-        for field in pattern.fields() {
-            if let Err(error) = field.text(parameter) {
-                filled = false;
-                name(field, error.to_string());
-            }
-        }
-        if filled && let Err(error) = pattern.expand(parameter) {
-            name(&error.field, error.reason.to_string());
-        }
-        let mut objects = Vec::with_capacity(found.object_id_ref.len());
-        for field in &found.object_id_ref {
-            match field.text(parameter) {
-                Ok(value) => objects.push(object_partition(tenant, &found.name, &value)),
-                Err(error) => name(field, error.to_string()),
-            }
-        }
-        named.into_iter().for_each(|fault| self.faults.push(fault));
-        objects.sort_unstable();
-        objects.dedup();
-        objects
+        parameter_objects(tenant, found, pattern, parameter, &self.faults)
     }
+}
+
+/// The parameter and its text; an empty object if there is none, `None` if it cannot be read.
+pub fn parameter(body: &mut Object<'_, '_>) -> Option<(Value, String)> {
+    let Some(raw) = body.raw(PARAMETER) else {
+        return Some((Value::Object(serde_json::Map::new()), "{}".to_owned()));
+    };
+    match json::strict(raw) {
+        Ok(value @ Value::Object(_)) => return Some((value, json::compact(raw))),
+        Ok(_) => body.faults().add(body.at(PARAMETER), "must be an object"),
+        Err(error) => body.faults().add(body.at(PARAMETER), error),
+    }
+    None
+}
+
+/// Where the objects of a parameter stand in the index. Names every field that `pattern` or the type's
+/// objects need and the parameter does not have.
+pub fn parameter_objects(
+    tenant: &Tenant,
+    found: &ActivityType,
+    pattern: &UriPattern,
+    parameter: &Value,
+    faults: &Faults,
+) -> Vec<String> {
+    let mut named: Vec<Fault> = Vec::new();
+    let mut name = |field: &FieldPath, detail: String| {
+        let fault = Fault::new(format!("/{PARAMETER}{}", field.pointer()), detail);
+        if !named.contains(&fault) {
+            named.push(fault);
+        }
+    };
+    let mut filled = true;
+    for field in pattern.fields() {
+        if let Err(error) = field.text(parameter) {
+            filled = false;
+            name(field, error.to_string());
+        }
+    }
+    if filled && let Err(error) = pattern.expand(parameter) {
+        name(&error.field, error.reason.to_string());
+    }
+    let mut objects = Vec::with_capacity(found.object_id_ref.len());
+    for field in &found.object_id_ref {
+        match field.text(parameter) {
+            Ok(value) => objects.push(object_partition(tenant, &found.name, &value)),
+            Err(error) => name(field, error.to_string()),
+        }
+    }
+    named.into_iter().for_each(|fault| faults.push(fault));
+    objects.sort_unstable();
+    objects.dedup();
+    objects
 }

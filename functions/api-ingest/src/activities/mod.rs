@@ -8,5 +8,5 @@ pub mod results;
 pub mod stats;
 
 mod channel_draft;
-mod draft;
-mod view;
+pub mod draft;
+pub mod view;

@@ -27,6 +27,19 @@ pub struct StatsView {
     oldest_overdue_seconds: f64,
     /// Whether there are too many to be counted to the end.
     truncated: bool,
+    /// How the notifications of each type stand.
+    notifications: Vec<NotificationsView>,
+}
+
+/// How the notifications of a type stand.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationsView {
+    /// The type.
+    #[serde(rename = "type")]
+    kind: String,
+    /// How many are in each status.
+    by_status: BTreeMap<&'static str, u64>,
 }
 
 /// How many activities of a kind wait.
@@ -56,6 +69,12 @@ pub async fn get(
     existing(&context, &tenant).await?;
     let kinds = context.tenancy.kinds(&tenant).await?;
     let stats = context.work.stats(&tenant, &kinds).await?;
+    let slices = context.tenancy.notification_slices_of(&tenant).await?;
+    let notifications = context.work.count_notifications(&slices).await?.into_iter();
+    let notifications = notifications.map(|(name, counts)| NotificationsView {
+        kind: name.to_string(),
+        by_status: counts.into_iter().map(|(status, count)| (status.as_str(), count)).collect(),
+    });
     let overdue_ms =
         stats.oldest_overdue.map_or(0, |due| (context.clock.now() - due).num_milliseconds().max(0));
     let kind = |(kind, ready)| match kind {
@@ -68,5 +87,6 @@ pub async fn get(
         overdue: stats.overdue,
         oldest_overdue_seconds: overdue_ms as f64 / 1_000.0,
         truncated: stats.truncated,
+        notifications: notifications.collect(),
     }))
 }

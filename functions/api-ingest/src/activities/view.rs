@@ -183,7 +183,8 @@ impl ActivityView {
 }
 
 impl HistoryView {
-    fn of(entry: HistoryEntry) -> Self {
+    /// As it is shown.
+    pub fn of(entry: HistoryEntry) -> Self {
         let HistoryEntry { at, outcome, http_status, duration_ms, detail } = entry;
         Self { at: answer::time(at), outcome, http_status, duration_ms, detail }
     }

@@ -1,0 +1,17 @@
+//! The Lambda function `notification-resender`.
+
+use lambda_runtime::{Error, run, service_fn};
+use notification_resender::{Resender, ResenderSettings};
+use shared::context::Context;
+use shared::outbound::Outbound;
+use shared::settings::environment;
+use shared::telemetry;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let settings = ResenderSettings::read(&environment)?;
+    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    let resender = Resender::new(Context::from_env().await?, http, settings);
+    run(service_fn(|event| resender.invoke(event))).await
+}

@@ -1,0 +1,13 @@
+//! The Lambda function `recurring-expander`.
+
+use lambda_runtime::{Error, run, service_fn};
+use recurring_expander::Expander;
+use shared::context::Context;
+use shared::telemetry;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let expander = Expander::new(Context::from_env().await?);
+    run(service_fn(|event| expander.invoke(event))).await
+}

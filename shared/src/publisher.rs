@@ -1,0 +1,311 @@
+//! Publishing notifications: at once by the API, again by the re-sender (SPEC §7).
+//!
+//! A notification is saved, claimed, sent and settled, in that order. Dying after the send leaves a claim
+//! whose lease runs out: the attempt counts, and the next one carries the same `Idempotency-Key`.
+
+use crate::context::Context;
+use crate::outbound::Outbound;
+use crate::signed_call::{CallFailure, SignedPost};
+use crate::tenancy::{NotificationType, TenancyError};
+use crate::work::{
+    HistoryEntry, NewNotification, Notification, NotificationView, SUCCESS, Saved, Stepped, StoreError,
+    Success,
+};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+use rules::names::{ActivityId, Tenant};
+use rules::notification::{Event, Policy, Refusal, Status};
+use rules::retry::{RETRY_AFTER_FUDGE_S, RescheduleRules};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The whole call's time limit: within what an HTTP API waits for its answer.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a claim holds: the call, and time to settle.
+pub const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// How often a settle is tried in all, beside the SDK's own tries.
+const SETTLE_TRIES: u32 = 4;
+/// The first wait before another try; it doubles.
+const SETTLE_WAIT: TimeDelta = TimeDelta::milliseconds(250);
+
+/// `retry_after_fudge_s` where the configuration says nothing (seed 003).
+pub const RETRY_AFTER_FUDGE_S_DEFAULT: u32 = RETRY_AFTER_FUDGE_S as u32;
+/// The longest first wait, in seconds: a week.
+pub const RETRY_AFTER_FUDGE_S_MAX: u32 = 604_800;
+/// Notifications that go out at once when their solution goes to running; the re-sender does the rest.
+const RESUMED_MAX: usize = 20;
+
+/// Why nothing could be said of a notification.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The config table.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
+    /// The work table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What came of a request to publish.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Published {
+    /// Saved, and tried unless its solution is paused; as it stands now.
+    New(Box<Notification>),
+    /// The same request had been made before.
+    Existing(Box<NotificationView>),
+    /// The id is taken by another request.
+    Conflict,
+}
+
+/// What came of a request to send again by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resent {
+    /// Tried; as it stands now.
+    Tried(Box<Notification>),
+    /// There is none.
+    NotFound,
+    /// Its state does not allow it.
+    Refused(Refusal),
+}
+
+/// What came of one notification that was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Its receiver accepted it.
+    Published,
+    /// It failed, or its sender had been lost.
+    Failed,
+    /// Somebody else has it.
+    NotOurs,
+}
+
+/// Sends notifications. Cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    ctx: Context,
+    http: Outbound,
+    retry_after_fudge_s: u32,
+}
+
+impl Publisher {
+    /// Sends through `http`. `retry_after_fudge_s` is seed 003's.
+    pub fn new(ctx: Context, http: Outbound, retry_after_fudge_s: u32) -> Self {
+        Self { ctx, http, retry_after_fudge_s }
+    }
+
+    /// Saves a notification and publishes it at once; of a paused solution it is saved alone.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be saved.
+    pub async fn publish(
+        &self,
+        new: NewNotification,
+        of: &NotificationType,
+        paused: bool,
+    ) -> Result<Published, StoreError> {
+        let payload = new.payload.clone();
+        let lease_until = (!paused).then(|| self.ctx.clock.now() + LEASE);
+        match self.ctx.work.save_notification(new, of, lease_until).await? {
+            Saved::New(saved) if paused => Ok(Published::New(saved)),
+            Saved::New(saved) => Ok(Published::New(Box::new(self.attempt(*saved, payload).await))),
+            Saved::Existing(known) => Ok(Published::Existing(known)),
+            Saved::Conflict => Ok(Published::Conflict),
+        }
+    }
+
+    /// Sends a notification now because its owner wants it so.
+    ///
+    /// # Errors
+    /// [`PublishError`] when a table cannot be read or written.
+    pub async fn by_hand(&self, tenant: &Tenant, id: &ActivityId) -> Result<Resent, PublishError> {
+        let Some(view) = self.ctx.work.notification(tenant, id).await? else { return Ok(Resent::NotFound) };
+        let NotificationView { mut notification, payload, .. } = view;
+        if self.is_abandoned(&notification) {
+            // The lost attempt counts first; what then comes is what the owner asked for.
+            match self.recover(&notification).await? {
+                Stepped::Applied(recovered) => notification = *recovered,
+                Stepped::Refused(_) | Stepped::Lost => return Ok(Resent::Refused(Refusal::InHand)),
+            }
+        }
+        let max_retries = match self.kind(&notification).await? {
+            Some(of) => of.max_retries,
+            None => notification.state.retries,
+        };
+        let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
+        let step =
+            self.ctx.work.step_notification(&notification, Event::ByHand(claim, max_retries), None, None);
+        Ok(match step.await? {
+            Stepped::Applied(claimed) => Resent::Tried(Box::new(self.attempt(*claimed, payload).await)),
+            Stepped::Refused(refusal) => Resent::Refused(refusal),
+            Stepped::Lost => Resent::Refused(Refusal::InHand),
+        })
+    }
+
+    /// Gives a notification that is due its turn: sends it, or accounts for a sender that was lost.
+    ///
+    /// # Errors
+    /// [`PublishError`] when a table cannot be read or written.
+    pub async fn turn(&self, notification: Notification) -> Result<Turn, PublishError> {
+        if self.is_abandoned(&notification) {
+            return Ok(match self.recover(&notification).await? {
+                Stepped::Applied(_) => Turn::Failed,
+                Stepped::Refused(_) | Stepped::Lost => Turn::NotOurs,
+            });
+        }
+        let payload = self.ctx.work.notification_payload(&notification).await?;
+        let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
+        let step = self.ctx.work.step_notification(&notification, Event::Begin(claim), None, None);
+        Ok(match step.await? {
+            Stepped::Applied(claimed) => match self.attempt(*claimed, payload).await.state.status {
+                Status::Published => Turn::Published,
+                Status::Pending | Status::MaxRetried => Turn::Failed,
+            },
+            Stepped::Refused(_) | Stepped::Lost => Turn::NotOurs,
+        })
+    }
+
+    /// Sends at once what is due of a solution that goes to running, as far as one call's time allows.
+    ///
+    /// # Errors
+    /// [`PublishError`]; what was not sent the re-sender sends.
+    pub async fn resume(&self, tenant: &Tenant) -> Result<(), PublishError> {
+        let slices = self.ctx.tenancy.notification_slices_of(tenant).await?;
+        if slices.is_empty() {
+            return Ok(());
+        }
+        let due = self.ctx.work.due_notifications(&slices, self.ctx.clock.now(), RESUMED_MAX).await?;
+        let turns = due.items.into_iter().map(|notification| self.turn(notification));
+        // All are finished before an error is looked at, so that none is dropped with its claim held.
+        let turns = join_all(turns).await;
+        turns.into_iter().try_for_each(|turn| turn.map(drop))
+    }
+
+    fn is_abandoned(&self, notification: &Notification) -> bool {
+        notification.state.claim.as_ref().is_some_and(|claim| claim.lease_until < self.ctx.clock.now())
+    }
+
+    async fn kind(&self, of: &Notification) -> Result<Option<Arc<NotificationType>>, TenancyError> {
+        self.ctx.tenancy.notification_type(&of.tenant, &of.name).await
+    }
+
+    /// Sends a notification that is claimed and settles it; as it stands then. What cannot be settled
+    /// stays claimed, and counts as a crash once its lease has run out.
+    async fn attempt(&self, claimed: Notification, payload: String) -> Notification {
+        let began = self.ctx.clock.now();
+        let answered = self.send(&claimed, payload).await;
+        let ended = self.ctx.clock.now();
+        let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
+        log(&claimed, &answered, duration_ms);
+        match self.settle(&claimed, answered, duration_ms, ended).await {
+            Ok(Stepped::Applied(settled)) => *settled,
+            Ok(Stepped::Refused(_) | Stepped::Lost) => claimed,
+            Err(error) => {
+                tracing::warn!(tenant = %claimed.tenant, id = %claimed.id, %error, "an attempt was not settled");
+                claimed
+            }
+        }
+    }
+
+    async fn send(&self, claimed: &Notification, payload: String) -> Result<u16, CallFailure> {
+        let found = self.kind(claimed).await;
+        let found = found.map_err(|_| CallFailure::internal("the notification type could not be read"))?;
+        let Some(of) = found else {
+            return Err(CallFailure::configuration(format!(
+                "the solution has no notification type {}",
+                claimed.name
+            )));
+        };
+        let call = SignedPost {
+            tenant: &claimed.tenant,
+            url: &of.uri,
+            headers: &of.headers,
+            call_id: &claimed.call_id(),
+            timeout: CALL_TIMEOUT,
+        };
+        let request = call.request(&self.ctx, Bytes::from(payload)).await?;
+        Ok(CallFailure::of(self.http.send(request).await)?.status)
+    }
+
+    async fn settle(
+        &self,
+        claimed: &Notification,
+        answered: Result<u16, CallFailure>,
+        duration_ms: u32,
+        at: DateTime<Utc>,
+    ) -> Result<Stepped, PublishError> {
+        let mut wait = SETTLE_WAIT;
+        for attempt in 1.. {
+            let settled = match &answered {
+                Ok(status) => {
+                    let success = Success { http_status: Some(*status), duration_ms };
+                    self.ctx.work.step_notification(claimed, Event::Succeeded, Some(success), None).await
+                }
+                Err(failure) => {
+                    let entry = entry(failure.clone(), duration_ms, at);
+                    self.fail(claimed, entry, false).await?
+                }
+            };
+            match settled {
+                Err(StoreError::Throttled | StoreError::Unavailable(_) | StoreError::Abandoned)
+                    if attempt < SETTLE_TRIES => {}
+                settled => return Ok(settled?),
+            }
+            self.ctx.clock.sleep_until(self.ctx.clock.now() + wait).await;
+            wait = wait * 2;
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Accounts for an attempt whose sender was lost.
+    async fn recover(&self, abandoned: &Notification) -> Result<Stepped, PublishError> {
+        let failure = CallFailure::crashed();
+        log(abandoned, &Err(failure.clone()), 0);
+        let entry = entry(failure, 0, self.ctx.clock.now());
+        Ok(self.fail(abandoned, entry, true).await??)
+    }
+
+    /// A failed attempt, or, if its sender was `lost`, one that counts as failed.
+    async fn fail(
+        &self,
+        claimed: &Notification,
+        entry: HistoryEntry,
+        lost: bool,
+    ) -> Result<Result<Stepped, StoreError>, TenancyError> {
+        let of = self.kind(claimed).await?;
+        let none = RescheduleRules::default();
+        let policy = Policy {
+            rules: of.as_deref().map_or(&none, |of| &of.rules),
+            max_retries: of.as_deref().map_or(claimed.state.retries, |of| of.max_retries),
+            retry_after_fudge_s: self.retry_after_fudge_s,
+        };
+        let event = if lost { Event::LeaseExpired(policy) } else { Event::Failed(policy) };
+        Ok(self.ctx.work.step_notification(claimed, event, None, Some(&entry)).await)
+    }
+}
+
+fn entry(failure: CallFailure, duration_ms: u32, at: DateTime<Utc>) -> HistoryEntry {
+    let CallFailure { outcome, http_status, detail } = failure;
+    let at = rules::time::truncate(at);
+    HistoryEntry { at, outcome: outcome.to_owned(), http_status, duration_ms, detail }
+}
+
+/// The attempt's one line (SPEC §12), with the fields of an activity's.
+fn log(notification: &Notification, answered: &Result<u16, CallFailure>, duration_ms: u32) {
+    let (outcome, http_status) = match answered {
+        Ok(status) => (SUCCESS, Some(*status)),
+        Err(failure) => (failure.outcome, failure.http_status),
+    };
+    tracing::info!(
+        company = notification.tenant.company.as_str(),
+        solution = notification.tenant.solution.as_str(),
+        id = notification.id.as_str(),
+        kind = format!("N:{}", notification.name),
+        run = notification.state.run,
+        attempt = notification.state.sends,
+        outcome,
+        http_status,
+        duration_ms,
+        "attempt"
+    );
+}

@@ -1,0 +1,365 @@
+//! Expansion: activities from rules and the clock.
+//!
+//! Plan, then create, then record what is skipped, then move the rule on, under the condition that nobody
+//! else has. Ids are made of name and instant, so whoever dies on the way, or works at the same time, creates
+//! nothing twice. What a plan says of missed occurrences depends on its instant; therefore that instant is
+//! written to the rule first, and whoever takes over carries out the same plan.
+
+use super::RecurringError;
+use crate::context::Context;
+use crate::lease::{Lease, Values};
+use crate::tenancy::ActivityType;
+use crate::work::{
+    Created, NewActivity, RULE_BODY_HASH, RULE_SHARDS, Rule, RuleView, StoreError, keys, occurrence_id,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::{join_all, try_join_all};
+use futures::{StreamExt, stream};
+use rules::names::{Kind, Tenant, TypeName};
+use rules::recurring::{LOOK_AHEAD, Plan, Skip, SkipReason, is_missed, plan};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Rules expanded together: their writes share calls.
+const PAGE: usize = 100;
+/// Shards worked on at a time.
+const SHARDS_IN_FLIGHT: usize = 4;
+/// How long a shard is held without renewal: more than one page takes, less than the minute to the next run.
+const SHARD_LEASE: TimeDelta = TimeDelta::seconds(45);
+
+/// What an expansion did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expanded {
+    /// Rules that were moved on.
+    pub rules: usize,
+    /// Activities created.
+    pub created: usize,
+    /// Occurrences skipped.
+    pub skipped: u64,
+    /// Whether time ran out, or another is at work on what is due.
+    pub left: bool,
+    /// The earliest next occurrence that is not due for expansion yet, as far as was seen.
+    pub next_due_at: Option<DateTime<Utc>>,
+}
+
+impl Expanded {
+    fn add(&mut self, other: Expanded) {
+        self.rules += other.rules;
+        self.created += other.created;
+        self.skipped += other.skipped;
+        self.left |= other.left;
+        self.next_due_at = self.next_due_at.into_iter().chain(other.next_due_at).min();
+    }
+}
+
+/// Expands every rule with something due, until `deadline`.
+///
+/// # Errors
+/// [`RecurringError`] of one shard, after all have been worked on; the next run goes on with it.
+pub async fn expand_due(ctx: &Context, deadline: DateTime<Utc>) -> Result<Expanded, RecurringError> {
+    let shards = (0..RULE_SHARDS).map(|shard| expand_shard(ctx, shard, deadline));
+    let shards: Vec<_> = shards.collect();
+    let mut shards = stream::iter(shards).buffer_unordered(SHARDS_IN_FLIGHT);
+    let (mut total, mut failed) = (Expanded::default(), None);
+    while let Some(shard) = shards.next().await {
+        match shard {
+            Ok(expanded) => total.add(expanded),
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(total), Err)
+}
+
+async fn expand_shard(
+    ctx: &Context,
+    shard: u32,
+    deadline: DateTime<Utc>,
+) -> Result<Expanded, RecurringError> {
+    let mut total = Expanded::default();
+    let (mut after, mut lease) = (None, None);
+    let result = loop {
+        let until = ctx.clock.now() + LOOK_AHEAD;
+        let due = match ctx.work.due_rules(shard, after.as_deref(), until, PAGE).await {
+            Ok(due) => due,
+            Err(error) => break Err(error.into()),
+        };
+        total.next_due_at = total.next_due_at.into_iter().chain(due.beyond).min();
+        if due.rules.is_empty() && due.after.is_none() {
+            break Ok(());
+        }
+        match hold(ctx, shard, &mut lease).await {
+            Ok(true) => {}
+            // Another run is at it, and does what is to be done.
+            Ok(false) => {
+                total.left = true;
+                break Ok(());
+            }
+            Err(error) => break Err(error.into()),
+        }
+        match expand(ctx, due.rules, deadline).await {
+            Ok(expanded) => total.add(expanded),
+            Err(error) => break Err(error),
+        }
+        after = due.after;
+        if after.is_none() {
+            break Ok(());
+        }
+        if ctx.clock.now() >= deadline {
+            total.left = true;
+            break Ok(());
+        }
+    };
+    if let Some(lease) = lease {
+        ctx.leases.release(lease, Values::new()).await?;
+    }
+    result.map(|()| total)
+}
+
+/// Takes the shard's lease, or holds it on.
+async fn hold(ctx: &Context, shard: u32, lease: &mut Option<Lease>) -> Result<bool, StoreError> {
+    match lease {
+        Some(held) if held.until - ctx.clock.now() > SHARD_LEASE / 2 => Ok(true),
+        Some(held) => {
+            let renewed = ctx.leases.renew(held, SHARD_LEASE).await?;
+            if !renewed {
+                *lease = None;
+            }
+            Ok(renewed)
+        }
+        None => {
+            *lease = ctx.leases.acquire(&keys::rule_due_partition(shard), SHARD_LEASE).await?;
+            Ok(lease.is_some())
+        }
+    }
+}
+
+/// A rule, what is to be done with it now, and its activity type.
+struct Turn {
+    rule: Rule,
+    plan: Plan,
+    activity_type: Option<Arc<ActivityType>>,
+    /// The instants at which activities were created just now, and not before by another.
+    fresh: Vec<DateTime<Utc>>,
+    failed: Option<StoreError>,
+}
+
+/// Expands `rules` up to the look-ahead, in as many plans as each takes, until `deadline`.
+///
+/// # Errors
+/// [`RecurringError`] of one rule, after all have had their turn.
+pub async fn expand(
+    ctx: &Context,
+    rules: Vec<Rule>,
+    deadline: DateTime<Utc>,
+) -> Result<Expanded, RecurringError> {
+    let mut total = Expanded::default();
+    let mut waiting = rules;
+    let mut failed = None;
+    let mut moved = HashSet::new();
+    while !waiting.is_empty() {
+        let now = rules::time::truncate(ctx.clock.now());
+        let mut turns = Vec::with_capacity(waiting.len());
+        let types = Types::of(ctx, &waiting).await?;
+        for rule in begin(ctx, std::mem::take(&mut waiting), now).await? {
+            let activity_type = types.get(&rule);
+            turns.push(Turn::new(rule, activity_type, now));
+        }
+        create(ctx, &mut turns).await?;
+        for (mut turn, next) in finish(ctx, turns, now).await {
+            if let Some(error) = turn.failed.take() {
+                tracing::error!(tenant = %turn.rule.tenant, rule = %turn.rule.name, %error, "rule not expanded");
+                failed = Some(error);
+                continue;
+            }
+            total.created += turn.fresh.len();
+            let Some(next) = next else { continue };
+            total.skipped += turn.plan.skips.iter().map(|skip| skip.count).sum::<u64>();
+            if moved.insert(next.pk()) {
+                total.rules += 1;
+            }
+            match next.next {
+                Some(at) if at <= ctx.clock.now() + LOOK_AHEAD => waiting.push(next),
+                next => total.next_due_at = total.next_due_at.into_iter().chain(next).min(),
+            }
+        }
+        if ctx.clock.now() >= deadline && !waiting.is_empty() {
+            total.left = true;
+            break;
+        }
+    }
+    failed.map_or(Ok(total), |error| Err(error.into()))
+}
+
+/// Leaves out what is not due, and writes the instant of the plan to the rules that have missed something.
+async fn begin(ctx: &Context, rules: Vec<Rule>, now: DateTime<Utc>) -> Result<Vec<Rule>, StoreError> {
+    let due = rules
+        .into_iter()
+        .filter(|rule| !rule.is_paused() && rule.next.is_some_and(|next| next <= now + LOOK_AHEAD));
+    let begun = due.map(|rule| async move {
+        let has_missed = rule.next.is_some_and(|next| is_missed(next, now));
+        if !has_missed || rule.planned_at.is_some() {
+            return Ok::<_, StoreError>(Some(rule));
+        }
+        let planned = Rule { planned_at: Some(now), ..rule.clone() };
+        // Whoever has moved it meanwhile expands it.
+        Ok(ctx.work.move_rule(&rule, &planned).await?.then_some(planned))
+    });
+    let begun: Vec<Option<Rule>> = try_join_all(begun).await?;
+    Ok(begun.into_iter().flatten().collect())
+}
+
+impl Turn {
+    fn new(rule: Rule, activity_type: Option<Arc<ActivityType>>, now: DateTime<Utc>) -> Self {
+        let at = rule.planned_at.unwrap_or(now);
+        let from = rule.next.unwrap_or(at);
+        let mut plan = plan(&rule.schedule(), rule.policy(), from, at);
+        if activity_type.is_none() {
+            for at in std::mem::take(&mut plan.create) {
+                plan.skip(at, SkipReason::TypeGone);
+            }
+        }
+        Self { rule, plan, activity_type, fresh: Vec::new(), failed: None }
+    }
+
+    fn activities(&self, parameter: &str) -> Result<Vec<NewActivity>, StoreError> {
+        let Some(of) = &self.activity_type else { return Ok(Vec::new()) };
+        let objects = objects(&self.rule.tenant, of, parameter);
+        let activity = |at: &DateTime<Utc>| {
+            Ok(NewActivity {
+                tenant: self.rule.tenant.clone(),
+                kind: Kind::Type(of.name.clone()),
+                id: occurrence_id(&self.rule.name, *at)?,
+                date: *at,
+                parameter: parameter.to_owned(),
+                max_attempts: self.rule.spec.retries.unwrap_or(of.retries).max(1),
+                uri: None,
+                objects: objects.clone(),
+                body_hash: RULE_BODY_HASH.to_owned(),
+                shards: of.due_shards,
+                type_changed_at: Some(of.meta.updated_at),
+            })
+        };
+        self.plan.create.iter().map(activity).collect()
+    }
+}
+
+/// Partitions of the index `object`. What the type asks for and the parameter does not have (the type may have
+/// changed since the rule was accepted) is left out: the activity's own history tells of it.
+fn objects(tenant: &Tenant, of: &ActivityType, parameter: &str) -> Vec<String> {
+    if of.object_id_ref.is_empty() {
+        return Vec::new();
+    }
+    let parameter: Value = serde_json::from_str(parameter).unwrap_or_default();
+    let values = of.object_id_ref.iter().filter_map(|field| field.text(&parameter).ok());
+    let mut objects: Vec<String> =
+        values.map(|value| keys::object_partition(tenant, &of.name, &value)).collect();
+    objects.sort_unstable();
+    objects.dedup();
+    objects
+}
+
+/// Creates the activities of all turns together.
+async fn create(ctx: &Context, turns: &mut [Turn]) -> Result<(), StoreError> {
+    let with_work = turns.iter().filter(|turn| !turn.plan.create.is_empty());
+    let rules: Vec<Rule> = with_work.map(|turn| turn.rule.clone()).collect();
+    let parameters: HashMap<String, String> = ctx
+        .work
+        .with_rule_parameters(rules)
+        .await?
+        .into_iter()
+        .map(|RuleView { rule, parameter }| (rule.pk(), parameter))
+        .collect();
+    let (mut activities, mut places) = (Vec::new(), Vec::new());
+    for (index, turn) in turns.iter().enumerate() {
+        let Some(parameter) = parameters.get(&turn.rule.pk()) else { continue };
+        for activity in turn.activities(parameter)? {
+            places.push((index, activity.date));
+            activities.push(activity);
+        }
+    }
+    for ((index, at), created) in places.into_iter().zip(ctx.work.create(activities).await) {
+        let turn = &mut turns[index];
+        match created {
+            Ok(Created::New(_)) => turn.fresh.push(at),
+            Ok(Created::Existing(_)) => {}
+            Ok(Created::Conflict) => {
+                let reason = SkipReason::IdTaken;
+                turn.plan.skips.push(Skip { from: at, to: at, count: 1, reason });
+            }
+            Err(error) => turn.failed = Some(error),
+        }
+    }
+    Ok(())
+}
+
+/// Records what is skipped and moves the rules on; each turn with its rule as it stands then, if it was moved.
+async fn finish(ctx: &Context, turns: Vec<Turn>, now: DateTime<Utc>) -> Vec<(Turn, Option<Rule>)> {
+    let finished = turns.into_iter().map(|mut turn| async move {
+        if turn.failed.is_some() {
+            return (turn, None);
+        }
+        let moved = move_on(ctx, &turn, now).await;
+        match moved {
+            Ok(moved) => (turn, moved),
+            Err(error) => {
+                turn.failed = Some(error);
+                (turn, None)
+            }
+        }
+    });
+    join_all(finished).await
+}
+
+async fn move_on(ctx: &Context, turn: &Turn, now: DateTime<Utc>) -> Result<Option<Rule>, StoreError> {
+    let Turn { rule, plan, .. } = turn;
+    let decided_at = rule.planned_at.unwrap_or(now);
+    ctx.work.record_skips(rule, &plan.skips, decided_at).await?;
+    for skip in &plan.skips {
+        tracing::warn!(
+            company = rule.tenant.company.as_str(),
+            solution = rule.tenant.solution.as_str(),
+            rule = rule.name.as_str(),
+            from = rules::time::format(skip.from),
+            to = rules::time::format(skip.to),
+            count = skip.count,
+            reason = skip.reason.as_str(),
+            "occurrences skipped"
+        );
+    }
+    let next = Rule { next: plan.next, planned_at: None, ..rule.clone() };
+    if next == *rule || ctx.work.move_rule(rule, &next).await? {
+        return Ok(Some(next));
+    }
+    // Its owner may have paused or deleted it while this was at it: then nothing of it may be sent.
+    let found = ctx.work.rule_records(&[rule.pk()]).await?.pop();
+    if found.is_none_or(|found| found.is_paused()) {
+        for at in turn.fresh.iter().filter(|at| **at > now) {
+            ctx.work.withdraw(&rule.tenant, &occurrence_id(&rule.name, *at)?).await?;
+        }
+    }
+    Ok(None)
+}
+
+/// The activity types of some rules, each read once.
+struct Types(HashMap<(Tenant, TypeName), Arc<ActivityType>>);
+
+impl Types {
+    async fn of(ctx: &Context, rules: &[Rule]) -> Result<Self, RecurringError> {
+        let mut types = HashMap::new();
+        for rule in rules {
+            let key = (rule.tenant.clone(), rule.spec.activity_type.clone());
+            if types.contains_key(&key) {
+                continue;
+            }
+            if let Some(found) = ctx.tenancy.activity_type(&key.0, &key.1).await? {
+                types.insert(key, found);
+            }
+        }
+        Ok(Self(types))
+    }
+
+    fn get(&self, rule: &Rule) -> Option<Arc<ActivityType>> {
+        self.0.get(&(rule.tenant.clone(), rule.spec.activity_type.clone())).cloned()
+    }
+}

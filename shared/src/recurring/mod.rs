@@ -1,0 +1,288 @@
+//! Recurring rules: what their owners change, and what becomes of them in time (SPEC §5).
+//!
+//! A rule and its next occurrence are one item of the work table; every change by its owner is one
+//! transaction of that item and the audit entry. Whatever makes a rule due within the look-ahead expands it
+//! at once, as the schedule does each minute.
+
+mod expand;
+
+pub use expand::{Expanded, expand, expand_due};
+
+use crate::context::Context;
+use crate::tenancy::{Actor, AuditEntry, ChangeError, Changed, ServerState, TenancyError};
+use crate::work::{Rule, RuleSpec, RuleView, StoreError, inline_parameter, occurrence_id};
+use chrono::{DateTime, TimeDelta, Utc};
+use rules::names::{RecurringName, Tenant};
+use rules::recurring::{LOOK_AHEAD, Schedule, given_up};
+use serde_json::{Value, json};
+
+/// How often a change that another one overtook is decided anew.
+const TRIES_MAX: usize = 8;
+/// How long its owner's call works on a rule; the schedule does the rest.
+const EXPANSION_TIME: TimeDelta = TimeDelta::seconds(10);
+/// Most activities that are taken back when a rule is paused or deleted: one a second of the look-ahead, and
+/// some for a clock that stepped back.
+const WITHDRAWN_MAX: usize = 1_000;
+
+/// Why a rule was not changed or expanded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecurringError {
+    /// It does not exist, or others change it all the time, or the config table failed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The work table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing would ever come of it.
+    #[error("the rule has no future occurrence")]
+    NoFuture,
+}
+
+impl From<TenancyError> for RecurringError {
+    fn from(error: TenancyError) -> Self {
+        Self::Change(error.into())
+    }
+}
+
+/// Makes or replaces a rule. What was created by it stays; what was missed by a schedule that is replaced is
+/// made up for first.
+///
+/// # Errors
+/// [`RecurringError::NoFuture`] for a rule without a future occurrence, or the tables failed.
+pub async fn put(
+    ctx: &Context,
+    actor: &Actor,
+    tenant: &Tenant,
+    name: &RecurringName,
+    spec: RuleSpec,
+    parameter: String,
+) -> Result<Changed<RuleView>, RecurringError> {
+    for _ in 0..TRIES_MAX {
+        let now = rules::time::truncate(ctx.clock.now());
+        let schedule = spec.schedule(tenant, name);
+        let future = schedule.next(now).ok_or(RecurringError::NoFuture)?;
+        let old = ctx.work.rule(tenant, name).await?;
+        if let Some(old) = &old
+            && old.rule.spec == spec
+            && old.parameter == parameter
+        {
+            return Ok(Changed::Unchanged(old.clone()));
+        }
+        let same_schedule = old.as_ref().is_some_and(|old| old.rule.schedule() == schedule);
+        let missed = old.as_ref().filter(|_| !same_schedule).and_then(|old| {
+            let from = old.rule.next.filter(|next| *next < now)?;
+            Some((&old.rule, from))
+        });
+        if let Some((rule, _)) = missed
+            && !rule.is_paused()
+        {
+            if expand(ctx, vec![rule.clone()], now + EXPANSION_TIME).await?.left {
+                let detail = "what the rule has missed is being made up for; try again";
+                return Err(ChangeError::Conflict(detail.to_owned()).into());
+            }
+            continue;
+        }
+        let new = Rule {
+            spec: spec.clone(),
+            parameter: inline_parameter(&parameter),
+            updated_at: now,
+            ..match &old {
+                Some(old) => Rule {
+                    next: if same_schedule { old.rule.next.or(Some(future)) } else { Some(future) },
+                    planned_at: old.rule.planned_at.filter(|_| same_schedule),
+                    revision: old.rule.revision + 1,
+                    ..old.rule.clone()
+                },
+                None => first(tenant, name, &spec, future, now),
+            }
+        };
+        let action = if old.is_some() { "recurringActivity.updated" } else { "recurringActivity.created" };
+        let entry = AuditEntry {
+            from: old.as_ref().map(|old| audited(&old.rule)),
+            to: Some(audited(&new)),
+            ..entry(now, actor, action)
+        };
+        let old_rule = old.as_ref().map(|old| &old.rule);
+        let writes = ctx.work.rule_writes(old_rule, &new, &parameter)?;
+        if old.is_none() && ctx.tenancy.solution_fresh(tenant).await?.is_none() {
+            return Err(ChangeError::NotFound("solution").into());
+        }
+        if !ctx
+            .tenancy
+            .commit_below("write recurring activity", tenant, &entry, old.is_none(), writes)
+            .await?
+        {
+            continue;
+        }
+        if let Some((rule, from)) = missed
+            && let Some(skip) = given_up(&rule.schedule(), from, now)
+        {
+            ctx.work.record_skips(rule, &[skip], now).await?;
+        }
+        expand_now(ctx, &new).await;
+        let view = RuleView { rule: new, parameter };
+        return Ok(if old.is_some() { Changed::Replaced(view) } else { Changed::Created(view) });
+    }
+    Err(contended())
+}
+
+fn first(
+    tenant: &Tenant,
+    name: &RecurringName,
+    spec: &RuleSpec,
+    next: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Rule {
+    Rule {
+        tenant: tenant.clone(),
+        name: name.clone(),
+        spec: spec.clone(),
+        parameter: None,
+        server_state: ServerState::Running,
+        state_reason: None,
+        state_since: now,
+        next: Some(next),
+        planned_at: None,
+        created_at: now,
+        updated_at: now,
+        revision: 1,
+    }
+}
+
+/// Pauses or resumes a rule. Paused, it creates nothing, and what it created ahead of its time is taken back;
+/// resumed, what it missed is made up for by its `catchUp`.
+///
+/// # Errors
+/// [`RecurringError`] without the rule, or the tables failed.
+pub async fn set_server_state(
+    ctx: &Context,
+    actor: &Actor,
+    tenant: &Tenant,
+    name: &RecurringName,
+    state: ServerState,
+    reason: Option<&str>,
+) -> Result<Changed<Rule>, RecurringError> {
+    for _ in 0..TRIES_MAX {
+        let RuleView { rule: old, parameter } = existing(ctx, tenant, name).await?;
+        if old.server_state == state {
+            return Ok(Changed::Unchanged(old));
+        }
+        let now = rules::time::truncate(ctx.clock.now());
+        let mut new = Rule {
+            server_state: state,
+            state_reason: reason.map(str::to_owned),
+            state_since: now,
+            revision: old.revision + 1,
+            ..old.clone()
+        };
+        if state == ServerState::Paused {
+            // What is taken back is to be created again.
+            new.next = old.next.into_iter().chain(old.schedule().next(now)).min();
+        }
+        let entry = AuditEntry {
+            from: Some(json!({"recurringActivity": name, "serverState": old.server_state.as_str()})),
+            to: Some(json!({"recurringActivity": name, "serverState": state.as_str()})),
+            reason: reason.map(str::to_owned),
+            ..entry(now, actor, "recurringActivity.serverStateChanged")
+        };
+        let writes = ctx.work.rule_writes(Some(&old), &new, &parameter)?;
+        if ctx.tenancy.commit_below("write recurring activity", tenant, &entry, false, writes).await? {
+            match state {
+                ServerState::Paused => withdraw(ctx, &old, now).await?,
+                ServerState::Running => expand_now(ctx, &new).await,
+            }
+            return Ok(Changed::Replaced(new));
+        }
+    }
+    Err(contended())
+}
+
+/// Deletes a rule, and takes back what it created ahead of its time.
+///
+/// # Errors
+/// [`RecurringError`] without the rule, or the tables failed.
+pub async fn delete(
+    ctx: &Context,
+    actor: &Actor,
+    tenant: &Tenant,
+    name: &RecurringName,
+) -> Result<(), RecurringError> {
+    for _ in 0..TRIES_MAX {
+        let rule = existing(ctx, tenant, name).await?.rule;
+        let now = rules::time::truncate(ctx.clock.now());
+        let entry =
+            AuditEntry { from: Some(audited(&rule)), ..entry(now, actor, "recurringActivity.deleted") };
+        let deletes = ctx.work.rule_deletes(&rule);
+        if ctx.tenancy.commit_below("delete recurring activity", tenant, &entry, false, deletes).await? {
+            withdraw(ctx, &rule, now).await?;
+            ctx.work.forget_skips(tenant, name).await?;
+            return Ok(());
+        }
+    }
+    Err(contended())
+}
+
+/// Up to `count` occurrences of a schedule from `from` on, itself included.
+pub fn occurrences(schedule: &Schedule, from: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
+    let mut found = Vec::with_capacity(count);
+    let mut next = schedule.next(from);
+    while let Some(at) = next
+        && found.len() < count
+    {
+        found.push(at);
+        next = schedule.next(at + TimeDelta::seconds(1));
+    }
+    found
+}
+
+async fn existing(ctx: &Context, tenant: &Tenant, name: &RecurringName) -> Result<RuleView, RecurringError> {
+    let found = ctx.work.rule(tenant, name).await?;
+    found.ok_or_else(|| ChangeError::NotFound("recurring activity").into())
+}
+
+fn contended() -> RecurringError {
+    ChangeError::Conflict("it is being changed by others at the same time; try again".to_owned()).into()
+}
+
+fn entry(at: DateTime<Utc>, actor: &Actor, action: &str) -> AuditEntry {
+    AuditEntry { at, actor: actor.clone(), action: action.to_owned(), from: None, to: None, reason: None }
+}
+
+/// For the audit log. Parameters are the activities' data, and large; that they changed shows in the entry.
+fn audited(rule: &Rule) -> Value {
+    let RuleSpec { activity_type, cron, zone, start_at, end_at, catch_up, .. } = &rule.spec;
+    json!({
+        "recurringActivity": rule.name,
+        "activityType": activity_type,
+        "expression": cron.to_string(),
+        "timeZone": zone.name(),
+        "startAt": start_at.map(rules::time::format),
+        "endAt": end_at.map(rules::time::format),
+        "catchUp": catch_up.as_str(),
+        "catchUpWindowSeconds": rule.spec.window_seconds,
+        "spreadSeconds": rule.spec.spread_seconds,
+        "retries": rule.spec.retries,
+    })
+}
+
+/// Expands a rule that was just written. Its next occurrence may be before the next run of the schedule; if
+/// this fails, that run makes up for it.
+async fn expand_now(ctx: &Context, rule: &Rule) {
+    if let Err(error) = expand(ctx, vec![rule.clone()], ctx.clock.now() + EXPANSION_TIME).await {
+        tracing::warn!(tenant = %rule.tenant, rule = %rule.name, %error, "rule not expanded at once");
+    }
+}
+
+/// Takes back what a rule created for after `now`.
+async fn withdraw(ctx: &Context, rule: &Rule, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let schedule = rule.schedule();
+    // Whoever may be at it right now goes no further than this.
+    let until = rule.next.into_iter().chain([now + LOOK_AHEAD]).max();
+    for at in occurrences(&schedule, now, WITHDRAWN_MAX) {
+        if until.is_some_and(|until| at > until) {
+            break;
+        }
+        ctx.work.withdraw(&rule.tenant, &occurrence_id(&rule.name, at)?).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! Notification types: where notifications are published, and how often (SPEC §7).
+
+use super::change::{Commit, TRIES_MAX, When};
+use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
+use super::page::Listing;
+use super::{
+    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
+    TenancyError,
+};
+use rules::names::{Tenant, TypeName};
+use rules::retry::RescheduleRules;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const WHAT: &str = "notification type";
+const PREFIX: &str = "N:";
+/// Of the registry: every type there was, by tenant, for the re-sender.
+const REGISTRY: &str = "NOTIFICATIONS";
+const URI: &str = "uri";
+const HEADERS: &str = "headers";
+const MAX_RETRIES: &str = "maxRetries";
+const RULES: &str = "rules";
+const SHARDS: &str = "shards";
+
+/// A notification type of a solution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationType {
+    /// Its name.
+    pub name: TypeName,
+    /// What is called: an absolute http(s) URL.
+    pub uri: String,
+    /// Headers of every call, in the order written.
+    pub headers: Vec<(String, String)>,
+    /// Re-sends go on while this is at least one more than the attempts made.
+    pub max_retries: u32,
+    /// Waits between attempts.
+    pub rules: RescheduleRules,
+    /// Shards of its due notifications; never lowered. The store sets it.
+    pub shards: u32,
+    /// When it was made and changed. The store sets it.
+    pub meta: Meta,
+}
+
+/// A type that has or had notifications: where the re-sender looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationSlice {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Of which type. It may have been deleted: what was accepted in that moment has to end somehow.
+    pub name: TypeName,
+    /// Over how many shards its notifications are spread.
+    pub shards: u32,
+}
+
+impl NotificationType {
+    /// A type without headers and rules, not yet stored.
+    pub fn new(name: TypeName, uri: String, max_retries: u32) -> Self {
+        Self {
+            name,
+            uri,
+            headers: Vec::new(),
+            max_retries,
+            rules: RescheduleRules::default(),
+            shards: 0,
+            meta: Meta::default(),
+        }
+    }
+
+    fn key(tenant: &Tenant, name: &TypeName) -> Key {
+        Key::new(format!("T#{tenant}"), format!("{PREFIX}{name}"))
+    }
+
+    fn encode(&self, tenant: &Tenant) -> Result<Item, TenancyError> {
+        let json = |error| TenancyError::Encode { what: WHAT, source: error };
+        let writer = Writer::new(&Self::key(tenant, &self.name))
+            .text(URI, &self.uri)
+            // As JSON text, which keeps the order that an item's maps lose.
+            .text(HEADERS, serde_json::to_string(&self.headers).map_err(json)?)
+            .number(MAX_RETRIES, self.max_retries)
+            .text(RULES, serde_json::to_string(&self.rules).map_err(json)?)
+            .number(SHARDS, self.shards);
+        Ok(self.meta.write(writer).finish())
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new(WHAT, item);
+        let name = reader.text(SK)?.strip_prefix(PREFIX).and_then(|name| name.parse().ok());
+        Ok(Self {
+            name: name.ok_or_else(|| reader.error(SK, "names no notification type"))?,
+            uri: reader.text(URI)?.to_owned(),
+            headers: reader.json(HEADERS)?,
+            max_retries: reader.number(MAX_RETRIES)?,
+            rules: reader.json(RULES)?,
+            shards: reader.number(SHARDS)?,
+            meta: Meta::read(&reader)?,
+        })
+    }
+
+    /// For the audit log: the values of headers are often credentials, so their names alone.
+    fn audited(&self) -> Value {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        json!({
+            "notificationType": self.name,
+            "uri": self.uri,
+            "headerNames": headers,
+            "maxRetries": self.max_retries,
+            // As text: a JSON value of ours need not keep the order that the rules live by.
+            "rules": serde_json::to_string(&self.rules).unwrap_or_default(),
+        })
+    }
+}
+
+impl NotificationSlice {
+    fn key(tenant: &Tenant, name: &TypeName) -> Key {
+        Key::new(REGISTRY, format!("{tenant}/{name}"))
+    }
+
+    fn encode(&self) -> Item {
+        Writer::new(&Self::key(&self.tenant, &self.name)).number(SHARDS, self.shards).finish()
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new("registered notification type", item);
+        let parse = || {
+            let [company, solution, name] =
+                <[&str; 3]>::try_from(reader.text(SK).ok()?.split('/').collect::<Vec<_>>()).ok()?;
+            let tenant = Tenant { company: company.parse().ok()?, solution: solution.parse().ok()? };
+            Some((tenant, name.parse().ok()?))
+        };
+        let (tenant, name) = parse().ok_or_else(|| reader.error(SK, "names no notification type"))?;
+        Ok(Self { tenant, name, shards: reader.number(SHARDS)? })
+    }
+}
+
+impl Tenancy {
+    /// A notification type; cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn notification_type(
+        &self,
+        tenant: &Tenant,
+        name: &TypeName,
+    ) -> Result<Option<Arc<NotificationType>>, TenancyError> {
+        match self.notification_types.get(&(tenant.clone(), name.clone())) {
+            Some(found) => Ok(Some(found)),
+            None => self.notification_type_fresh(tenant, name).await,
+        }
+    }
+
+    /// A notification type, read past the cache.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn notification_type_fresh(
+        &self,
+        tenant: &Tenant,
+        name: &TypeName,
+    ) -> Result<Option<Arc<NotificationType>>, TenancyError> {
+        let begun = self.notification_types.begin();
+        let item = self.read("read notification type", &NotificationType::key(tenant, name)).await?;
+        let Some(item) = item else { return Ok(None) };
+        let found = Arc::new(NotificationType::decode(&item)?);
+        self.notification_types.keep(&begun, (tenant.clone(), name.clone()), found.clone());
+        Ok(Some(found))
+    }
+
+    /// A page of a solution's notification types, by name.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn notification_types(
+        &self,
+        tenant: &Tenant,
+        request: &PageRequest,
+    ) -> Result<Page<NotificationType>, TenancyError> {
+        self.page(&Self::notification_types_of(tenant), request, NotificationType::decode).await
+    }
+
+    fn notification_types_of(tenant: &Tenant) -> Listing<'static> {
+        Listing {
+            operation: "list notification types",
+            pk: format!("T#{tenant}"),
+            prefix: PREFIX,
+            newest_first: false,
+        }
+    }
+
+    /// Every notification type of every tenant, deleted ones too, for the re-sender. Not cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn notification_slices(&self) -> Result<Vec<NotificationSlice>, TenancyError> {
+        self.registered("").await
+    }
+
+    /// Every notification type a solution has or had: for its lists and counts. Not cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn notification_slices_of(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Vec<NotificationSlice>, TenancyError> {
+        self.registered(&format!("{tenant}/")).await
+    }
+
+    async fn registered(&self, prefix: &str) -> Result<Vec<NotificationSlice>, TenancyError> {
+        let listing = Listing {
+            operation: "list registered notification types",
+            pk: REGISTRY.to_owned(),
+            prefix,
+            newest_first: false,
+        };
+        self.all(&listing, NotificationSlice::decode).await
+    }
+
+    /// Makes or replaces a notification type, and registers it.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without the solution, or the table failed.
+    pub async fn put_notification_type(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        wanted: NotificationType,
+    ) -> Result<Changed<NotificationType>, ChangeError> {
+        let key = (tenant.clone(), wanted.name.clone());
+        for _ in 0..TRIES_MAX {
+            let now = rules::time::truncate(self.clock.now());
+            let old = self.notification_type_fresh(tenant, &wanted.name).await?;
+            // A type deleted and made again may still have notifications in the shards it had.
+            let registered =
+                self.read("read registry", &NotificationSlice::key(tenant, &wanted.name)).await?;
+            let registered = registered.as_ref().map(NotificationSlice::decode).transpose()?;
+            let shards = registered.map_or(0, |slice| slice.shards).max(self.due_shards);
+            let (meta, when, action) = match &old {
+                Some(old) => {
+                    (old.meta.changed(now), When::Revision(old.meta.revision), "notificationType.updated")
+                }
+                None => (Meta::new(now), When::Absent, "notificationType.created"),
+            };
+            let new = NotificationType { shards, meta, ..wanted.clone() };
+            if let Some(old) = &old
+                && **old == (NotificationType { meta: old.meta, ..new.clone() })
+            {
+                return Ok(Changed::Unchanged(NotificationType::clone(old)));
+            }
+            let entry = AuditEntry::new(now, actor, action)
+                .from(old.as_deref().map(NotificationType::audited))
+                .to(new.audited());
+            let slice = NotificationSlice { tenant: tenant.clone(), name: new.name.clone(), shards };
+            let mut writes = vec![
+                self.put(new.encode(tenant)?, Some(when)),
+                self.put(slice.encode(), None),
+                self.audit(&AuditScope::Solution(tenant.clone()), &entry),
+            ];
+            if old.is_none() {
+                if self.solution_fresh(tenant).await?.is_none() {
+                    return Err(ChangeError::NotFound("solution"));
+                }
+                writes.push(self.touch(&Solution::key(tenant), When::Exists));
+            }
+            let commit = self.commit("write notification type", writes).await;
+            self.notification_types.forget(&key);
+            if commit? == Commit::Applied {
+                return Ok(if old.is_some() { Changed::Replaced(new) } else { Changed::Created(new) });
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// Deletes a notification type. That none of it is pending is the caller's to see to.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`], or the table failed.
+    pub async fn delete_notification_type(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        name: &TypeName,
+    ) -> Result<(), ChangeError> {
+        for _ in 0..TRIES_MAX {
+            let Some(old) = self.notification_type_fresh(tenant, name).await? else {
+                return Err(ChangeError::NotFound(WHAT));
+            };
+            let now = rules::time::truncate(self.clock.now());
+            let entry = AuditEntry::new(now, actor, "notificationType.deleted").from(Some(old.audited()));
+            let writes = vec![
+                self.delete(&NotificationType::key(tenant, name), Some(When::Revision(old.meta.revision))),
+                self.audit(&AuditScope::Solution(tenant.clone()), &entry),
+            ];
+            let commit = self.commit("delete notification type", writes).await;
+            self.notification_types.forget(&(tenant.clone(), name.clone()));
+            if commit? == Commit::Applied {
+                return Ok(());
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// Deletes every notification type of a solution, each with its own audit entry.
+    pub(super) async fn delete_notification_types(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+    ) -> Result<(), ChangeError> {
+        for found in self.all(&Self::notification_types_of(tenant), NotificationType::decode).await? {
+            match self.delete_notification_type(actor, tenant, &found.name).await {
+                Ok(()) | Err(ChangeError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_and_its_registration_round_trip() {
+        let tenant = Tenant { company: "acme".parse().unwrap(), solution: "music".parse().unwrap() };
+        let bare = NotificationType::new("voicemail.new".parse().unwrap(), "https://a.example/n".into(), 3);
+        let whole = NotificationType {
+            headers: vec![("X-B".into(), "1".into()), ("X-A".into(), "2".into())],
+            rules: serde_json::from_str(r#"{"z": {"attempt": 1}, "a": {"retryAfterS": 5}}"#).unwrap(),
+            shards: 4,
+            ..bare.clone()
+        };
+        for found in [bare, whole] {
+            assert_eq!(NotificationType::decode(&found.encode(&tenant).unwrap()), Ok(found));
+        }
+        let slice = NotificationSlice { tenant, name: "voicemail.new".parse().unwrap(), shards: 4 };
+        assert_eq!(NotificationSlice::decode(&slice.encode()), Ok(slice));
+    }
+}

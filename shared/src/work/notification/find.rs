@@ -1,0 +1,272 @@
+//! Finding notifications: one, pages of them, how many, and what is due.
+
+use super::Notification;
+use crate::tenancy::NotificationSlice;
+use crate::work::codec::Attributes;
+use crate::work::list::{Phase, Position, SCAN_MAX, advance};
+use crate::work::read::decode_entry;
+use crate::work::{HistoryEntry, StoreError, WorkStore, attr, keys};
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+use rules::names::{ActivityId, Tenant, TypeName};
+use rules::notification::Status;
+use std::collections::{BTreeMap, HashMap};
+
+/// Most pages of one notification's items that are read: a thousand attempts of several runs.
+const PAGES_MAX: usize = 64;
+/// Partitions asked for what is due, or counted, at a time.
+const READS_IN_FLIGHT: usize = 16;
+
+/// A notification with its payload and, where it was asked for alone, its history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationView {
+    /// The notification.
+    pub notification: Notification,
+    /// The payload as JSON text.
+    pub payload: String,
+    /// Its attempts, oldest first; empty in lists.
+    pub history: Vec<HistoryEntry>,
+}
+
+impl NotificationView {
+    /// The instant of the next attempt, while there is one and none is under way.
+    pub fn next_attempt_at(&self) -> Option<DateTime<Utc>> {
+        let state = &self.notification.state;
+        (state.status == Status::Pending && state.claim.is_none()).then_some(state.due)
+    }
+}
+
+/// What to find; absent matches all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NotificationFilter {
+    /// In this status.
+    pub status: Option<Status>,
+    /// Of this type.
+    pub name: Option<TypeName>,
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationPage {
+    /// Without their histories.
+    pub items: Vec<NotificationView>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// How many notifications of each type are in each status. Index reads are eventually consistent.
+pub type NotificationCounts = BTreeMap<TypeName, BTreeMap<Status, u64>>;
+
+impl WorkStore {
+    /// One notification with its history.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn notification(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+    ) -> Result<Option<NotificationView>, StoreError> {
+        let (mut found, mut payload, mut history, mut start) = (None, None, Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let output = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .key_condition_expression("PK = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(keys::notification(tenant, id)))
+                .set_exclusive_start_key(start.take())
+                .send()
+                .await
+                .map_err(StoreError::from_sdk)?;
+            for item in output.items.unwrap_or_default() {
+                let read = Attributes::new(&item)?;
+                match read.text(attr::SK)? {
+                    attr::ITEM => found = Some(Notification::decode(&item)?),
+                    attr::PAYLOAD => payload = Some(read.text(attr::PARAMETER)?.to_owned()),
+                    // The query returns them in order of run and send.
+                    sk if sk.starts_with(attr::HISTORY_PREFIX) => history.push(decode_entry(&item)?),
+                    _ => {}
+                }
+            }
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        let Some(notification) = found else { return Ok(None) };
+        history.extend(notification.success_entry());
+        let payload = notification.payload.clone().or(payload).unwrap_or_else(|| "null".to_owned());
+        Ok(Some(NotificationView { notification, payload, history }))
+    }
+
+    /// The payload of a notification, read where it is too large for the item.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn notification_payload(&self, of: &Notification) -> Result<String, StoreError> {
+        if let Some(payload) = &of.payload {
+            return Ok(payload.clone());
+        }
+        let view = self.notification(&of.tenant, &of.id).await?;
+        Ok(view.map_or_else(|| "null".to_owned(), |view| view.payload))
+    }
+
+    /// A page of a solution's notifications that match: what is pending, next first; then what is over,
+    /// newest first. `slices` are the solution's.
+    ///
+    /// # Errors
+    /// [`StoreError::Cursor`] for a cursor that is none of this list's.
+    pub async fn notifications(
+        &self,
+        slices: &[NotificationSlice],
+        filter: &NotificationFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<NotificationPage, StoreError> {
+        let phases = phases(slices, filter);
+        let mut position = cursor.map(Position::decode).transpose()?.unwrap_or_default();
+        let (mut found, mut scanned) = (Vec::new(), 0);
+        while found.len() < limit && scanned < SCAN_MAX && position.phase < phases.len() {
+            let want = (limit - found.len()).max(1);
+            let rows = self.stride(&phases[position.phase], position.after.as_deref(), want).await?;
+            scanned += rows.len();
+            let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
+            let matches = |one: &Notification| filter.status.is_none_or(|status| status == one.state.status);
+            found.extend(self.notification_records(&pks).await?.into_iter().filter(matches));
+            position = advance(position, &rows, want);
+        }
+        let next = (position.phase < phases.len()).then(|| position.encode());
+        let views = found.into_iter().map(|notification| async move {
+            let payload = self.notification_payload(&notification).await?;
+            Ok::<_, StoreError>(NotificationView { notification, payload, history: Vec::new() })
+        });
+        Ok(NotificationPage { items: try_join_all(views).await?, next })
+    }
+
+    /// The `limit` oldest notifications of `slices` that are due by `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an index or an item cannot be read.
+    pub async fn due_notifications(
+        &self,
+        slices: &[NotificationSlice],
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<DueNotifications, StoreError> {
+        let partitions: Vec<String> = slices.iter().flat_map(due_partitions).collect();
+        // Each partition is a phase of its own, so that they are asked in turns and not all at once.
+        let phases: Vec<Phase> =
+            partitions.into_iter().map(|partition| Phase::due(vec![partition])).collect();
+        let reads = phases.iter().map(|phase| self.stride(phase, None, limit.max(1)));
+        let reads: Vec<_> = reads.collect();
+        let rows: Vec<Vec<(String, String)>> =
+            stream::iter(reads).buffer_unordered(READS_IN_FLIGHT).try_collect().await?;
+        let mut rows: Vec<(String, String)> = rows.into_iter().flatten().collect();
+        rows.sort_unstable();
+        let last = keys::instant(now) + "~";
+        let due = rows.iter().take_while(|(sort, _)| *sort <= last).count();
+        let left = due.saturating_sub(limit);
+        let next = rows.get(due).and_then(|(sort, _)| sort.get(..15)?.parse().ok());
+        let pks: Vec<String> = rows.into_iter().take(due.min(limit)).map(|(_, pk)| pk).collect();
+        Ok(DueNotifications {
+            items: self.notification_records(&pks).await?,
+            left: left > 0,
+            next_due_at: next.and_then(DateTime::from_timestamp_millis),
+        })
+    }
+
+    /// Whether a notification of `slices` is pending: then its type or solution may not be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index cannot be read.
+    pub async fn has_pending_notifications(&self, slices: &[NotificationSlice]) -> Result<bool, StoreError> {
+        let phase = Phase::due(slices.iter().flat_map(due_partitions).collect());
+        Ok(!self.stride(&phase, None, 1).await?.is_empty())
+    }
+
+    /// Counts the notifications of `slices` by type and status.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an index cannot be read.
+    pub async fn count_notifications(
+        &self,
+        slices: &[NotificationSlice],
+    ) -> Result<NotificationCounts, StoreError> {
+        let mut places = Vec::new();
+        for slice in slices {
+            for status in Status::ALL {
+                places.extend(partitions(slice, status).map(|partition| (slice, status, partition)));
+            }
+        }
+        let counts = places.into_iter().map(|(slice, status, partition)| async move {
+            let (index, name) = match status {
+                Status::Pending => (attr::DUE_INDEX, attr::DUE_PARTITION),
+                Status::Published | Status::MaxRetried => (attr::DONE_INDEX, attr::DONE_PARTITION),
+            };
+            let (count, _) = self.count(index, name, &partition, None).await?;
+            Ok::<_, StoreError>((slice.name.clone(), status, count))
+        });
+        let counts: Vec<_> = counts.collect();
+        let counts: Vec<_> = stream::iter(counts).buffer_unordered(READS_IN_FLIGHT).try_collect().await?;
+        let mut counted = NotificationCounts::new();
+        for (name, status, count) in counts {
+            *counted.entry(name).or_default().entry(status).or_default() += count;
+        }
+        Ok(counted)
+    }
+
+    /// The notifications of `pks`, in that order; those that are gone are left out.
+    async fn notification_records(&self, pks: &[String]) -> Result<Vec<Notification>, StoreError> {
+        let mut found = HashMap::new();
+        for item in self.state_items(pks).await? {
+            let notification = Notification::decode(&item)?;
+            found.insert(notification.pk(), notification);
+        }
+        Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
+    }
+}
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueNotifications {
+    /// The oldest, as their items stand.
+    pub items: Vec<Notification>,
+    /// Whether more are due.
+    pub left: bool,
+    /// When something is due next, if nothing more is due now.
+    pub next_due_at: Option<DateTime<Utc>>,
+}
+
+fn due_partitions(slice: &NotificationSlice) -> impl Iterator<Item = String> {
+    partitions(slice, Status::Pending)
+}
+
+fn partitions(slice: &NotificationSlice, status: Status) -> impl Iterator<Item = String> {
+    let NotificationSlice { tenant, name, shards } = slice;
+    (0..*shards).map(move |shard| match status {
+        Status::Pending => keys::notification_due_partition(tenant, name, shard),
+        Status::Published | Status::MaxRetried => {
+            keys::notification_done_partition(tenant, name, status, shard)
+        }
+    })
+}
+
+fn phases(slices: &[NotificationSlice], filter: &NotificationFilter) -> Vec<Phase> {
+    let wanted = || slices.iter().filter(|slice| filter.name.as_ref().is_none_or(|name| *name == slice.name));
+    let asked = |status: &Status| filter.status.is_none_or(|wanted| wanted == *status);
+    let mut phases = Vec::new();
+    if asked(&Status::Pending) {
+        phases.push(Phase::due(wanted().flat_map(due_partitions).collect()));
+    }
+    let over: Vec<Status> =
+        [Status::Published, Status::MaxRetried].into_iter().filter(|status| asked(status)).collect();
+    if !over.is_empty() {
+        let of_slice = |slice| over.iter().flat_map(move |status| partitions(slice, *status));
+        phases.push(Phase::done(wanted().flat_map(of_slice).collect()));
+    }
+    phases
+}

@@ -1,0 +1,213 @@
+//! Notifications in the work table: saved first, then claimed, sent and settled (SPEC §7, §9.2).
+
+mod codec;
+mod find;
+
+pub use codec::Notification;
+pub use find::{NotificationCounts, NotificationFilter, NotificationPage, NotificationView};
+
+use super::batcher::Outcome;
+use super::codec::{Success, s};
+use super::create::INLINE_PARAMETER_MAX_BYTES;
+use super::erase::Erased;
+use super::read::encode_entry;
+use super::statements::{self, Guard, Statement};
+use super::{HistoryEntry, StoreError, WorkStore, attr, keys};
+use crate::tenancy::NotificationType;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use rules::activity::Claim;
+use rules::due::shard;
+use rules::names::{ActivityId, Tenant};
+use rules::notification::{Event, Refusal, State, begun, decide, held};
+
+/// A notification that is valid and shall be saved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewNotification {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Its id.
+    pub id: ActivityId,
+    /// The payload as JSON text.
+    pub payload: String,
+    /// Hash of the request body, by which the same request is known again.
+    pub body_hash: String,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Saved {
+    /// Saved, and ours to send where a lease was asked for.
+    New(Box<Notification>),
+    /// The same id and body had been saved before; as it stands now.
+    Existing(Box<NotificationView>),
+    /// The id is taken by another body.
+    Conflict,
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stepped {
+    /// Written; the notification as it stands now.
+    Applied(Box<Notification>),
+    /// Its state does not allow it.
+    Refused(Refusal),
+    /// Somebody else has moved or deleted it meanwhile.
+    Lost,
+}
+
+/// What came of a request to delete it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Yes,
+    /// There is none.
+    NotFound,
+    /// It is being sent.
+    InHand,
+}
+
+impl WorkStore {
+    /// A new claim that holds until `lease_until`.
+    pub fn new_claim(&self, lease_until: DateTime<Utc>) -> Claim {
+        let token = URL_SAFE_NO_PAD.encode(self.entropy.bytes::<12>());
+        Claim { token, lease_until: rules::time::truncate(lease_until) }
+    }
+
+    /// Saves a notification: claimed for its first send until `lease_until`, or, without it, for the
+    /// re-sender to send.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may have been saved, and is then sent once the lease has run out.
+    pub async fn save_notification(
+        &self,
+        new: NewNotification,
+        of: &NotificationType,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> Result<Saved, StoreError> {
+        let now = rules::time::truncate(self.clock.now());
+        let NewNotification { tenant, id, payload, body_hash } = new;
+        let inline = payload.len() <= INLINE_PARAMETER_MAX_BYTES;
+        let notification = Notification {
+            state: match lease_until {
+                Some(until) => begun(self.new_claim(until), of.max_retries),
+                None => held(of.max_retries, now),
+            },
+            name: of.name.clone(),
+            shard: shard(id.as_str(), of.shards),
+            created_at: now,
+            payload: inline.then(|| payload.clone()),
+            success: None,
+            tenant,
+            id,
+            body_hash,
+        };
+        let outcome = if inline {
+            let item = notification.encode();
+            self.batcher.run(statements::insert(&self.table, notification.pk(), attr::ITEM, item)).await?
+        } else {
+            let pk = notification.pk();
+            let large = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::PAYLOAD)), (attr::PARAMETER, s(payload))];
+            self.insert_all(vec![notification.encode(), large]).await?
+        };
+        if let Outcome::Applied(_) = outcome {
+            return Ok(Saved::New(Box::new(notification)));
+        }
+        let known = self.notification(&notification.tenant, &notification.id).await?;
+        Ok(match known {
+            // Our own write, retried by the SDK after it had succeeded.
+            Some(known) if known.notification.state == notification.state => {
+                Saved::New(Box::new(notification))
+            }
+            Some(known) if known.notification.body_hash == notification.body_hash => {
+                Saved::Existing(Box::new(known))
+            }
+            Some(_) => Saved::Conflict,
+            None if matches!(outcome, Outcome::Duplicate) => Saved::Conflict,
+            None => return Err(StoreError::Throttled),
+        })
+    }
+
+    /// Items of one partition that must not exist, all or none.
+    async fn insert_all(
+        &self,
+        items: Vec<Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>>,
+    ) -> Result<Outcome, StoreError> {
+        let puts: Result<Vec<_>, _> = items.into_iter().map(|item| self.put_new(item)).collect();
+        let puts = puts.map_err(|error| StoreError::Refused(error.to_string()))?;
+        match self.client.transact_write_items().set_transact_items(Some(puts)).send().await {
+            Ok(_) => Ok(Outcome::Applied(None)),
+            Err(error) => match error.as_service_error() {
+                Some(cause) if cause.is_transaction_canceled_exception() => Ok(Outcome::Lost(None)),
+                _ => Err(StoreError::from_sdk(error)),
+            },
+        }
+    }
+
+    /// Makes the step that `event` asks for. What it records goes before it, under a key that names the
+    /// send, so that it is told once whoever tells it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written, or it is not known whether it was.
+    pub async fn step_notification(
+        &self,
+        from: &Notification,
+        event: Event<'_>,
+        success: Option<Success>,
+        entry: Option<&HistoryEntry>,
+    ) -> Result<Stepped, StoreError> {
+        let now = rules::time::truncate(self.clock.now());
+        let state = match decide(&from.state, event, now) {
+            Ok(state) => state,
+            Err(refusal) => return Ok(Stepped::Refused(refusal)),
+        };
+        if let Some(entry) = entry {
+            let sk = keys::history(from.state.run, from.state.sends);
+            let item = encode_entry(from.pk(), &sk, entry);
+            self.batcher.run(statements::insert(&self.table, from.pk(), &sk, item)).await?;
+        }
+        let to = Notification { state, success, ..from.clone() };
+        Ok(match self.batcher.run(self.step_statement(from, &to)).await? {
+            Outcome::Applied(_) => Stepped::Applied(Box::new(to)),
+            // Our own write, retried by the SDK after it had succeeded.
+            Outcome::Lost(Some(item)) if Notification::decode(&item)? == to => Stepped::Applied(Box::new(to)),
+            Outcome::Lost(_) | Outcome::Duplicate => Stepped::Lost,
+        })
+    }
+
+    fn step_statement(&self, from: &Notification, to: &Notification) -> Statement {
+        statements::difference(&self.table, from.pk(), &from.encode(), &to.encode(), guards(&from.state))
+    }
+
+    /// Deletes a notification with its history, unless it is being sent.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read or written.
+    pub async fn delete_notification(&self, tenant: &Tenant, id: &ActivityId) -> Result<Deleted, StoreError> {
+        let Some(found) = self.notification(tenant, id).await? else { return Ok(Deleted::NotFound) };
+        let state = &found.notification.state;
+        if state.claim.as_ref().is_some_and(|claim| claim.lease_until >= self.clock.now()) {
+            return Ok(Deleted::InHand);
+        }
+        Ok(match self.erase(&found.notification.pk(), &guards(state)).await? {
+            Erased::Yes => Deleted::Yes,
+            Erased::Kept => Deleted::InHand,
+        })
+    }
+}
+
+/// One in hand is guarded by its token, a free one by everything a decision is made of.
+fn guards(state: &State) -> Vec<Guard> {
+    use super::codec::{n, t};
+    if let Some(claim) = &state.claim {
+        return vec![Guard::Equals(attr::TOKEN, s(&claim.token))];
+    }
+    vec![
+        Guard::Missing(attr::TOKEN),
+        Guard::Equals(attr::STATUS, s(state.status.as_str())),
+        Guard::Equals(attr::SENDS, n(state.sends)),
+        Guard::Equals(attr::ATTEMPTS, n(state.attempts)),
+        Guard::Equals(attr::DUE, t(state.due)),
+    ]
+}

@@ -1,0 +1,181 @@
+//! Finding recurring rules: one, pages of them, those with something due, and what was skipped.
+
+use super::{Rule, SkipRecord};
+use crate::work::list::Phase;
+use crate::work::{StoreError, WorkStore, attr, keys};
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use rules::names::{RecurringName, Tenant};
+use std::collections::HashMap;
+
+/// A rule with its parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleView {
+    /// The rule.
+    pub rule: Rule,
+    /// The parameter of its activities as JSON text.
+    pub parameter: String,
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RulePage<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl WorkStore {
+    /// One rule.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn rule(&self, tenant: &Tenant, name: &RecurringName) -> Result<Option<RuleView>, StoreError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key(attr::PK, AttributeValue::S(keys::rule(tenant, name)))
+            .key(attr::SK, AttributeValue::S(attr::ITEM.to_owned()))
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        let Some(item) = output.item else { return Ok(None) };
+        Ok(self.with_rule_parameters(vec![Rule::decode(&item)?]).await?.pop())
+    }
+
+    /// Adds to each rule its parameter, read where it is too large for the item.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a parameter cannot be read.
+    pub(crate) async fn with_rule_parameters(&self, rules: Vec<Rule>) -> Result<Vec<RuleView>, StoreError> {
+        let large: Vec<String> = rules.iter().filter(|rule| rule.parameter.is_none()).map(Rule::pk).collect();
+        let mut parameters = self.payloads(&large).await?;
+        let view = |rule: Rule| {
+            let parameter = rule.parameter.clone().or_else(|| parameters.remove(&rule.pk()));
+            RuleView { parameter: parameter.unwrap_or_else(|| "{}".to_owned()), rule }
+        };
+        Ok(rules.into_iter().map(view).collect())
+    }
+
+    /// A page of a tenant's rules, by name; `after` is the `next` of the page before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an index or an item cannot be read.
+    pub async fn rules(
+        &self,
+        tenant: &Tenant,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<RulePage<RuleView>, StoreError> {
+        let phase = Phase {
+            index: attr::OBJECT_INDEX,
+            partition_name: attr::OBJECT_PARTITION,
+            sort_name: attr::PK,
+            partitions: vec![keys::rule_list_partition(tenant)],
+            newest_first: false,
+        };
+        let prefix = keys::rules_prefix(tenant);
+        let after = after.map(|name| format!("{prefix}{name}"));
+        let rows = self.stride(&phase, after.as_deref(), limit.max(1)).await?;
+        let next = rows.last().filter(|_| rows.len() >= limit);
+        let next = next.and_then(|(pk, _)| pk.strip_prefix(&prefix)).map(str::to_owned);
+        let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
+        let rules = self.rule_records(&pks).await?;
+        Ok(RulePage { items: self.with_rule_parameters(rules).await?, next })
+    }
+
+    /// Rules of one shard whose next occurrence is at or before `until`, next first, after the sort key
+    /// `after`; with the sort key to go on from, and the next occurrence beyond `until`, as far as was seen.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index or an item cannot be read.
+    pub(crate) async fn due_rules(
+        &self,
+        shard: u32,
+        after: Option<&str>,
+        until: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<DueRules, StoreError> {
+        let phase = Phase::due(vec![keys::rule_due_partition(shard)]);
+        let rows = self.stride(&phase, after, limit.max(1)).await?;
+        let last = keys::instant(until) + "~";
+        let due = rows.iter().take_while(|(sort, _)| *sort <= last).count();
+        let beyond = rows.get(due).and_then(|(sort, _)| sort.get(..15)?.parse().ok());
+        let after = rows.last().filter(|_| due == limit).map(|(sort, _)| sort.clone());
+        let pks: Vec<String> = rows.into_iter().take(due).map(|(_, pk)| pk).collect();
+        let rules = if pks.is_empty() { Vec::new() } else { self.rule_records(&pks).await? };
+        Ok(DueRules { rules, after, beyond: beyond.and_then(DateTime::from_timestamp_millis) })
+    }
+
+    /// Whether a tenant has any rule: then its solution may not be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index cannot be read.
+    pub async fn has_rules(&self, tenant: &Tenant) -> Result<bool, StoreError> {
+        Ok(!self.rules(tenant, None, 1).await?.items.is_empty())
+    }
+
+    /// A page of what was skipped of a rule, latest first; `after` is the `next` of the page before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn skips(
+        &self,
+        tenant: &Tenant,
+        name: &RecurringName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<RulePage<SkipRecord>, StoreError> {
+        let pk = keys::rule(tenant, name);
+        let key = |sk: &str| {
+            HashMap::from([
+                (attr::PK.to_owned(), AttributeValue::S(pk.clone())),
+                (attr::SK.to_owned(), AttributeValue::S(sk.to_owned())),
+            ])
+        };
+        let output = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
+            .expression_attribute_values(":prefix", AttributeValue::S(attr::SKIP_PREFIX.to_owned()))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(after.map(key))
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        let items = output.items.unwrap_or_default();
+        let next = output.last_evaluated_key.and_then(|mut key| match key.remove(attr::SK) {
+            Some(AttributeValue::S(sk)) => Some(sk),
+            _ => None,
+        });
+        Ok(RulePage { items: items.iter().map(SkipRecord::decode).collect::<Result<_, _>>()?, next })
+    }
+
+    /// The rules of `pks`, in that order; those that are gone are left out.
+    pub(crate) async fn rule_records(&self, pks: &[String]) -> Result<Vec<Rule>, StoreError> {
+        let mut found = HashMap::new();
+        for item in self.state_items(pks).await? {
+            let rule = Rule::decode(&item)?;
+            found.insert(rule.pk(), rule);
+        }
+        Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
+    }
+}
+
+/// Rules with something due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueRules {
+    /// As their items stand.
+    pub rules: Vec<Rule>,
+    /// Where to go on, if there may be more.
+    pub after: Option<String>,
+    /// The next occurrence that is not due yet, if it was seen.
+    pub beyond: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,171 @@
+//! Recurring rules in the work table: a rule stands in `due` at its next occurrence, so that only rules with
+//! something due are read (SPEC §5).
+
+mod codec;
+mod find;
+
+pub use codec::{RULE_SHARDS, Rule, RuleSpec, SkipRecord};
+pub use find::{RulePage, RuleView};
+
+use super::batcher::Outcome;
+use super::codec::{n, s, t};
+use super::create::INLINE_PARAMETER_MAX_BYTES;
+use super::erase::Erased;
+use super::statements::{self, Guard};
+use super::{StoreError, WorkStore, attr, keys};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
+use rules::activity::Status;
+use rules::names::{ActivityId, RecurringName, Tenant};
+use rules::recurring::Skip;
+use std::collections::HashMap;
+
+/// The `body_hash` of activities that rules created: it tells them from a caller's, whatever the parameter.
+pub const RULE_BODY_HASH: &str = "recurring";
+
+/// The id of the occurrence of a rule at `at`.
+///
+/// # Errors
+/// None that can be: a name is an id, and so is a name with `@` and digits.
+pub fn occurrence_id(name: &RecurringName, at: DateTime<Utc>) -> Result<ActivityId, StoreError> {
+    let id = format!("{name}@{}", at.timestamp());
+    id.parse().map_err(|_| StoreError::Refused(format!("{id} is no id")))
+}
+
+/// The parameter as it stands in a rule's item: itself, or nothing if it is too large for it.
+pub fn inline_parameter(parameter: &str) -> Option<String> {
+    (parameter.len() <= INLINE_PARAMETER_MAX_BYTES).then(|| parameter.to_owned())
+}
+
+impl WorkStore {
+    /// The writes that make `new` of `old`, for the transaction of its owner's change.
+    pub(crate) fn rule_writes(
+        &self,
+        old: Option<&Rule>,
+        new: &Rule,
+        parameter: &str,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let pk = new.pk();
+        let mut put = self.put(new.encode());
+        put = match old {
+            None => put.condition_expression("attribute_not_exists(PK)"),
+            Some(old) => put
+                .condition_expression("#rv = :rv")
+                .expression_attribute_names("#rv", attr::REVISION)
+                .expression_attribute_values(":rv", n(old.revision)),
+        };
+        let build = |put: aws_sdk_dynamodb::types::builders::PutBuilder| {
+            let put = put.build().map_err(|error| StoreError::Refused(error.to_string()))?;
+            Ok::<_, StoreError>(TransactWriteItem::builder().put(put).build())
+        };
+        let mut writes = vec![build(put)?];
+        if new.parameter.is_none() {
+            let payload = [attr::PK, attr::SK, attr::PARAMETER].into_iter();
+            let payload = payload.zip([s(pk), s(attr::PAYLOAD), s(parameter)]).collect();
+            writes.push(build(self.put(payload))?);
+        } else if old.is_some_and(|old| old.parameter.is_none()) {
+            writes.push(self.delete(&pk, attr::PAYLOAD, &[]));
+        }
+        Ok(writes)
+    }
+
+    fn put(
+        &self,
+        item: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
+    ) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+        let item: HashMap<_, _> = item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Put::builder().table_name(&self.table).set_item(Some(item))
+    }
+
+    /// The writes that delete a rule, for the transaction of its owner's change.
+    pub(crate) fn rule_deletes(&self, rule: &Rule) -> Vec<TransactWriteItem> {
+        let pk = rule.pk();
+        let mut deletes =
+            vec![self.delete(&pk, attr::ITEM, &[Guard::Equals(attr::REVISION, n(rule.revision))])];
+        if rule.parameter.is_none() {
+            deletes.push(self.delete(&pk, attr::PAYLOAD, &[]));
+        }
+        deletes
+    }
+
+    /// Moves a rule on: its next occurrence, and the plan that is being carried out. `false` if it has moved
+    /// or its owner has changed it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub(crate) async fn move_rule(&self, from: &Rule, to: &Rule) -> Result<bool, StoreError> {
+        let unmoved = |attribute, at: Option<DateTime<Utc>>| match at {
+            Some(at) => Guard::Equals(attribute, t(at)),
+            None => Guard::Missing(attribute),
+        };
+        let guards = vec![
+            Guard::Equals(attr::REVISION, n(from.revision)),
+            unmoved(attr::DUE, from.next),
+            // Two that plan at different instants must not both carry out their plans.
+            unmoved(attr::PLANNED_AT, from.planned_at),
+        ];
+        let statement = statements::difference(&self.table, from.pk(), &from.encode(), &to.encode(), guards);
+        Ok(match self.batcher.run(statement).await? {
+            Outcome::Applied(_) => true,
+            // Our own write, retried by the SDK after it had succeeded.
+            Outcome::Lost(Some(item)) => Rule::decode(&item)? == *to,
+            Outcome::Lost(None) | Outcome::Duplicate => false,
+        })
+    }
+
+    /// Records skipped occurrences; what is recorded already stands.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub(crate) async fn record_skips(
+        &self,
+        rule: &Rule,
+        skips: &[Skip],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let pk = rule.pk();
+        let records = skips.iter().map(|skip| {
+            let sk = keys::skip(skip.from, skip.reason);
+            let item = SkipRecord { skip: *skip, at: rules::time::truncate(at) }.encode(&pk);
+            self.batcher.run(statements::insert(&self.table, pk.clone(), &sk, item))
+        });
+        try_join_all(records).await?;
+        Ok(())
+    }
+
+    /// Deletes what is recorded of a rule that is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read or written.
+    pub(crate) async fn forget_skips(&self, tenant: &Tenant, name: &RecurringName) -> Result<(), StoreError> {
+        let pk = keys::rule(tenant, name);
+        let keys = self.sort_keys(&pk).await?;
+        let skips: Vec<_> = keys.iter().filter(|sk| sk.starts_with(attr::SKIP_PREFIX)).collect();
+        for part in skips.chunks(super::erase::TRANSACTION_MAX) {
+            let deletes = part.iter().map(|sk| self.delete(&pk, sk, &[])).collect();
+            self.transact(deletes).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes back an activity that a rule created and nobody has begun; it can be created again. `false` if
+    /// there is none, or it has to stay.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read or written.
+    pub(crate) async fn withdraw(&self, tenant: &Tenant, id: &ActivityId) -> Result<bool, StoreError> {
+        let Some(record) = self.record(tenant, id).await? else { return Ok(false) };
+        let untouched = record.state.status == Status::Ready && record.state.attempts == 0;
+        if !untouched || record.body_hash != RULE_BODY_HASH {
+            return Ok(false);
+        }
+        let guards = [
+            Guard::Missing(attr::TOKEN),
+            Guard::Equals(attr::STATUS, s(Status::Ready.as_str())),
+            Guard::Equals(attr::ATTEMPTS, n(0)),
+            Guard::Equals(attr::CREATED, t(record.created_at)),
+        ];
+        Ok(self.erase(&record.pk(), &guards).await? == Erased::Yes)
+    }
+}
