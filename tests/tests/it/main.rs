@@ -9,6 +9,7 @@ mod api_companies;
 mod api_conventions;
 mod api_endpoints;
 mod api_events;
+mod api_examples;
 mod api_lists;
 mod api_notifications;
 mod api_openapi;
