@@ -3,6 +3,7 @@
 mod api;
 mod api_access;
 mod api_activities;
+mod api_audit;
 mod api_bulk;
 mod api_channels;
 mod api_companies;
@@ -17,6 +18,8 @@ mod api_outages;
 mod api_recurring;
 mod api_reminders;
 mod api_solutions;
+mod api_story;
+mod api_tenants;
 mod api_types;
 mod channel_providers;
 mod channel_results;
