@@ -78,7 +78,8 @@ def seed():
         examples = [example["value"] for example in content.get("examples", {}).values()]
         for example in examples or [content["example"]]:
             send(method, path, example)
-    send("PUT", "/v1/companies/acme/solutions/spare", {})
+            if name in ("putSolution", "putReminderConfiguration"):
+                send(method, path.replace("/music", "/spare"), example)
 
 
 def send(method, path, body):
