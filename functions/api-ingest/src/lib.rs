@@ -63,11 +63,11 @@ pub struct ApiContext {
 }
 
 impl ApiContext {
-    /// `admin_key` opens everything; only its hash is kept.
-    pub fn new(context: Context, admin_key: &str) -> Self {
+    /// What `admin_key` is the hash of opens everything.
+    pub fn new(context: Context, admin_key: &SecretHash) -> Self {
         Self {
             context,
-            admin_key: SecretHash::of(admin_key),
+            admin_key: *admin_key,
             has_dialog_service: false,
             publisher: None,
             max_retries: MAX_RETRIES_DEFAULT,
