@@ -5,7 +5,7 @@ use log_roller::LogRoller;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::{Reader, environment};
-use shared::telemetry;
+use shared::telemetry::{self, Metrics};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -13,6 +13,6 @@ async fn main() -> Result<(), Error> {
     let mut reader = Reader::new(&environment);
     let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
     let http = Outbound::new(reader.finish(allowed)?)?;
-    let roller = LogRoller::new(Context::from_env().await?, http);
+    let roller = LogRoller::new(Context::from_env().await?, http).with_metrics(Metrics::of_this_function());
     run(service_fn(|event| roller.invoke(event))).await
 }
