@@ -146,6 +146,25 @@ impl Settings {
     }
 }
 
+/// What a function reads that calls receivers, and is told nothing else of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundSettings {
+    /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that calls may reach.
+    pub allowed_cidrs: Vec<IpNet>,
+}
+
+impl OutboundSettings {
+    /// Reads the variable above.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming every fault.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(lookup);
+        let settings = Self { allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS") };
+        reader.finish(settings)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,3 +32,5 @@ mod reminder_life;
 mod reminders;
 mod rolling;
 mod sweeping;
+mod template;
+mod template_settings;
