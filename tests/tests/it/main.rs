@@ -34,3 +34,5 @@ mod reminders;
 mod rolling;
 mod sweeping;
 mod tidy;
+mod template;
+mod template_settings;
