@@ -21,6 +21,7 @@ mod channel_providers;
 mod channel_results;
 mod channel_secrets;
 mod channels;
+mod conformance;
 mod crashes;
 mod delivery;
 mod notification_crashes;
