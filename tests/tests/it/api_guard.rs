@@ -13,6 +13,7 @@ use reminder_sender::{Sender, SenderSettings};
 use serde_json::{Value, json};
 use shared::outbound::{Lookup, Outbound};
 use shared::telemetry::Metrics;
+use shared::tenancy::SecretHash;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -104,7 +105,8 @@ impl Functions {
         };
         let settings = SenderSettings::read(&own).unwrap();
         let sender = Sender::new(ctx.clone(), http.clone(), Metrics::off(), settings).routes();
-        let api = ApiContext::new(ctx.clone(), ADMIN).with_notifications(http.clone(), 3, 600);
+        let api =
+            ApiContext::new(ctx.clone(), &SecretHash::of(ADMIN)).with_notifications(http.clone(), 3, 600);
         Self {
             worker: Worker::new(ctx.clone(), http.clone(), Metrics::off()),
             roller: LogRoller::new(ctx, http.clone()),
@@ -230,7 +232,7 @@ async fn no_notation_of_a_refused_address_is_called_by_anything() {
     world.clock.advance(TimeDelta::minutes(15));
     world.work(&closed.worker).await;
     let mut failed = 0;
-    for index in 0..HOSTS.len() {
+    for (index, host) in HOSTS.iter().enumerate() {
         let list = format!("/v1/companies/acme/solutions/s{index}/activities?limit=100");
         let all = closed.call("GET", &list, Value::Null).await.expect(200);
         for activity in all.json["items"].as_array().unwrap() {
@@ -246,7 +248,7 @@ async fn no_notation_of_a_refused_address_is_called_by_anything() {
                 hook || activity["attempts"] == activity["maxAttempts"] || activity["channel"] == "EMAIL",
                 "{whole:#}"
             );
-            assert!(says_so(&whole["history"][0]["detail"]), "{} {whole:#}", HOSTS[index]);
+            assert!(says_so(&whole["history"][0]["detail"]), "{host} {whole:#}");
             failed += 1;
         }
     }
