@@ -5,6 +5,7 @@
 //! time, because they are real calls on loopback.
 
 pub mod clock;
+pub mod model;
 pub mod provider;
 pub mod receiver;
 pub mod recurring;

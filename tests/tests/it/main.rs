@@ -23,6 +23,7 @@ mod channel_secrets;
 mod channels;
 mod crashes;
 mod delivery;
+mod model;
 mod notification_crashes;
 mod notifications;
 mod recurring;
