@@ -32,4 +32,5 @@ mod reminder_crashes;
 mod reminder_life;
 mod reminders;
 mod rolling;
+mod strangers;
 mod sweeping;
