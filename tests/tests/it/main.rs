@@ -31,4 +31,5 @@ mod reminder_crashes;
 mod reminder_life;
 mod reminders;
 mod rolling;
+mod simulation;
 mod sweeping;
