@@ -75,11 +75,17 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
 /// The activity that an arrival is of, by what it says of itself.
 pub fn subject(arrival: &Arrival) -> Option<Subject> {
     let place = arrival.place();
-    if !(place.starts_with("call/") || place.starts_with("yom/")) {
+    if !["call/", "yom/", "hook"].iter().any(|known| place.starts_with(known)) {
         return None;
     }
     let body: Value = serde_json::from_str(&arrival.body).unwrap_or_default();
-    let id = body["id"].as_str().unwrap_or_else(|| place.rsplit('/').next().unwrap_or_default());
+    let of_channel = body["activity"]["id"].as_str();
+    let id =
+        of_channel.or(body["id"].as_str()).unwrap_or_else(|| place.rsplit('/').next().unwrap_or_default());
+    // An occurrence tells its rule's name, and a webhook its reminder's id: the rest of their ids is in the key alone.
+    let named = arrival.key().rsplit_once(':').map_or("", |(named, _)| named);
+    let own = named.starts_with(&format!("{id}@")) || named.starts_with(&format!("reminder-webhook:{id}:"));
+    let id = if own { named } else { id };
     Some(Subject { tenant: arrival.tenant(), id: id.to_owned() })
 }
 

@@ -12,7 +12,13 @@ mod evidence;
 mod executions;
 mod history;
 mod items;
+mod notifications;
+mod paths;
 mod pauses;
+mod recurring;
+mod reminders;
+mod results;
+mod rolling;
 mod story;
 mod tenants;
 mod wishes;
@@ -34,5 +40,10 @@ pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     history::check(evidence, &table, &mut findings);
     pauses::check(evidence, &wishes, &mut findings);
     tenants::check(evidence, &mut findings);
+    results::check(evidence, &table, &wishes, &mut findings);
+    recurring::check(evidence, &table, &mut findings);
+    notifications::check(evidence, &table, &mut findings);
+    reminders::check(evidence, &table, &mut findings);
+    rolling::check(evidence, &wishes, &mut findings);
     findings
 }

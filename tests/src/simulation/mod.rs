@@ -9,6 +9,7 @@
 //! says at its end what was not kept.
 
 mod dice;
+mod extras;
 mod faults;
 mod gate;
 mod index_lag;

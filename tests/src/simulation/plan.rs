@@ -62,20 +62,27 @@ impl Plan {
             ));
         }
         let minutes = dice.between(4, 25);
-        let mut script = Script { dice, began, seconds: minutes * 60, ids: Vec::new(), ops: Vec::new() };
+        let seconds = minutes * 60;
+        let mut script =
+            Script { dice, began, seconds, ids: Vec::new(), ops: Vec::new(), roles: vec![Role::Sweep] };
+        let extras = script.dice.pick(&[0, 1, 1, 1, 2]);
+        for _ in 0..extras {
+            let tenant = tenants[script.dice.below(tenants.len())];
+            script.extra(tenant, &mut setup);
+        }
         let count = script.dice.between(6, 24);
         for number in 0..count {
             let tenant = tenants[script.dice.below(tenants.len())];
             script.something(tenant, number);
         }
-        let Script { mut ops, .. } = script;
+        let mut ops = script.ops;
         ops.sort_by_key(|(at, _)| *at);
-        let roles = vec![Role::Sweep, Role::Expander, Role::Resender, Role::Roller, Role::Sender];
+        let roles = script.roles;
         Self { roles, setup, ops, calm: began + TimeDelta::minutes(minutes) }
     }
 }
 
-fn admin(method: &'static str, path: String, body: Value) -> Op {
+pub(super) fn admin(method: &'static str, path: String, body: Value) -> Op {
     Op { company: None, method, path, body, repeats: 0 }
 }
 
@@ -96,21 +103,22 @@ fn activity_type(dice: &mut Dice, (company, solution): (&str, &str)) -> Value {
     body
 }
 
-struct Script<'a> {
-    dice: &'a mut Dice,
-    began: DateTime<Utc>,
-    seconds: i64,
+pub(super) struct Script<'a> {
+    pub(super) dice: &'a mut Dice,
+    pub(super) began: DateTime<Utc>,
+    pub(super) seconds: i64,
     /// What was asked for so far: tenant, id, when.
-    ids: Vec<((&'static str, &'static str), String, i64)>,
-    ops: Vec<(DateTime<Utc>, Op)>,
+    pub(super) ids: Vec<((&'static str, &'static str), String, i64)>,
+    pub(super) ops: Vec<(DateTime<Utc>, Op)>,
+    pub(super) roles: Vec<Role>,
 }
 
 impl Script<'_> {
-    fn at(&self, second: i64) -> DateTime<Utc> {
+    pub(super) fn at(&self, second: i64) -> DateTime<Utc> {
         self.began + TimeDelta::seconds(second)
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         second: i64,
         tenant: (&'static str, &'static str),
@@ -118,10 +126,21 @@ impl Script<'_> {
         path: &str,
         body: Value,
     ) {
+        self.add_path(second, tenant, method, format!("{}{path}", base(tenant)), body);
+    }
+
+    /// The same for a path of its own.
+    pub(super) fn add_path(
+        &mut self,
+        second: i64,
+        (company, _): (&'static str, &'static str),
+        method: &'static str,
+        path: String,
+        body: Value,
+    ) {
         let at = self.at(second) + TimeDelta::milliseconds(self.dice.between(0, 999));
         let repeats = self.dice.pick(&[0, 2, 5]);
-        let path = format!("{}{path}", base(tenant));
-        self.ops.push((at, Op { company: Some(tenant.0), method, path, body, repeats }));
+        self.ops.push((at, Op { company: Some(company), method, path, body, repeats }));
     }
 
     fn something(&mut self, tenant: (&'static str, &'static str), number: i64) {

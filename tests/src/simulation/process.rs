@@ -56,6 +56,16 @@ impl Role {
     }
 }
 
+impl Role {
+    /// How often its schedule ticks. The roller's is a day, which is longer than a seed.
+    pub fn rate(self) -> TimeDelta {
+        match self {
+            Role::Roller => TimeDelta::minutes(3),
+            _ => TimeDelta::minutes(1),
+        }
+    }
+}
+
 /// What a process is asked to do.
 pub enum Work {
     Request(Box<Request<Body>>),

@@ -1,10 +1,12 @@
 //! Receivers: they answer well, badly, late, or never.
 
 use super::gate::{Asked, Call, Reply};
+use super::plan::{Op, RECEIVERS, TENANTS, base};
 use super::world::{Event, World};
 use crate::audit::Arrival;
 use bytes::Bytes;
 use chrono::TimeDelta;
+use serde_json::{Value, json};
 use shared::outbound::{Answer, OutboundRequest, OutboundResult, SendError};
 
 /// What a receiver does with a call.
@@ -58,11 +60,52 @@ impl World {
         if arrives {
             self.arrivals.push(arrival);
         }
+        if let Ok(answer) = &result
+            && arrives
+            && request.url.contains("/yom/")
+        {
+            let told = answer.body.clone();
+            self.provider_reports(&request, &told);
+        }
         let result = match self.mutation {
             Some(mutation) => mutation.answered(&request.url, result),
             None => result,
         };
         self.post(answered, Event::Told(process, reply, result));
+    }
+
+    /// A provider tells later, or at once, or twice, what came of an activity that it took.
+    fn provider_reports(&mut self, request: &OutboundRequest, told: &Bytes) {
+        let told: Value = serde_json::from_slice(told).unwrap_or_default();
+        let Some(provided) = told["id"].as_str() else { return };
+        let Some(tenant) = TENANTS.into_iter().find(|(company, solution)| {
+            request.url.starts_with(&format!("{RECEIVERS}/{company}/{solution}/"))
+        }) else {
+            return;
+        };
+        for number in 0..self.dice.pick(&[0, 1, 1, 2]) {
+            let after = self.dice.pick(&[0, 200, 1_500, 40_000]);
+            let at = self.time.now() + TimeDelta::milliseconds(after);
+            let status = self.dice.pick(&[
+                "COMPLETED",
+                "COMPLETED",
+                "NOT_EXECUTED",
+                "CANCELED",
+                "PENDING",
+                "TRANSFERRED",
+            ]);
+            let id = format!("res-{provided}-{number}");
+            let mut body = json!({"id": id, "occurredAt": at.to_rfc3339(), "status": status});
+            if self.dice.chance(600) {
+                body["providerActivityId"] = json!(provided);
+            } else {
+                let named = provided.strip_prefix("p-").and_then(|id| id.rsplit_once('-'));
+                body["activityId"] = json!(named.map_or("", |(id, _)| id));
+            }
+            let path = format!("{}/activity-results", base(tenant));
+            let op = Op { company: Some(tenant.0), method: "POST", path, body, repeats: 4 };
+            self.post(at, Event::Ask(Box::new(op), 0));
+        }
     }
 
     fn conduct(&mut self) -> Conduct {
@@ -84,9 +127,14 @@ impl World {
 
 fn answer(status: u16, request: &OutboundRequest, number: usize) -> OutboundResult {
     let retry_after = matches!(status, 429 | 503).then(|| "20".parse().ok()).flatten();
-    let id = request.url.rsplit('/').next().unwrap_or_default();
-    let body =
-        if request.url.contains("/yom/") { format!(r#"{{"id":"p-{id}-{number}"}}"#) } else { String::new() };
+    let body = if request.url.contains("/yom/") {
+        let asked: Value =
+            serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap_or_default();
+        let id = asked["activity"]["id"].as_str().unwrap_or_default();
+        json!({"id": format!("p-{id}-{number}")}).to_string()
+    } else {
+        String::new()
+    };
     Ok(Answer { status, retry_after, content_type: None, body: Bytes::from(body) })
 }
 

@@ -265,7 +265,7 @@ impl World {
         let now = self.time.now();
         match event {
             Event::Tick(role) => {
-                self.post(now + TimeDelta::seconds(60), Event::Tick(role));
+                self.post(now + role.rate(), Event::Tick(role));
                 let input = match role {
                     Role::Roller => json!({}),
                     _ => {
@@ -408,7 +408,9 @@ impl World {
             request.body(axum::body::Body::from(body.clone())).expect("the plan's requests are well-formed");
         self.note(&format!("asked: {} {} {body}", op.method, op.path));
         let asked = self.time.now();
-        let (_, number) = self.begin(Role::Api, Work::Request(Box::new(request)));
+        // The template routes these two to the function that sends.
+        let role = if op.path.starts_with("/api/reminder/item/") { Role::Sender } else { Role::Api };
+        let (_, number) = self.begin(role, Work::Request(Box::new(request)));
         self.asking.insert(number, Asking { op, tries, asked, given_up: false });
         self.post(asked + CALLER_PATIENCE, Event::GiveUp(number));
     }
