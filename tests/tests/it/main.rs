@@ -33,4 +33,8 @@ mod reminders;
 mod rolling;
 mod sweeping;
 mod template;
+mod template_permissions;
+mod template_scenes;
+mod template_scenes_api;
+mod template_scenes_functions;
 mod template_settings;
