@@ -38,3 +38,4 @@ mod template_scenes;
 mod template_scenes_api;
 mod template_scenes_functions;
 mod template_settings;
+mod template_watching;
