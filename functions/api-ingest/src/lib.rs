@@ -137,6 +137,11 @@ async fn count(State(context): State<ApiContext>, request: Request, next: Next) 
     response
 }
 
+/// The description of every endpoint (OpenAPI 3.1), as `GET /openapi.json` answers it.
+pub fn description() -> serde_json::Value {
+    openapi::complete(described().into_openapi())
+}
+
 /// Every endpoint with its description.
 fn described() -> OpenApiRouter<ApiContext> {
     use activities::{act, bulk, create, find, results, stats};
