@@ -13,6 +13,6 @@ async fn main() -> Result<(), Error> {
     let mut reader = Reader::new(&environment);
     let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
     let http = Outbound::new(reader.finish(allowed)?)?;
-    let worker = Worker::new(Context::from_env().await?, http, Metrics::stdout("delivery-worker"));
+    let worker = Worker::new(Context::from_env()?, http, Metrics::stdout("delivery-worker"));
     run(service_fn(|event| worker.invoke(event))).await
 }

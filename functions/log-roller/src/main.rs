@@ -13,6 +13,6 @@ async fn main() -> Result<(), Error> {
     let mut reader = Reader::new(&environment);
     let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
     let http = Outbound::new(reader.finish(allowed)?)?;
-    let roller = LogRoller::new(Context::from_env().await?, http);
+    let roller = LogRoller::new(Context::from_env()?, http);
     run(service_fn(|event| roller.invoke(event))).await
 }

@@ -13,6 +13,6 @@ async fn main() -> Result<(), Error> {
     let settings = ResenderSettings::read(&environment)?;
     let http = Outbound::new(settings.allowed_cidrs.clone())?;
     let resender =
-        Resender::new(Context::from_env().await?, http, Metrics::stdout("notification-resender"), settings);
+        Resender::new(Context::from_env()?, http, Metrics::stdout("notification-resender"), settings);
     run(service_fn(|event| resender.invoke(event))).await
 }

@@ -8,6 +8,6 @@ use shared::telemetry;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let expander = Expander::new(Context::from_env().await?);
+    let expander = Expander::new(Context::from_env()?);
     run(service_fn(|event| expander.invoke(event))).await
 }
