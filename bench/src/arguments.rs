@@ -75,6 +75,21 @@ pub struct Arguments {
 pub enum Command {
     /// Kill local mode with SIGKILL in the middle of deliveries, start it again, and look for losses
     Crash(CrashArguments),
+    /// Start each function many times as Lambda does, and tell how long, how large, and how much memory
+    Cold(ColdArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ColdArguments {
+    /// Where the functions' programs are [default: beside this one]
+    #[arg(long, value_name = "DIR")]
+    pub functions: Option<PathBuf>,
+    /// Starts of each function
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub starts: usize,
+    /// Further invocations of the last one
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub burst: usize,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod channels;
+pub mod cold;
 pub mod crash;
 mod fairness;
 mod lone;
