@@ -36,6 +36,7 @@ mod reminders;
 mod rolling;
 mod sweeping;
 mod template;
+mod template_events;
 mod template_permissions;
 mod template_scenes;
 mod template_scenes_api;
