@@ -44,6 +44,7 @@ mod simulation;
 mod strangers;
 mod sweeping;
 mod template;
+mod template_events;
 mod template_permissions;
 mod template_scenes;
 mod template_scenes_api;

@@ -253,9 +253,10 @@ async fn reminders(stage: &Stage) {
 }
 
 async fn service(stage: &Stage) {
-    for path in ["/health", "/v1/dispatch-providers"] {
+    for path in ["/health", "/openapi.json", "/v1/dispatch-providers"] {
         stage.call("GET", path, None, 200).await;
     }
+    stage.call("GET", "/docs", None, 303).await;
 }
 
 async fn departure(stage: &Stage) {
