@@ -80,7 +80,7 @@ fn strangers_bodies_are_taken_or_refused_with_pointers() {
         let api = runtime.block_on(seeded());
         let refused = Cell::new(0);
         check_async(CASES, &near(body), &runtime, async |text: String| {
-            let answer = api.send_text(endpoint.method, &endpoint.path(), text.clone()).await;
+            let answer = api.send_text(&endpoint.method, &endpoint.path(), text.clone()).await;
             refused.set(refused.get() + u32::from(answer.status == 400));
             answered(&answer, &text)
         });
@@ -157,7 +157,8 @@ fn strangers_queries_are_taken_or_refused() {
             }
         };
         let query: Vec<String> = parameters.iter().map(parameter).collect();
-        let answer = api.get(&format!("{path}?{}", query.join("&"))).await;
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let answer = api.get(&format!("{path}{separator}{}", query.join("&"))).await;
         answered(&answer, "")
     });
 }
@@ -166,8 +167,8 @@ fn strangers_queries_are_taken_or_refused() {
 fn strangers_names_in_paths_are_taken_or_refused() {
     let runtime = runtime();
     let api = runtime.block_on(seeded());
-    let endpoints: Vec<(&str, &str)> = endpoints()
-        .iter()
+    let endpoints: Vec<(String, String)> = endpoints()
+        .into_iter()
         .filter(|endpoint| endpoint.template.contains('{'))
         .map(|endpoint| (endpoint.method, endpoint.template))
         .collect();
@@ -176,7 +177,7 @@ fn strangers_names_in_paths_are_taken_or_refused() {
         let places: Vec<&str> = template.split('/').filter(|segment| segment.starts_with('{')).collect();
         let name = utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string();
         let path = filled(&template.replacen(which.get(&places), &name, 1));
-        let answer = api.send_text(method, &path, if method == "GET" { "" } else { "{}" }).await;
+        let answer = api.send_text(&method, &path, if method == "GET" { "" } else { "{}" }).await;
         answered(&answer, "{}")
     });
 }
