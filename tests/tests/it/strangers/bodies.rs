@@ -157,7 +157,8 @@ fn strangers_queries_are_taken_or_refused() {
             }
         };
         let query: Vec<String> = parameters.iter().map(parameter).collect();
-        let answer = api.get(&format!("{path}?{}", query.join("&"))).await;
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let answer = api.get(&format!("{path}{separator}{}", query.join("&"))).await;
         answered(&answer, "")
     });
 }
