@@ -1,6 +1,7 @@
 //! Configuration: environment variables, read once at start into typed structs,
 //! refused with every fault named (SPEC §10).
 
+use crate::tenancy::SecretHash;
 use ipnet::IpNet;
 
 /// Reads one variable: the environment in Lambda, a map in local mode and tests.
@@ -39,6 +40,29 @@ impl<'a> Reader<'a> {
                 String::new()
             }
         }
+    }
+
+    /// A secret, or `sha256:` and its hash in hex; absent or empty is none. Only the hash is kept.
+    pub fn secret(&mut self, name: &str, min_chars: usize) -> Option<SecretHash> {
+        let text = (self.lookup)(name).filter(|value| !value.is_empty())?;
+        if text.chars().count() < min_chars {
+            self.faults.push(format!("{name} must have at least {min_chars} characters"));
+        }
+        match SecretHash::configured(&text) {
+            Ok(hash) => Some(hash),
+            Err(fault) => {
+                self.faults.push(format!("{name} {fault}"));
+                None
+            }
+        }
+    }
+
+    /// The admin key of `PUNCTUAL_ADMIN_KEY`, which must be there.
+    pub fn admin_key(&mut self) -> SecretHash {
+        self.required("PUNCTUAL_ADMIN_KEY");
+        let hash = self.secret("PUNCTUAL_ADMIN_KEY", ADMIN_KEY_MIN_CHARS);
+        // Without one there is a fault, and so no settings that hold this.
+        hash.unwrap_or_else(|| SecretHash::of(""))
     }
 
     /// A whole number within `range`, or `default` where the variable is absent or empty.
@@ -122,6 +146,25 @@ impl Settings {
     }
 }
 
+/// What a function reads that calls receivers, and is told nothing else of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundSettings {
+    /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that calls may reach.
+    pub allowed_cidrs: Vec<IpNet>,
+}
+
+impl OutboundSettings {
+    /// Reads the variable above.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming every fault.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(lookup);
+        let settings = Self { allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS") };
+        reader.finish(settings)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +186,23 @@ mod tests {
                 "PUNCTUAL_DUE_SHARDS must be a whole number from 1 to 64, not \"many\"",
             ]
         );
+    }
+
+    #[test]
+    fn a_secret_is_configured_as_itself_or_as_its_hash() {
+        let secret = |text: &str| {
+            let lookup = |_: &str| Some(text.to_owned());
+            let mut reader = Reader::new(&lookup);
+            let hash = reader.secret("X", 16);
+            reader.finish(hash).map(|hash| hash.unwrap().hex()).map_err(|error| error.to_string())
+        };
+        // `printf %s a-key-of-16-chars | sha256sum`, which docs/deploy.md tells to run.
+        const HASH: &str = "24300a2b32db899ed3aac780af046abacaa44d9315d8cd74791185dd392b9163";
+        assert_eq!(secret("a-key-of-16-chars").unwrap(), HASH);
+        assert_eq!(secret(&format!("sha256:{HASH}")).unwrap(), HASH);
+        for bad in ["short", "sha256:0011223344556677", &format!("sha256:{}", HASH.replace('0', "x"))] {
+            assert!(secret(bad).unwrap_err().contains("X must have"), "{bad}");
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! No bodies, no headers, no secrets: lines hold names, numbers and outcomes.
 
+pub mod catalog;
 mod emf;
 mod metrics;
 
+pub use emf::NAMESPACE;
 pub use metrics::{Metrics, Sink};
 
 use rules::names::{ActivityId, Tenant};

@@ -7,7 +7,8 @@ use crate::body::JsonText;
 use crate::companies::only_page;
 use crate::json;
 use crate::object::Object;
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::schemas::{FieldPathOrMany, RescheduleRule, UrlPattern as UrlPatternText};
+use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::Scope;
 use crate::solutions::existing;
@@ -43,7 +44,7 @@ pub struct ActivityTypeBody {
     #[schema(example = "POST", pattern = "^(POST|PUT|DELETE|GET)$")]
     verb: String,
     /// An absolute http(s) URL; `{Field}` and `{a.b}` in its path and query are filled from the parameter.
-    #[schema(example = "https://api.example.com/music/song/{SongId}/republish")]
+    #[schema(value_type = UrlPatternText)]
     uri_pattern: String,
     /// For readers: what parameter is expected. Any JSON of at most 4 KiB.
     #[schema(value_type = Option<serde_json::Value>)]
@@ -52,7 +53,7 @@ pub struct ActivityTypeBody {
     #[schema(minimum = 0, maximum = 100, default = 3, required = false)]
     retries: u32,
     /// The field of the parameter that names the object an activity is about, or a list of them.
-    #[schema(value_type = Option<serde_json::Value>, example = "SongId")]
+    #[schema(value_type = Option<FieldPathOrMany>)]
     object_id_ref: Option<Vec<String>>,
     /// Headers of every call. Whoever may read the type is shown their values, so they are no place for
     /// secrets: a receiver knows a call for ours by its signature, `webhook-signature`.
@@ -62,7 +63,7 @@ pub struct ActivityTypeBody {
     timeout_seconds: u32,
     /// Named rules `{attempt?, retries?, retryAfterS?}`; the first that matches, in the order written,
     /// says how long to wait after a failed execution. Without a match: 30 seconds.
-    #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
+    #[schema(value_type = Option<HashMap<String, RescheduleRule>>)]
     reschedule_rules: Option<String>,
 }
 
@@ -150,7 +151,7 @@ pub struct ActivityTypeView {
     retries: u32,
     /// The field of the parameter that names the object, or a list of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<FieldPathOrMany>)]
     object_id_ref: Option<OneOrMany>,
     /// Headers of every call, as they were given: no place for secrets. A receiver knows a call for ours by
     /// its signature, `webhook-signature`.
@@ -160,7 +161,7 @@ pub struct ActivityTypeView {
     /// The whole call's time limit.
     timeout_seconds: u32,
     /// Waits between executions.
-    #[schema(value_type = HashMap<String, serde_json::Value>)]
+    #[schema(value_type = HashMap<String, RescheduleRule>)]
     reschedule_rules: rules::retry::RescheduleRules,
     /// When it was made.
     #[schema(format = DateTime)]
@@ -250,7 +251,7 @@ pub async fn get(
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", operation_id = "deleteActivityType", tag = "activity types",
     params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
-    responses((status = 204), Change)
+    responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

@@ -6,7 +6,8 @@ use crate::auth::{InCompany, KeyInCompany};
 use crate::body::JsonText;
 use crate::companies::only_page;
 use crate::idempotency::{self, IDEMPOTENCY_KEY};
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::schemas::Id;
+use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::Scope;
 use axum::extract::State;
@@ -27,6 +28,7 @@ pub struct ApiKeyBody {
     #[schema(min_length = 1, max_length = 128, example = "CI")]
     label: String,
     /// Its id, if the caller gives one; makes the request idempotent.
+    #[schema(value_type = Option<Id>)]
     id: Option<String>,
 }
 
@@ -106,7 +108,7 @@ pub async fn list(
 /// Deletes a key: it opens nothing any more.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/api-keys/{id}", operation_id = "deleteApiKey", tag = "companies",
-    params(("company" = String, Path), ("id" = String, Path)), responses((status = 204), Change)
+    params(("company" = String, Path), ("id" = String, Path)), responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

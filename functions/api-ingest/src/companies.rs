@@ -6,7 +6,7 @@ use crate::auth::{Caller, InCompany};
 use crate::body::JsonText;
 use crate::faults::Faults;
 use crate::object::Object;
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::{Change, Delete, ListParameters, Read, Whole};
 use crate::problem::Problem;
 use crate::query::{Query, Scope};
 use axum::extract::State;
@@ -106,7 +106,7 @@ pub async fn get(
 /// Deletes a company and its API keys; refused while it has solutions. Needs the admin key.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}", operation_id = "deleteCompany", tag = "companies",
-    params(("company" = String, Path)), responses((status = 204), Change)
+    params(("company" = String, Path)), responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,
@@ -120,7 +120,7 @@ pub async fn delete(
 /// All companies, by name. Needs the admin key.
 #[utoipa::path(
     get, path = "/v1/companies", operation_id = "listCompanies", tag = "companies",
-    params(ListParameters), responses((status = 200, body = Items<CompanyView>), Read)
+    params(ListParameters), responses((status = 200, body = Items<CompanyView>), Whole)
 )]
 pub async fn list(State(context): State<ApiContext>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
     caller.require_admin()?;

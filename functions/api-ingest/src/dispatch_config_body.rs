@@ -1,6 +1,7 @@
 //! The body of a dispatch config, judged by the definition of its provider (SPEC §4).
 
 use crate::object::Object;
+use crate::openapi::schemas::HttpUrl;
 use http::HeaderValue;
 use rules::names::Channel;
 use serde_json::{Map, Value};
@@ -21,10 +22,10 @@ const SETTINGS: &str = "settings";
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct DispatchConfigBody {
     /// Code of the provider; see `/v1/dispatch-providers`.
-    #[schema(example = "YOM")]
+    #[schema(example = "YOM", pattern = "^(MOCK|YOM)$")]
     provider: String,
     /// Where the provider is: an absolute http(s) URL without a query. Not needed by a provider that is not called.
-    #[schema(example = "https://api.yom.example")]
+    #[schema(value_type = Option<HttpUrl>)]
     base_url: Option<String>,
     /// What the provider's `credentialSchema` asks for. Sealed, and never shown again.
     #[schema(value_type = Option<Object>)]

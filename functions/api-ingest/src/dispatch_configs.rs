@@ -6,7 +6,7 @@ use crate::auth::{In, InSolution, PathName};
 use crate::body::JsonText;
 use crate::companies::only_page;
 use crate::dispatch_config_body::{self, DispatchConfigBody};
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::Scope;
 use crate::solutions::existing;
@@ -135,7 +135,7 @@ pub async fn get(
     delete, path = "/v1/companies/{company}/solutions/{solution}/dispatch-configs/{channel}",
     operation_id = "deleteDispatchConfig", tag = "channels",
     params(("company" = String, Path), ("solution" = String, Path), ("channel" = String, Path)),
-    responses((status = 204), Change)
+    responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

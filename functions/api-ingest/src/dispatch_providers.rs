@@ -2,7 +2,7 @@
 
 use crate::answer;
 use crate::auth::Caller;
-use crate::openapi::Read;
+use crate::openapi::Keyed;
 use axum::response::Response;
 use serde::Serialize;
 use shared::dispatch::{ChannelDefinition, DispatchProvider, Field, FieldType, PROVIDERS};
@@ -96,7 +96,7 @@ impl FieldView {
 /// The providers that activities can be dispatched to, and what a dispatch config needs for each.
 #[utoipa::path(
     get, path = "/v1/dispatch-providers", operation_id = "listDispatchProviders", tag = "channels",
-    responses((status = 200, body = Vec<ProviderView>), Read)
+    responses((status = 200, body = Vec<ProviderView>), Keyed)
 )]
 pub async fn list(_: Caller) -> Response {
     let providers: Vec<ProviderView> = PROVIDERS.iter().copied().map(ProviderView::of).collect();

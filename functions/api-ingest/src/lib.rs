@@ -37,12 +37,16 @@ pub use body::JsonText;
 pub use faults::Fault;
 pub use settings::ApiSettings;
 
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::{Router, middleware};
 use problem::Problem;
 use rules::notification::MAX_RETRIES_DEFAULT;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::publisher::Publisher;
+use shared::telemetry::Metrics;
 use shared::tenancy::SecretHash;
 use std::ops::Deref;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -60,17 +64,19 @@ pub struct ApiContext {
     /// What publishes notifications, where they are served.
     publisher: Option<Publisher>,
     max_retries: u32,
+    metrics: Metrics,
 }
 
 impl ApiContext {
-    /// `admin_key` opens everything; only its hash is kept.
-    pub fn new(context: Context, admin_key: &str) -> Self {
+    /// What `admin_key` is the hash of opens everything.
+    pub fn new(context: Context, admin_key: &SecretHash) -> Self {
         Self {
             context,
-            admin_key: SecretHash::of(admin_key),
+            admin_key: *admin_key,
             has_dialog_service: false,
             publisher: None,
             max_retries: MAX_RETRIES_DEFAULT,
+            metrics: Metrics::off(),
         }
     }
 
@@ -84,6 +90,12 @@ impl ApiContext {
     pub fn with_notifications(self, http: Outbound, max_retries: u32, retry_after_fudge_s: u32) -> Self {
         let publisher = Publisher::new(self.context.clone(), http, retry_after_fudge_s);
         Self { publisher: Some(publisher), max_retries, ..self }
+    }
+
+    /// Counting the notifications it publishes in `metrics`. To be called after [`Self::with_notifications`].
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        let publisher = self.publisher.map(|publisher| publisher.with_metrics(metrics.clone()));
+        Self { publisher, metrics, ..self }
     }
 
     fn publisher(&self) -> Result<&Publisher, Problem> {
@@ -114,7 +126,20 @@ pub fn router(context: ApiContext) -> Router {
         .method_not_allowed_fallback(problem::no_method)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(context.clone(), problem::record))
+        .layer(middleware::from_fn_with_state(context.clone(), count))
         .with_state(context)
+}
+
+/// Writes what a request had counted: after its answer Lambda may end the process.
+async fn count(State(context): State<ApiContext>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    context.metrics.flush(context.clock.now());
+    response
+}
+
+/// The description of every endpoint (OpenAPI 3.1), as `GET /openapi.json` answers it.
+pub fn description() -> serde_json::Value {
+    openapi::complete(described().into_openapi())
 }
 
 /// Every endpoint with its description.

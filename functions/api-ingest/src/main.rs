@@ -4,13 +4,16 @@ use api_ingest::{ApiContext, ApiSettings, router};
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::environment;
+use shared::telemetry::{self, Metrics};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_http::Error> {
+    telemetry::init();
     let settings = ApiSettings::read(&environment)?;
     let http = Outbound::new(settings.allowed_cidrs.clone())?;
     let context = ApiContext::new(Context::from_env().await?, &settings.admin_key)
         .with_dialog_service(settings.dialog_service_uri.as_deref())
-        .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s);
+        .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s)
+        .with_metrics(Metrics::of_this_function());
     lambda_http::run(router(context)).await
 }

@@ -6,7 +6,8 @@ use crate::auth::{In, InSolution};
 use crate::body::JsonText;
 use crate::companies::only_page;
 use crate::object::Object;
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::schemas::{HttpUrl, RescheduleRule};
+use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::Scope;
 use crate::solutions::{existing, fixed_uri};
@@ -27,7 +28,7 @@ use utoipa::ToSchema;
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct NotificationTypeBody {
     /// Where its notifications are published: an absolute http(s) URL.
-    #[schema(example = "https://api.example.com/voicemail")]
+    #[schema(value_type = HttpUrl)]
     uri: String,
     /// Headers of every call.
     headers: Option<HashMap<String, String>>,
@@ -37,8 +38,11 @@ pub struct NotificationTypeBody {
     /// Named rules `{attempt?, retries?, retryAfterS?}`; the first that matches, in the order written,
     /// says how long to wait after a failed re-send, and how many there are. Without a match: 600 seconds
     /// times the attempts made.
-    #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
+    #[schema(value_type = Option<HashMap<String, RescheduleRule>>)]
     rules: Option<String>,
+    /// The seed's name of `maxRetries`.
+    #[schema(rename = "max_retries", minimum = 0, maximum = 1000)]
+    seeds_max_retries: Option<u32>,
 }
 
 fn read(body: &mut Object<'_, '_>, name: TypeName, max_retries: u32) -> Option<NotificationType> {
@@ -78,7 +82,7 @@ pub struct NotificationTypeView {
     /// Re-sends go on while this is at least one more than the attempts made.
     max_retries: u32,
     /// Waits between attempts.
-    #[schema(value_type = HashMap<String, serde_json::Value>)]
+    #[schema(value_type = HashMap<String, RescheduleRule>)]
     rules: rules::retry::RescheduleRules,
     /// What is to be said of rules that can never cause a wait.
     warnings: Vec<String>,
@@ -147,7 +151,7 @@ pub async fn get(
     delete, path = "/v1/companies/{company}/solutions/{solution}/notification-types/{type}",
     operation_id = "deleteNotificationType", tag = "notifications",
     params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
-    responses((status = 204), Change)
+    responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

@@ -9,7 +9,8 @@ use crate::faults::{Fault, Faults};
 use crate::idempotency::{self, IDEMPOTENCY_KEY};
 use crate::json;
 use crate::object::Object;
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::schemas::{Id, Name, NotificationStatus};
+use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::{Query, Scope};
 use crate::solutions::existing;
@@ -32,12 +33,13 @@ const PAYLOAD: &str = "payload";
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct NotificationBody {
     /// Its notification type.
-    #[schema(rename = "type")]
+    #[schema(rename = "type", value_type = Name)]
     kind: String,
     /// What is POSTed, as it is. Any JSON but `null`.
     #[schema(value_type = serde_json::Value)]
     payload: (),
     /// Its id, if the caller gives one; makes the request idempotent.
+    #[schema(value_type = Option<Id>)]
     id: Option<String>,
 }
 
@@ -56,7 +58,7 @@ pub struct NotificationView {
     #[serde(rename = "type")]
     kind: String,
     /// `PENDING`, `PUBLISHED` or `MAX_RETRIED`.
-    #[schema(example = "PUBLISHED")]
+    #[schema(value_type = NotificationStatus)]
     status: &'static str,
     /// 1 once the first attempt is over, and one more for each re-send that another followed, or that succeeded.
     attempts: u32,
@@ -117,9 +119,10 @@ impl NotificationView {
 #[allow(dead_code, reason = "describes the query; it is read by hand")]
 pub struct FilterParameters {
     /// `PENDING`, `PUBLISHED` or `MAX_RETRIED`.
+    #[param(value_type = Option<NotificationStatus>)]
     status: Option<String>,
     /// Of this notification type.
-    #[param(rename = "type")]
+    #[param(rename = "type", value_type = Option<Name>)]
     kind: Option<String>,
 }
 
@@ -300,7 +303,7 @@ async fn running(context: &ApiContext, tenant: &Tenant) -> Result<(), Problem> {
     delete, path = "/v1/companies/{company}/solutions/{solution}/notifications/{id}",
     operation_id = "deleteNotification", tag = "notifications",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
-    responses((status = 204), Change)
+    responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

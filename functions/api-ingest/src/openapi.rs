@@ -1,5 +1,11 @@
 //! The description of every endpoint (OpenAPI 3.1), made from the handlers, and the page that shows it.
 
+mod complete;
+mod examples;
+pub mod schemas;
+
+pub use complete::complete;
+
 use crate::problem::{PROBLEM_JSON, ProblemBody};
 use std::collections::BTreeMap;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -13,9 +19,23 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
         title = "Punctual",
         description = "Say what to call and when; it is called on time, retried by your rules, recorded, and never lost."
     ),
-    // Served by reminder-sender.
-    paths(crate::reminders::sending::pending_send, crate::reminders::sending::send),
-    components(schemas(ProblemBody<'static>, crate::faults::Fault)),
+    // The first two are served by reminder-sender, the others are made of what the routes are.
+    paths(
+        crate::reminders::sending::pending_send,
+        crate::reminders::sending::send,
+        crate::service::document,
+        crate::service::page
+    ),
+    components(schemas(
+        ProblemBody<'static>,
+        crate::faults::Fault,
+        schemas::Name,
+        schemas::Id,
+        schemas::Channel,
+        schemas::ActivityStatus,
+        schemas::NotificationStatus,
+        schemas::ReminderStatus
+    )),
     security(("bearer" = []), ("apiKey" = [])),
     modifiers(&Keys),
     tags(
@@ -32,7 +52,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 )]
 pub struct Description;
 
-/// The two ways to present a key (SPEC §1).
+/// The ways to present a key or a secret (SPEC §1).
 struct Keys;
 
 impl Modify for Keys {
@@ -42,6 +62,16 @@ impl Modify for Keys {
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         components.add_security_scheme("apiKey", SecurityScheme::ApiKey(header));
+        let secret =
+            |meaning| SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description("secret", meaning)));
+        components.add_security_scheme(
+            "reminderSecret",
+            secret("A reminder configuration's primary or secondary key, in place of an API key."),
+        );
+        components.add_security_scheme(
+            "processorSecret",
+            secret("The processor's secret (`PUNCTUAL_PROCESSOR_SECRET`), in place of the admin key."),
+        );
     }
 }
 
@@ -62,6 +92,15 @@ pub struct Read;
 
 /// The problems that changing may answer.
 pub struct Change;
+
+/// The problems that changing without a body may answer.
+pub struct Delete;
+
+/// The problems that what is below no name may answer.
+pub struct Whole;
+
+/// The problems that what only needs a key may answer.
+pub struct Keyed;
 
 /// The problems that a path without a key may answer.
 pub struct Open;
@@ -84,6 +123,24 @@ impl IntoResponses for Read {
 impl IntoResponses for Change {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&["400", "401", "403", "404", "405", "409", "413", "415", "429", "500"])
+    }
+}
+
+impl IntoResponses for Delete {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["400", "401", "403", "404", "405", "409", "429", "500"])
+    }
+}
+
+impl IntoResponses for Whole {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["400", "401", "403", "405", "429", "500"])
+    }
+}
+
+impl IntoResponses for Keyed {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["401", "405", "429", "500"])
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an answer says that is no success: RFC 9457, and every status of it in this one file.
 
+use crate::body::BODY_MAX_BYTES;
 use crate::faults::Fault;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -18,7 +19,10 @@ use crate::ApiContext;
 /// The media type of problems.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds that a throttled caller is asked to wait.
-const RETRY_AFTER_SECONDS: &str = "1";
+pub const RETRY_AFTER_SECONDS: &str = "1";
+
+/// What a 401 asks for.
+pub const CHALLENGE: &str = "Bearer realm=\"punctual\"";
 
 /// The kinds of problem: each has one status, one type and one title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +226,28 @@ impl Problem {
     }
 }
 
+/// What a problem of this status looks like, for the description.
+pub fn example(status: &str) -> Option<serde_json::Value> {
+    let problem = match status {
+        "400" => Problem::invalid(vec![Fault::new("/parameter/SongId", "is required")]),
+        "401" => Problem::unauthorized("the key is unknown"),
+        "403" => Problem::forbidden("the key belongs to another company"),
+        "404" => Problem::not_found("activity"),
+        "405" => Problem::new(ProblemKind::MethodNotAllowed, "PATCH is none of the methods in `Allow`"),
+        "409" => Problem::conflict("another activity has this id"),
+        "413" => Problem::too_large(format!("a body has at most {BODY_MAX_BYTES} bytes")),
+        "415" => Problem::unsupported_media_type("send the body with content-type: application/json"),
+        "429" => Problem::throttled(),
+        "500" => Problem {
+            instance: Some("urn:uuid:019c13a5-7d40-7000-8000-000000000000".to_owned()),
+            ..Problem::internal("")
+        },
+        "502" => Problem::no_answer("connection refused"),
+        _ => return None,
+    };
+    serde_json::to_value(problem.body()).ok()
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let text = serde_json::to_string(&self.body()).unwrap_or_default();
@@ -231,7 +257,7 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         match self.kind {
             ProblemKind::Unauthorized => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"punctual\""));
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
             }
             ProblemKind::Throttled => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));

@@ -5,7 +5,7 @@ use crate::answer;
 use crate::auth::InSolution;
 use crate::body::JsonText;
 use crate::object::Object;
-use crate::openapi::{Change, Read};
+use crate::openapi::{self, Change, Read};
 use crate::problem::Problem;
 use crate::solutions::existing_now;
 use axum::extract::State;
@@ -23,10 +23,10 @@ const REASON_MAX_CHARS: usize = 1_024;
 #[schema(rename_all = "camelCase")]
 pub struct ServerStateBody {
     /// `running` or `paused`.
-    #[schema(value_type = String, example = "paused", pattern = "^(running|paused)$")]
+    #[schema(value_type = openapi::schemas::State)]
     pub server_state: ServerState,
     /// Why; for the audit log.
-    #[schema(max_length = 1024)]
+    #[schema(min_length = 1, max_length = 1024)]
     pub reason: Option<String>,
 }
 
@@ -45,6 +45,7 @@ impl ServerStateBody {
 #[serde(rename_all = "camelCase")]
 pub struct ServerStateView {
     /// `running` or `paused`.
+    #[schema(value_type = openapi::schemas::State)]
     server_state: &'static str,
     /// Why, in the words of whoever said so last.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,15 +2,17 @@
 
 use crate::ApiContext;
 use crate::answer;
-use crate::openapi::Open;
+use crate::openapi::{self, Open};
 use crate::problem::Problem;
 use axum::Router;
+use axum::body::Bytes;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
+use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
@@ -28,12 +30,33 @@ pub async fn health() -> Response {
     answer::ok(&Health { status: "ok" })
 }
 
-/// `GET /openapi.json`, and `GET /docs` that shows it; both from what is compiled in.
+/// This description.
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "getDescription", tag = "service", security(()),
+    responses((status = 200, body = serde_json::Value), Open)
+)]
+#[allow(dead_code, reason = "describes what `documentation` serves")]
+pub fn document() {}
+
+/// This description for people: a page that needs nothing from elsewhere. It is at `/docs/`.
+#[utoipa::path(
+    get, path = "/docs", operation_id = "getDocumentation", tag = "service", security(()),
+    responses(
+        (status = 303),
+        (status = 200, content_type = "text/html", body = String, description = "The page, where the redirect is followed"),
+        Open
+    )
+)]
+#[allow(dead_code, reason = "describes what `documentation` serves")]
+pub fn page() {}
+
+/// `GET /openapi.json`, and `GET /docs` that shows it; both from what is compiled in. The text is made when
+/// it is first asked for: a function that starts cold has other things to do.
 pub fn documentation(description: OpenApi) -> Router<ApiContext> {
-    let text: axum::body::Bytes = description.to_json().unwrap_or_default().into();
+    let text = Arc::new(LazyLock::new(|| Bytes::from(openapi::complete(description).to_string())));
     let document = move || {
-        let text = text.clone();
-        async move { ([(CONTENT_TYPE, "application/json")], text).into_response() }
+        let text = Bytes::clone(&text);
+        async move { ([(CONTENT_TYPE, "application/json")], text) }
     };
     let page = SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"]));
     // Of a file that it does not have the page says so in its own way.

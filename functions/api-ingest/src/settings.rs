@@ -3,12 +3,13 @@
 use ipnet::IpNet;
 use rules::notification::{ATTEMPTS_MAX, MAX_RETRIES_DEFAULT};
 use shared::publisher::{RETRY_AFTER_FUDGE_S_DEFAULT, RETRY_AFTER_FUDGE_S_MAX};
-use shared::settings::{ADMIN_KEY_MIN_CHARS, Lookup, Reader, SettingsError};
+use shared::settings::{Lookup, Reader, SettingsError};
+use shared::tenancy::SecretHash;
 
 /// Typed environment of the API.
 pub struct ApiSettings {
-    /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything.
-    pub admin_key: String,
+    /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything, or `sha256:` and its hash in hex.
+    pub admin_key: SecretHash,
     /// `DialogServiceUri`: the Dialog service of reminder configurations that name none.
     pub dialog_service_uri: Option<String>,
     /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that notifications may reach.
@@ -26,12 +27,8 @@ impl ApiSettings {
     /// [`SettingsError`] naming every fault.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(lookup);
-        let admin_key = reader.required("PUNCTUAL_ADMIN_KEY");
-        if !admin_key.is_empty() && admin_key.chars().count() < ADMIN_KEY_MIN_CHARS {
-            reader.fault(format!("PUNCTUAL_ADMIN_KEY must have at least {ADMIN_KEY_MIN_CHARS} characters"));
-        }
         let settings = Self {
-            admin_key,
+            admin_key: reader.admin_key(),
             dialog_service_uri: lookup("DialogServiceUri").filter(|uri| !uri.is_empty()),
             allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS"),
             max_retries: reader.number("max_retries", 0..=ATTEMPTS_MAX, MAX_RETRIES_DEFAULT),

@@ -6,7 +6,8 @@ use crate::auth::{InCompany, InSolution};
 use crate::body::JsonText;
 use crate::companies::{only_page, qos_level};
 use crate::object::Object;
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::schemas::{HttpUrl, State as ServerState};
+use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::Scope;
 use axum::extract::State;
@@ -29,11 +30,13 @@ pub struct SolutionBody {
     #[schema(minimum = 1, maximum = 100, default = 1, required = false)]
     qos_level: u32,
     /// Where the logs of dispatched activities go when their period has passed: an absolute http(s) URL.
+    #[schema(value_type = Option<HttpUrl>)]
     success_uri: Option<String>,
     /// Days for which dispatched activities are kept; fractions are allowed.
     #[schema(minimum = 0, maximum = 36525)]
     success_period: Option<f64>,
     /// Where the logs of dead letters go when their period has passed: an absolute http(s) URL.
+    #[schema(value_type = Option<HttpUrl>)]
     dead_letter_uri: Option<String>,
     /// Days for which dead letters are kept; fractions are allowed.
     #[schema(minimum = 0, maximum = 36525)]
@@ -82,6 +85,7 @@ pub struct SolutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter_period: Option<f64>,
     /// `running` or `paused`.
+    #[schema(value_type = ServerState)]
     server_state: &'static str,
     /// When it was made.
     #[schema(format = DateTime)]
@@ -175,7 +179,7 @@ pub async fn get(
 /// found again if one is made anew.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "deleteSolution", tag = "solutions",
-    params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Change)
+    params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

@@ -4,15 +4,13 @@ use delivery_worker::Worker;
 use lambda_runtime::{Error, run, service_fn};
 use shared::context::Context;
 use shared::outbound::Outbound;
-use shared::settings::{Reader, environment};
+use shared::settings::{OutboundSettings, environment};
 use shared::telemetry::{self, Metrics};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let mut reader = Reader::new(&environment);
-    let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
-    let http = Outbound::new(reader.finish(allowed)?)?;
-    let worker = Worker::new(Context::from_env().await?, http, Metrics::stdout("delivery-worker"));
+    let http = Outbound::new(OutboundSettings::read(&environment)?.allowed_cidrs)?;
+    let worker = Worker::new(Context::from_env().await?, http, Metrics::of_this_function());
     run(service_fn(|event| worker.invoke(event))).await
 }

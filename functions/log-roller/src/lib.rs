@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::context::Context;
 use shared::outbound::Outbound;
+use shared::telemetry::Metrics;
 use shared::tenancy::{KindEntry, Solution};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,12 +66,18 @@ pub struct RollReport {
 pub struct LogRoller {
     ctx: Context,
     http: Outbound,
+    metrics: Metrics,
 }
 
 impl LogRoller {
     /// Built once for a process.
     pub fn new(ctx: Context, http: Outbound) -> Self {
-        Self { ctx, http }
+        Self { ctx, http, metrics: Metrics::off() }
+    }
+
+    /// Counting what it does in `metrics`.
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// A round, or what is left of one.
@@ -113,6 +120,7 @@ impl LogRoller {
             let word = if report.left { yes() } else { AttributeValue::Bool(false) };
             self.ctx.leases.leave_word(ROUND, (UNFINISHED, word)).await?;
         }
+        self.metrics.rolling(self.ctx.clock.now(), report.deleted as u64, report.refused as u64);
         tracing::info!(
             solutions = report.solutions,
             batches = report.batches,

@@ -4,15 +4,13 @@ use lambda_runtime::{Error, run, service_fn};
 use log_roller::LogRoller;
 use shared::context::Context;
 use shared::outbound::Outbound;
-use shared::settings::{Reader, environment};
-use shared::telemetry;
+use shared::settings::{OutboundSettings, environment};
+use shared::telemetry::{self, Metrics};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let mut reader = Reader::new(&environment);
-    let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
-    let http = Outbound::new(reader.finish(allowed)?)?;
-    let roller = LogRoller::new(Context::from_env().await?, http);
+    let http = Outbound::new(OutboundSettings::read(&environment)?.allowed_cidrs)?;
+    let roller = LogRoller::new(Context::from_env().await?, http).with_metrics(Metrics::of_this_function());
     run(service_fn(|event| roller.invoke(event))).await
 }

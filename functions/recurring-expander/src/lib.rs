@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::context::Context;
 use shared::recurring::{Expanded, RecurringError, expand_due};
+use shared::telemetry::Metrics;
 
 /// How long a run goes on; what is left then is the next one's, which follows within the minute.
 const RUN_TIME: TimeDelta = TimeDelta::seconds(50);
@@ -31,12 +32,18 @@ pub struct ExpansionReport {
 #[derive(Clone)]
 pub struct Expander {
     ctx: Context,
+    metrics: Metrics,
 }
 
 impl Expander {
     /// Built once for a process.
     pub fn new(ctx: Context) -> Self {
-        Self { ctx }
+        Self { ctx, metrics: Metrics::off() }
+    }
+
+    /// Counting what it does in `metrics`.
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// One run; whatever the event says, it is the tick of a schedule.
@@ -46,6 +53,7 @@ impl Expander {
     pub async fn handle(&self, _event: Value) -> Result<ExpansionReport, RecurringError> {
         let deadline = self.ctx.clock.now() + RUN_TIME;
         let Expanded { rules, created, skipped, left, next_due_at } = expand_due(&self.ctx, deadline).await?;
+        self.metrics.expansion(self.ctx.clock.now(), created as u64, skipped);
         if rules > 0 || left {
             tracing::info!(rules, created, skipped, left, "expanded");
         }

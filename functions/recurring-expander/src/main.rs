@@ -3,11 +3,11 @@
 use lambda_runtime::{Error, run, service_fn};
 use recurring_expander::Expander;
 use shared::context::Context;
-use shared::telemetry;
+use shared::telemetry::{self, Metrics};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let expander = Expander::new(Context::from_env().await?);
+    let expander = Expander::new(Context::from_env().await?).with_metrics(Metrics::of_this_function());
     run(service_fn(|event| expander.invoke(event))).await
 }

@@ -74,7 +74,7 @@ async fn may_process(
     if has_key(&parts.headers) {
         return Caller::from_request_parts(parts, api).await?.require_admin();
     }
-    let known = sender.settings.processor_secret.as_deref().map(SecretHash::of);
+    let known = sender.settings.processor_secret;
     match (secret.as_deref().map(SecretHash::of), known) {
         (Some(given), Some(known)) if given.matches(&known) => Ok(()),
         _ => Err(Problem::unauthorized("send the processor's secret as ?secret=, or the admin key")),

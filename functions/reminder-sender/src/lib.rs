@@ -116,7 +116,10 @@ impl Sender {
     pub async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         match SenderEvent::of(event.payload)? {
             SenderEvent::Http(request) => {
-                Ok(serde_json::to_value(event::answer(self.routes(), *request).await?)?)
+                let answer = event::answer(self.routes(), *request).await?;
+                // One that was sent by hand: after the answer Lambda may end the process.
+                self.metrics.flush(self.ctx.clock.now());
+                Ok(serde_json::to_value(answer)?)
             }
             SenderEvent::Schedule => {
                 let deadline = i64::try_from(event.context.deadline)?;

@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use ipnet::IpNet;
-use shared::settings::{ADMIN_KEY_MIN_CHARS, Lookup, Reader, SettingsError};
+use shared::settings::{Lookup, Reader, SettingsError};
+use shared::tenancy::SecretHash;
 
 /// Groups in parallel, if nobody says (seed 001).
 pub const BATCH_SIZE_DEFAULT: u32 = 10;
@@ -26,10 +27,11 @@ pub struct SenderSettings {
     pub lock_renewal: TimeDelta,
     /// `DialogServiceUri`: the Dialog service of configurations that name none.
     pub dialog_service_uri: Option<String>,
-    /// `PUNCTUAL_PROCESSOR_SECRET`: opens `pending/send`; without it a key alone does.
-    pub processor_secret: Option<String>,
-    /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything.
-    pub admin_key: String,
+    /// `PUNCTUAL_PROCESSOR_SECRET`: opens `pending/send`; without it a key alone does. Itself, or `sha256:` and
+    /// its hash in hex.
+    pub processor_secret: Option<SecretHash>,
+    /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything, likewise.
+    pub admin_key: SecretHash,
     /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that calls may reach.
     pub allowed: Vec<IpNet>,
 }
@@ -58,11 +60,8 @@ impl SenderSettings {
         {
             reader.fault(format!("DialogServiceUri {error}"));
         }
-        let processor_secret = text("PUNCTUAL_PROCESSOR_SECRET");
-        let admin_key = reader.required("PUNCTUAL_ADMIN_KEY");
-        if !admin_key.is_empty() && admin_key.chars().count() < ADMIN_KEY_MIN_CHARS {
-            reader.fault(format!("PUNCTUAL_ADMIN_KEY must have at least {ADMIN_KEY_MIN_CHARS} characters"));
-        }
+        let processor_secret = reader.secret("PUNCTUAL_PROCESSOR_SECRET", 1);
+        let admin_key = reader.admin_key();
         let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
         let (lock_ttl, lock_renewal) = (minutes(ttl), minutes(renewal));
         let batch_size = batch_size as usize;
@@ -91,7 +90,8 @@ mod tests {
             (settings.lock_ttl, settings.lock_renewal),
             (TimeDelta::minutes(10), TimeDelta::minutes(5))
         );
-        assert_eq!((settings.dialog_service_uri, settings.processor_secret), (None, None));
+        assert_eq!(settings.dialog_service_uri, None);
+        assert!(settings.processor_secret.is_none());
     }
 
     #[test]

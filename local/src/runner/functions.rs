@@ -17,7 +17,7 @@ use serde_json::Value;
 use shared::clock::SharedClock;
 use shared::context::Context;
 use shared::outbound::Outbound;
-use shared::settings::{Reader, Settings};
+use shared::settings::{OutboundSettings, Settings};
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
 use std::collections::{BTreeMap, HashMap};
@@ -162,10 +162,8 @@ fn idle_after(report: &SweepReport) -> Idle {
 /// # Errors
 /// Everything that is wrong with the environment.
 pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Worker> {
-    let lookup = |name: &str| environment.get(name).cloned();
-    let mut reader = Reader::new(&lookup);
-    let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
-    Ok(Worker::new(ctx, Outbound::new(reader.finish(allowed)?)?, Metrics::off()))
+    let settings = OutboundSettings::read(&|name| environment.get(name).cloned())?;
+    Ok(Worker::new(ctx, Outbound::new(settings.allowed_cidrs)?, Metrics::off()))
 }
 
 /// Builds the re-sender from its environment.
@@ -183,10 +181,8 @@ pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::
 /// # Errors
 /// Everything that is wrong with the environment.
 pub fn roller(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<LogRoller> {
-    let lookup = |name: &str| environment.get(name).cloned();
-    let mut reader = Reader::new(&lookup);
-    let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
-    Ok(LogRoller::new(ctx, Outbound::new(reader.finish(allowed)?)?))
+    let settings = OutboundSettings::read(&|name| environment.get(name).cloned())?;
+    Ok(LogRoller::new(ctx, Outbound::new(settings.allowed_cidrs)?))
 }
 
 /// Builds the API from its environment.

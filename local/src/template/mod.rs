@@ -17,6 +17,7 @@ pub use provision::{ProvisionError, Provisioned, provision};
 
 use serde::Deserialize;
 use serde_yaml_ng::Value;
+use shared::tenancy::SecretHash;
 use std::collections::BTreeMap;
 
 /// The stack's name, of which AWS would make the resources' names.
@@ -34,8 +35,8 @@ const LOCAL_WORKERS: &str = "40";
 /// The template's parameters as local mode sets them.
 pub fn parameters(admin_key: &str, processor_secret: &str, allowed_cidrs: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
-        ("AdminKey".to_owned(), admin_key.to_owned()),
-        ("ProcessorSecret".to_owned(), processor_secret.to_owned()),
+        ("AdminKeySha256".to_owned(), SecretHash::of(admin_key).hex()),
+        ("ProcessorSecretSha256".to_owned(), SecretHash::of(processor_secret).hex()),
         ("AllowedCidrs".to_owned(), allowed_cidrs.to_owned()),
         ("WorkerConcurrency".to_owned(), LOCAL_WORKERS.to_owned()),
     ])

@@ -3,19 +3,18 @@
 //! A document is one line on stdout that CloudWatch Logs turns into metrics. Its limits
 //! are those of the specification (CloudWatch user guide, "Embedded metric format").
 
+use super::catalog::MetricKind;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 /// Where all metrics are.
-pub(super) const NAMESPACE: &str = "Punctual";
+pub const NAMESPACE: &str = "Punctual";
 /// Most values of one metric in one document.
 pub(super) const VALUES_MAX: usize = 100;
 
 /// A metric and its values.
 pub(super) struct Metric {
-    pub name: &'static str,
-    /// One of CloudWatch's units, such as `Milliseconds`.
-    pub unit: &'static str,
+    pub kind: &'static MetricKind,
     pub values: Vec<Value>,
 }
 
@@ -46,8 +45,8 @@ fn document(
     for metric in metrics {
         let values: Vec<_> = metric.values.iter().skip(start).take(VALUES_MAX).cloned().collect();
         if !values.is_empty() {
-            directives.push(json!({"Name": metric.name, "Unit": metric.unit}));
-            root.insert(metric.name.to_owned(), Value::Array(values));
+            directives.push(json!({"Name": metric.kind.name, "Unit": metric.kind.unit}));
+            root.insert(metric.kind.name.to_owned(), Value::Array(values));
         }
     }
     let directive = json!({"Namespace": NAMESPACE, "Dimensions": sets, "Metrics": directives});
@@ -61,13 +60,14 @@ fn document(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::catalog::{ATTEMPTS, LATENESS};
 
     #[test]
     fn a_document_is_as_the_specification_says() {
         let now = DateTime::from_timestamp_millis(1_800_000_000_123).unwrap();
         let metrics = [
-            Metric { name: "Lateness", unit: "Milliseconds", values: vec![json!(1), json!(2.5)] },
-            Metric { name: "Attempts", unit: "Count", values: vec![json!(2)] },
+            Metric { kind: &LATENESS, values: vec![json!(1), json!(2.5)] },
+            Metric { kind: &ATTEMPTS, values: vec![json!(2)] },
         ];
         let built: Vec<_> =
             documents(now, &[("FunctionName", "w"), ("Outcome", "SUCCESS")], &metrics).collect();
@@ -95,8 +95,8 @@ mod tests {
     fn more_than_a_hundred_values_are_several_documents() {
         let values: Vec<_> = (0..250).map(|value| json!(value)).collect();
         let metrics = [
-            Metric { name: "Lateness", unit: "Milliseconds", values: values.clone() },
-            Metric { name: "Attempts", unit: "Count", values: vec![json!(250)] },
+            Metric { kind: &LATENESS, values: values.clone() },
+            Metric { kind: &ATTEMPTS, values: vec![json!(250)] },
         ];
         let built: Vec<_> = documents(DateTime::UNIX_EPOCH, &[("FunctionName", "w")], &metrics).collect();
         let sent: Vec<_> = built.iter().flat_map(|one| one["Lateness"].as_array().unwrap().clone()).collect();

@@ -1,7 +1,12 @@
 //! Metrics of one function, gathered over an invocation and written at its end.
 
 use super::AttemptRecord;
+use super::catalog::{
+    ACTIVITIES_ROLLED, ATTEMPTS, BATCHES_REFUSED, DURATION, LATENESS, MetricKind, OCCURRENCES_CREATED,
+    OCCURRENCES_SKIPPED, OLDEST_OVERDUE, SWEEP_BACKLOG,
+};
 use super::emf::{Metric, documents};
+use crate::settings::environment;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,6 +20,8 @@ pub type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 /// The dimension that tells functions and stacks apart.
 const FUNCTION: &str = "FunctionName";
 const OUTCOME: &str = "Outcome";
+/// Where Lambda says under which name the function is deployed.
+const DEPLOYED_AS: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Gathers metrics. Cheap to clone; clones gather together.
 #[derive(Clone)]
@@ -34,14 +41,14 @@ struct Attempts {
 }
 
 impl Metrics {
-    /// To stdout, where CloudWatch finds them. `function` is the function's name as deployed
-    /// (`AWS_LAMBDA_FUNCTION_NAME`), so that two stacks in one account do not mix.
-    pub fn stdout(function: impl Into<String>) -> Self {
+    /// To stdout, where CloudWatch finds them, under the function's name as deployed, so that two stacks in one
+    /// account do not mix.
+    pub fn of_this_function() -> Self {
         let sink = |line: &str| {
             // A log that cannot be written is no reason to stop delivering.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         };
-        Self::to(function, Arc::new(sink))
+        Self::to(environment(DEPLOYED_AS).unwrap_or_default(), Arc::new(sink))
     }
 
     /// To a sink of one's own.
@@ -63,14 +70,30 @@ impl Metrics {
         attempts.duration_ms.push(json!(record.duration_ms));
     }
 
-    /// Writes what a sweep found: how many activities are due and not enqueued yet, and the age of the oldest.
+    /// Writes what a sweep found: slices with work left, and how long the oldest activity has been due. Nothing to
+    /// tell is told too: an alarm watches for silence.
     pub fn sweep(&self, now: DateTime<Utc>, backlog: u64, oldest_overdue_seconds: u64) {
+        self.write(now, &[(&SWEEP_BACKLOG, backlog), (&OLDEST_OVERDUE, oldest_overdue_seconds)]);
+    }
+
+    /// Writes what a run of recurring rules did, if it did anything.
+    pub fn expansion(&self, now: DateTime<Utc>, created: u64, skipped: u64) {
+        if created > 0 || skipped > 0 {
+            self.write(now, &[(&OCCURRENCES_CREATED, created), (&OCCURRENCES_SKIPPED, skipped)]);
+        }
+    }
+
+    /// Writes what a run of the log roller did, if it did anything.
+    pub fn rolling(&self, now: DateTime<Utc>, deleted: u64, refused: u64) {
+        if deleted > 0 || refused > 0 {
+            self.write(now, &[(&ACTIVITIES_ROLLED, deleted), (&BATCHES_REFUSED, refused)]);
+        }
+    }
+
+    fn write(&self, now: DateTime<Utc>, values: &[(&'static MetricKind, u64)]) {
         let Some(inner) = &self.0 else { return };
-        let metrics = [
-            Metric { name: "SweepBacklog", unit: "Count", values: vec![json!(backlog)] },
-            Metric { name: "OldestOverdue", unit: "Seconds", values: vec![json!(oldest_overdue_seconds)] },
-        ];
-        inner.write(now, &[], &metrics);
+        let metric = |(kind, value): &(&'static MetricKind, u64)| Metric { kind, values: vec![json!(value)] };
+        inner.write(now, &[], &values.iter().map(metric).collect::<Vec<_>>());
     }
 
     /// Writes what was counted since the last time: a line per outcome and hundred attempts.
@@ -81,9 +104,9 @@ impl Metrics {
         for (outcome, attempts) in gathered {
             let count = attempts.lateness_ms.len();
             let metrics = [
-                Metric { name: "Lateness", unit: "Milliseconds", values: attempts.lateness_ms },
-                Metric { name: "Duration", unit: "Milliseconds", values: attempts.duration_ms },
-                Metric { name: "Attempts", unit: "Count", values: vec![json!(count)] },
+                Metric { kind: &LATENESS, values: attempts.lateness_ms },
+                Metric { kind: &DURATION, values: attempts.duration_ms },
+                Metric { kind: &ATTEMPTS, values: vec![json!(count)] },
             ];
             inner.write(now, &[(OUTCOME, outcome)], &metrics);
         }
@@ -169,6 +192,22 @@ mod tests {
         let document: Value = serde_json::from_str(&lines.lock().unwrap()[0]).unwrap();
         assert_eq!((&document["SweepBacklog"], &document["OldestOverdue"]), (&json!([12]), &json!([34])));
         assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["FunctionName"]]));
+    }
+
+    #[test]
+    fn what_did_nothing_tells_nothing() {
+        let (metrics, lines) = captured();
+        metrics.expansion(DateTime::UNIX_EPOCH, 0, 0);
+        metrics.rolling(DateTime::UNIX_EPOCH, 0, 0);
+        assert!(lines.lock().unwrap().is_empty());
+        metrics.expansion(DateTime::UNIX_EPOCH, 3, 0);
+        metrics.rolling(DateTime::UNIX_EPOCH, 0, 1);
+        let lines = lines.lock().unwrap();
+        let documents: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (&documents[0]["OccurrencesCreated"], &documents[1]["BatchesRefused"]),
+            (&json!([3]), &json!([1]))
+        );
     }
 
     #[test]

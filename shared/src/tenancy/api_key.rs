@@ -33,6 +33,9 @@ const SECRET_BYTES: usize = 32;
 /// Most keys deleted in one transaction, which takes 100 writes.
 const DELETED_AT_ONCE: usize = 90;
 
+/// What a hash in the configuration begins with, so that it is not taken for the secret itself.
+const CONFIGURED_HASH: &str = "sha256:";
+
 /// The SHA-256 of a key's text.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
@@ -41,6 +44,27 @@ impl SecretHash {
     /// The hash of a key.
     pub fn of(key: &str) -> Self {
         Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// A secret as the configuration has it: `sha256:` and its hash in hex, or the secret itself.
+    ///
+    /// # Errors
+    /// A hash that is none.
+    pub fn configured(text: &str) -> Result<Self, &'static str> {
+        let Some(hex) = text.strip_prefix(CONFIGURED_HASH) else { return Ok(Self::of(text)) };
+        let mut hash = [0; 32];
+        let digits: Option<Vec<u32>> = hex.chars().map(|digit| digit.to_digit(16)).collect();
+        let digits = digits.filter(|digits| digits.len() == 2 * hash.len());
+        let digits = digits.ok_or("must have 64 hexadecimal digits after sha256:")?;
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
+            *byte = (pair[0] * 16 + pair[1]) as u8;
+        }
+        Ok(Self(hash))
+    }
+
+    /// The hash in hex, as template.yaml's parameters take it.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether it is the hash of the same key; takes the same time whatever the answer.

@@ -72,7 +72,10 @@ impl Api {
     /// An empty one.
     pub async fn new() -> Self {
         let world = World::new().await;
-        let router = Self::router_on(world.ctx.clone());
+        let own = |name: &str| (name == "PUNCTUAL_ADMIN_KEY").then(|| ADMIN.to_owned());
+        // As the template routes them: what sends is the sender's, all else the API's.
+        let sender = world.sender_with(world.ctx.clone(), &own).routes();
+        let router = sender.fallback_service(Self::router_on(world.ctx.clone()));
         Self { world, router }
     }
 

@@ -1,82 +1,110 @@
 //! `GET /openapi.json` describes every endpoint with every answer.
 
-use crate::api::Api;
-use crate::api_endpoints::endpoints;
+use crate::api::{Api, router_with};
+use crate::api_endpoints::{Endpoint, operations};
+use api_ingest::description;
+use http::Request;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use tests::World;
 
-async fn document() -> Value {
-    Api::new().await.get("/openapi.json").await.expect(200).json
+#[tokio::test]
+async fn it_is_served_as_it_is_and_needs_no_key() {
+    let api = Api::new().await;
+    let get = |path: &str| Request::builder().uri(path).body(axum::body::Body::empty()).unwrap();
+    let document = api.send(get("/openapi.json")).await.expect(200);
+    assert_eq!(document.json, description());
+    assert_eq!(document.json["openapi"], "3.1.0");
 }
 
-/// The operations as `METHOD path`.
-fn operations(document: &Value) -> Vec<(String, Value)> {
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            operations.push((format!("{} {path}", method.to_uppercase()), operation.clone()));
-        }
+/// The paths that a router has, as its `Debug` shows them: there is no other way to ask it.
+fn paths(shown: &str) -> BTreeSet<String> {
+    let quoted = shown.split('"').skip(1).step_by(2);
+    quoted.filter(|text| text.starts_with('/')).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_every_description_has_a_route() {
+    let world = World::new().await;
+    let mut routes = paths(&format!("{:?}", router_with(world.ctx.clone(), crate::api::ADMIN)));
+    routes.extend(paths(&format!("{:?}", world.sender().routes())));
+    // What is none of them (a test of the conventions sees to it that `/` is one of these), and the page's files.
+    for other in ["/", "/{*__private__axum_fallback}", "/docs/", "/docs/{*rest}"] {
+        assert!(routes.remove(other), "{other} {routes:?}");
     }
-    operations
+    let described: BTreeSet<String> = operations().into_iter().map(|found| found.template).collect();
+    assert_eq!(routes, described);
+    // Of each path every method: a route tells by `Allow` what it takes.
+    let api = Api::new().await;
+    for template in &described {
+        let same = operations().into_iter().filter(|found| found.template == *template);
+        let mut expect: BTreeSet<String> = same.map(|found| found.method).collect();
+        if expect.contains("GET") {
+            expect.insert("HEAD".to_owned());
+        }
+        let answer = api.call("PATCH", &crate::api_endpoints::filled(template), None).await.problem(405);
+        let allowed: BTreeSet<String> = answer.header("allow").split(',').map(str::to_owned).collect();
+        assert_eq!(allowed, expect, "{template}");
+    }
 }
 
-#[tokio::test]
-async fn every_endpoint_is_described_and_every_described_one_is_tested() {
-    let document = document().await;
-    assert_eq!(document["openapi"], "3.1.0");
-    let described: BTreeSet<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
-    // The providers are the same for all, and nothing is read for them.
-    let open = ["GET /health", "GET /v1/dispatch-providers"].map(str::to_owned);
-    // Served by reminder-sender.
-    let elsewhere = ["pending/send", "send"].map(|path| format!("POST /api/reminder/item/{path}"));
-    let tested = endpoints().into_iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.template));
-    assert_eq!(described, tested.chain(open).chain(elsewhere).collect());
-}
-
-#[tokio::test]
-async fn operations_have_names_of_their_own() {
-    let operations = operations(&document().await);
-    let names: BTreeSet<&str> =
-        operations.iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+#[test]
+fn operations_have_names_of_their_own() {
+    let operations = operations();
+    let names: BTreeSet<&str> = operations.iter().map(Endpoint::id).collect();
     assert_eq!(names.len(), operations.len());
 }
 
-#[tokio::test]
-async fn every_operation_describes_its_body_its_parameters_and_its_problems() {
-    let document = document().await;
-    let endpoints = endpoints();
-    for (name, operation) in operations(&document) {
+#[test]
+fn every_operation_describes_its_parameters_its_body_and_its_answers() {
+    for found in operations() {
+        let (name, operation) = (format!("{} {}", found.method, found.template), &found.operation);
+        for text in [&operation["summary"], &operation["operationId"], &operation["tags"][0]] {
+            assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{name}");
+        }
+        assert_eq!(found.parameters("path").count(), found.template.matches('{').count(), "{name}");
+        for parameter in ["path", "query", "header"].iter().flat_map(|place| found.parameters(place)) {
+            let said = parameter["description"].as_str();
+            assert!(said.is_some_and(|text| text.ends_with('.')), "{name} {parameter}");
+            let schema = parameter["schema"].as_object().unwrap();
+            assert!(
+                schema.contains_key("$ref") || schema.len() > 1 || is_free(parameter),
+                "{name} {parameter}"
+            );
+        }
         let answers = operation["responses"].as_object().unwrap();
         assert!(answers.keys().any(|status| status.starts_with('2')), "{name}");
-        let Some(endpoint) =
-            endpoints.iter().find(|other| format!("{} {}", other.method, other.template) == name)
-        else {
-            continue;
-        };
-        let mut expect = vec!["400", "401", "403", "404", "405", "429", "500"];
-        if endpoint.method != "GET" {
-            expect.extend(["409", "413", "415"]);
+        for (status, answer) in answers {
+            assert!(answer["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}");
+            if matches!(status.as_str(), "200" | "201" | "202" | "204" | "303") {
+                continue;
+            }
+            let content = &answer["content"]["application/problem+json"];
+            assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{name} {status}");
+            assert_eq!(content["example"]["status"].to_string(), *status, "{name}");
+            let header = match status.as_str() {
+                "401" => "WWW-Authenticate",
+                "405" => "Allow",
+                "429" => "Retry-After",
+                _ => continue,
+            };
+            assert_eq!(answer["headers"][header]["required"], true, "{name} {status}");
         }
-        for status in expect {
-            let content = &answers.get(status).unwrap_or_else(|| panic!("{name} has no {status}"))["content"];
-            let schema = &content["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(schema, "#/components/schemas/Problem", "{name} {status}");
+        // Whoever reads a body says what is wrong with one.
+        let reads = operation.get("requestBody").is_some();
+        for status in ["400", "413", "415"] {
+            assert!(!reads || answers.contains_key(status), "{name} {status}");
         }
-        let has_fields = endpoint.body.as_ref().is_some_and(|_| !name.ends_with("rotate"))
-            && !name.ends_with("refresh-keys")
-            && !name.ends_with("dispatch")
-            && !name.ends_with("/retry")
-            && !name.ends_with("/resend");
-        assert_eq!(operation.get("requestBody").is_some(), has_fields, "{name}");
-        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-        let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
-        assert_eq!(in_path, endpoint.template.matches('{').count(), "{name}");
-        assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
     }
 }
 
-#[tokio::test]
-async fn every_reference_leads_somewhere() {
+/// Texts that may be anything.
+fn is_free(parameter: &Value) -> bool {
+    ["cursor", "objectId", "phoneNumber"].iter().any(|name| parameter["name"] == **name)
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(members) => members.iter().for_each(|(name, value)| match value {
@@ -87,7 +115,7 @@ async fn every_reference_leads_somewhere() {
             _ => {}
         }
     }
-    let document = document().await;
+    let document = description();
     let mut found = Vec::new();
     references(&document, &mut found);
     assert!(found.len() > 50);
@@ -97,9 +125,9 @@ async fn every_reference_leads_somewhere() {
     }
 }
 
-#[tokio::test]
-async fn it_says_what_its_users_must_know() {
-    let document = document().await;
+#[test]
+fn it_says_what_its_users_must_know() {
+    let document = description();
     let text = |pointer: &str| {
         let text = document.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
         text.as_str().unwrap().replace('\n', " ")

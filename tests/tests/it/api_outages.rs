@@ -50,7 +50,7 @@ async fn a_throttled_database_429() {
         let router = broken(&api, code);
         for endpoint in endpoints() {
             let body = endpoint.body.as_ref().map(ToString::to_string);
-            let answer = call(&router, endpoint.method, &endpoint.path(), body).await.problem(429);
+            let answer = call(&router, &endpoint.method, &endpoint.path(), body).await.problem(429);
             assert_eq!(answer.header("retry-after"), "1", "{} {}", endpoint.method, endpoint.template);
         }
     }
@@ -62,7 +62,7 @@ async fn a_failing_database_500_with_nothing_internal() {
     let router = broken(&api, "AccessDeniedException");
     for endpoint in endpoints() {
         let body = endpoint.body.as_ref().map(ToString::to_string);
-        let answer = call(&router, endpoint.method, &endpoint.path(), body).await.problem(500);
+        let answer = call(&router, &endpoint.method, &endpoint.path(), body).await.problem(500);
         assert!(answer.json["instance"].as_str().unwrap().starts_with("urn:uuid:"), "{}", answer.text);
         for internal in ["secret-detail", "AccessDenied", "DynamoDB", "dynamodb", "read "] {
             assert!(!answer.text.contains(internal), "{}", answer.text);

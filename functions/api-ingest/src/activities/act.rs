@@ -5,7 +5,7 @@ use crate::ApiContext;
 use crate::answer;
 use crate::auth::In;
 use crate::body::JsonText;
-use crate::openapi::Change as ChangeProblems;
+use crate::openapi::{Change as ChangeProblems, Delete};
 use crate::problem::Problem;
 use crate::solutions::existing_now;
 use axum::extract::State;
@@ -45,7 +45,7 @@ async fn change(
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", operation_id = "cancelActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
-    responses((status = 200, body = ActivityView), ChangeProblems)
+    responses((status = 200, body = ActivityView), Delete)
 )]
 pub async fn cancel(
     State(context): State<ApiContext>,

@@ -6,6 +6,7 @@ use crate::auth::InSolution;
 use crate::body::JsonText;
 use crate::object::Object;
 use crate::openapi::Change;
+use crate::openapi::schemas::{ActivityStatus, Name, UrlPattern as UrlPatternText};
 use crate::problem::Problem;
 use crate::query::{CURSOR_REFUSED, Scope};
 use crate::solutions::existing_now;
@@ -33,6 +34,7 @@ pub struct BulkBody {
     #[schema(example = "setUri", pattern = "^(setUri|reschedule|cancel|retry)$")]
     action: String,
     /// For `setUri`: the URI pattern.
+    #[schema(value_type = Option<UrlPatternText>)]
     uri: Option<String>,
     /// For `reschedule`: the date.
     #[schema(format = DateTime)]
@@ -47,8 +49,10 @@ pub struct BulkBody {
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct BulkFilter {
     /// `READY`, `DISPATCHED`, `FAILED`, `CANCELED` or `COMPLETED`.
+    #[schema(value_type = Option<ActivityStatus>)]
     status: Option<String>,
     /// Of this type.
+    #[schema(value_type = Option<Name>)]
     activity_type: Option<String>,
     /// Whose `objectIdRef` fields have this value.
     object_id: Option<String>,

@@ -28,7 +28,7 @@ pub struct CommerceBody {
     #[schema(value_type = serde_json::Value)]
     assignment: (),
     /// The users: ids or objects.
-    #[schema(value_type = Vec<serde_json::Value>)]
+    #[schema(value_type = Vec<serde_json::Value>, max_items = 1000)]
     target_users: (),
 }
 

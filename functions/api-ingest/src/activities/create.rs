@@ -10,6 +10,7 @@ use crate::body::JsonText;
 use crate::faults::Fault;
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::openapi::Change;
+use crate::openapi::schemas::{Channel, Id, Name, UrlPattern};
 use crate::problem::{Problem, ProblemBody};
 use crate::solutions::existing;
 use axum::extract::State;
@@ -33,9 +34,10 @@ const LOOKUPS_IN_FLIGHT: usize = 8;
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct ActivityBody {
     /// The type that makes its call. Either this or `channel` is required.
+    #[schema(value_type = Option<Name>)]
     activity_type: Option<String>,
     /// The channel that it goes through: `SALESMAN`, `CALLCENTER`, `WHATSAPP`, `EMAIL`, `SMS` or `PUSH`.
-    #[schema(example = "EMAIL")]
+    #[schema(value_type = Option<Channel>)]
     channel: Option<String>,
     /// When it is due; now, if absent; at once, if in the past.
     #[schema(format = DateTime)]
@@ -47,13 +49,16 @@ pub struct ActivityBody {
     #[schema(minimum = 0, maximum = 100)]
     retries: Option<u32>,
     /// Its id, if the caller gives one; makes the request idempotent.
+    #[schema(value_type = Option<Id>)]
     id: Option<String>,
     /// A URI pattern in place of the type's.
+    #[schema(value_type = Option<UrlPattern>)]
     uri: Option<String>,
     /// Of a channel, required: `TASK` or `MESSAGE`.
-    #[schema(rename = "type")]
+    #[schema(rename = "type", pattern = "^(TASK|MESSAGE)$")]
     channel_type: Option<String>,
     /// Of a channel, required: why.
+    #[schema(min_length = 1, max_length = 1024)]
     reason: Option<String>,
     /// Of a channel, required: whom it is about.
     commerce: Option<CommerceBody>,

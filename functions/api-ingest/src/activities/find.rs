@@ -5,6 +5,7 @@ use crate::ApiContext;
 use crate::answer::{self, Items};
 use crate::auth::{In, InSolution};
 use crate::faults::Faults;
+use crate::openapi::schemas::{ActivityStatus, Channel as ChannelText, Name};
 use crate::openapi::{ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::{Query, Scope};
@@ -23,10 +24,13 @@ use utoipa::IntoParams;
 #[allow(dead_code, reason = "describes the query; it is read by hand")]
 pub struct FilterParameters {
     /// `READY`, `DISPATCHED`, `FAILED`, `CANCELED` or `COMPLETED`.
+    #[param(value_type = Option<ActivityStatus>)]
     status: Option<String>,
     /// Of this type.
+    #[param(value_type = Option<Name>)]
     activity_type: Option<String>,
     /// Through this channel.
+    #[param(value_type = Option<ChannelText>)]
     channel: Option<String>,
     /// Whose `objectIdRef` fields have this value.
     object_id: Option<String>,

@@ -8,6 +8,7 @@ use crate::idempotency::{self, IDEMPOTENCY_KEY};
 use crate::json;
 use crate::object::Object;
 use crate::openapi::Change;
+use crate::openapi::schemas::Id;
 use crate::problem::Problem;
 use crate::solutions::existing;
 use axum::extract::State;
@@ -37,6 +38,7 @@ const OCCURRED_AT: &str = "occurredAt";
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct ResultBody {
     /// The activity. Either this or `providerActivityId` is required.
+    #[schema(value_type = Option<Id>)]
     activity_id: Option<String>,
     /// The provider's id of the activity.
     provider_activity_id: Option<String>,
@@ -44,21 +46,24 @@ pub struct ResultBody {
     #[schema(format = DateTime)]
     occurred_at: String,
     /// `COMPLETED`, `TRANSFERRED`, `NOT_EXECUTED`, `CANCELED` or `PENDING`.
-    #[schema(example = "COMPLETED", pattern = "^(COMPLETED|TRANSFERRED|NOT_EXECUTED|CANCELED|PENDING)$")]
+    #[schema(pattern = "^(COMPLETED|TRANSFERRED|NOT_EXECUTED|CANCELED|PENDING)$")]
     status: String,
     /// What came of it, in the provider's terms.
     #[schema(value_type = Option<serde_json::Value>)]
     result: Option<()>,
     /// Something for people to read.
+    #[schema(min_length = 1, max_length = 4096)]
     comment: Option<String>,
     /// Whatever else there is to keep.
     #[schema(value_type = Option<serde_json::Value>)]
     payload: Option<()>,
     /// The provider's own status.
+    #[schema(min_length = 1, max_length = 256)]
     external_status: Option<String>,
     /// Whether it replaces a final result.
     hard_override: Option<bool>,
     /// Its id, if the caller gives one; makes the request idempotent.
+    #[schema(value_type = Option<Id>)]
     id: Option<String>,
 }
 

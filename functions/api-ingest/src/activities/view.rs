@@ -3,6 +3,7 @@
 use super::channel_draft::CommerceBody;
 use super::results::ResultView;
 use crate::answer;
+use crate::openapi::schemas::ActivityStatus;
 use rules::names::Kind;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -30,8 +31,8 @@ pub struct ActivityView {
     /// When it is due; a date in the past is due at once.
     #[schema(format = DateTime)]
     date: String,
-    /// `READY`, `DISPATCHED`, `FAILED` (a dead letter), `CANCELED` or `COMPLETED`.
-    #[schema(example = "READY")]
+    /// How it stands.
+    #[schema(value_type = ActivityStatus)]
     status: &'static str,
     /// Executions begun in this run.
     attempts: u32,

@@ -9,7 +9,7 @@ use crate::auth::{In, InSolution};
 use crate::body::JsonText;
 use crate::companies::only_page;
 use crate::faults::{Fault, Faults};
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::{Query, Scope};
 use crate::server_state::ServerStateBody;
@@ -94,7 +94,7 @@ pub async fn get(
     delete, path = "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}",
     operation_id = "deleteRecurringActivity", tag = "recurring activities",
     params(("company" = String, Path), ("solution" = String, Path), ("name" = String, Path)),
-    responses((status = 204), Change)
+    responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

@@ -1,6 +1,7 @@
 //! A recurring activity as its owner sees it.
 
 use crate::answer;
+use crate::openapi::schemas::{Name, State};
 use chrono::{DateTime, Utc};
 use rules::cron::FieldName;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 #[allow(dead_code, reason = "describes the body; the fields are read by hand")]
 pub struct RecurringBody {
     /// The type of the activities it creates.
+    #[schema(value_type = Name)]
     activity_type: String,
     /// The parameter of each of them.
     #[schema(value_type = Option<Object>)]
@@ -105,6 +107,7 @@ pub struct RecurringView {
     /// Over how many seconds rules are spread.
     spread_seconds: u32,
     /// `running` or `paused`.
+    #[schema(value_type = State)]
     server_state: &'static str,
     /// Its next occurrence; absent if it is paused or has none left.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +162,7 @@ impl RecurringView {
 #[serde(rename_all = "camelCase")]
 pub struct RecurringStateView {
     /// `running` or `paused`.
+    #[schema(value_type = State)]
     server_state: &'static str,
     /// Why, in the words of whoever changed it last.
     #[serde(skip_serializing_if = "Option::is_none")]

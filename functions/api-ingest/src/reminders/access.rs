@@ -11,19 +11,9 @@ use rules::names::{ActivityId, CompanyName, SolutionName, Tenant};
 use shared::tenancy::Actor;
 use std::fmt;
 use std::str::FromStr;
-use utoipa::IntoParams;
 
 /// The query parameter that carries a secret.
 pub const SECRET: &str = "secret";
-
-/// A secret in place of a key.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "describes the query; it is read by hand")]
-pub struct SecretParameter {
-    /// The configuration's primary or secondary key, in place of an API key.
-    secret: Option<String>,
-}
 
 /// A key's holder and the configuration of the path. Secrets do not open what changes the configuration itself.
 pub struct ConfigurationOwner {

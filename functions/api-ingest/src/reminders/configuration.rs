@@ -1,6 +1,6 @@
 //! How a solution's reminders are sent: `/api/reminder/configuration/{agentId}/{configurationId}` (SPEC §6).
 
-use super::access::{ConfigurationOwner, InConfiguration, SecretParameter};
+use super::access::{ConfigurationOwner, InConfiguration};
 use super::put::only_secret;
 use crate::ApiContext;
 use crate::answer;
@@ -8,7 +8,8 @@ use crate::auth::Caller;
 use crate::body::JsonText;
 use crate::companies::QOS_LEVEL_DEFAULT;
 use crate::object::Object;
-use crate::openapi::{Change, Read};
+use crate::openapi::schemas::{HttpUrl, State as ServerState};
+use crate::openapi::{Change, Delete, Read};
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::response::Response;
@@ -33,13 +34,16 @@ const MASK: &str = "********";
 #[allow(dead_code, reason = "describes the body; it is read by hand")]
 pub struct ConfigurationBody {
     /// What the Dialog service wants as its `authorization` header. Never shown again.
+    #[schema(min_length = 1, max_length = 4096, pattern = "^[ -~]*$")]
     notification_key: String,
     /// The messaging account.
+    #[schema(min_length = 1, max_length = 256)]
     account_code: String,
     /// Base URL of the Dialog service; may be left out where the service has a default one (`DialogServiceUri`).
-    #[schema(example = "https://dialog.example")]
-    dialog_service_uri: String,
+    #[schema(value_type = Option<HttpUrl>)]
+    dialog_service_uri: Option<String>,
     /// What is told of every attempt, by an activity of the type `reminder-webhook`.
+    #[schema(value_type = Option<HttpUrl>)]
     webhook_url: Option<String>,
 }
 
@@ -96,6 +100,7 @@ pub struct ConfigurationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_url: Option<String>,
     /// `running` or `paused`: the solution's.
+    #[schema(value_type = ServerState)]
     server_state: &'static str,
     /// When it was made.
     #[schema(format = DateTime)]
@@ -200,7 +205,7 @@ async fn make_solution(
 /// A configuration, its notification key masked.
 #[utoipa::path(
     get, path = "/api/reminder/configuration/{agentId}/{configurationId}", operation_id = "getReminderConfiguration", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path)),
     responses((status = 200, body = ConfigurationView), Read)
 )]
 pub async fn get(
@@ -218,7 +223,7 @@ pub async fn get(
 /// Deletes a configuration; refused while reminders wait in it. The solution stays, and so do its finished reminders.
 #[utoipa::path(
     delete, path = "/api/reminder/configuration/{agentId}/{configurationId}", operation_id = "deleteReminderConfiguration", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path)), responses((status = 204), Change)
+    params(("agentId" = String, Path), ("configurationId" = String, Path)), responses((status = 204), Delete)
 )]
 pub async fn delete(
     State(context): State<ApiContext>,

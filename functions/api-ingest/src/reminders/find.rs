@@ -1,13 +1,14 @@
 //! One reminder, its attempts, lists and counts (SPEC §6).
 
-use super::access::{AtReminder, InConfiguration, SECRET, SecretParameter};
+use super::access::{AtReminder, InConfiguration, SECRET};
 use super::configuration::existing;
 use super::put::only_secret;
 use super::view::{EntryView, ReminderView};
 use crate::ApiContext;
 use crate::answer::{self, Items};
 use crate::faults::Faults;
-use crate::openapi::{Change, ListParameters, Read};
+use crate::openapi::schemas::ReminderStatus;
+use crate::openapi::{Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::{Query, Scope};
 use axum::extract::State;
@@ -21,7 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 /// A reminder.
 #[utoipa::path(
     get, path = "/api/reminder/{agentId}/{configurationId}/{reminderId}", operation_id = "getReminder", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path), SecretParameter),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path)),
     responses((status = 200, body = ReminderView), Read)
 )]
 pub async fn get(
@@ -39,8 +40,8 @@ pub async fn get(
 /// Cancels an active reminder. A message that is on its way at this moment cannot be called back.
 #[utoipa::path(
     delete, path = "/api/reminder/{agentId}/{configurationId}/{reminderId}", operation_id = "cancelReminder", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path), SecretParameter),
-    responses((status = 200, body = ReminderView), Change)
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path)),
+    responses((status = 200, body = ReminderView), Delete)
 )]
 pub async fn cancel(
     State(context): State<ApiContext>,
@@ -58,7 +59,7 @@ pub async fn cancel(
 /// A reminder's attempts, oldest first.
 #[utoipa::path(
     get, path = "/api/reminder/{agentId}/{configurationId}/{reminderId}/history", operation_id = "listReminderHistory", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path), SecretParameter, ListParameters),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path), ListParameters),
     responses((status = 200, body = Items<EntryView>), Read)
 )]
 pub async fn history(
@@ -89,6 +90,7 @@ pub async fn history(
 #[allow(dead_code, reason = "describes the query; it is read by hand")]
 pub struct ReminderFilter {
     /// `active`, `completed` or `cancelled`.
+    #[param(value_type = Option<ReminderStatus>)]
     status: Option<String>,
     /// To this phone number.
     phone_number: Option<String>,
@@ -104,7 +106,7 @@ pub struct ReminderFilter {
 /// short, even empty, and still have a `nextCursor`.
 #[utoipa::path(
     get, path = "/api/reminder/{agentId}/{configurationId}", operation_id = "listReminders", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), ReminderFilter, SecretParameter, ListParameters),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ReminderFilter, ListParameters),
     responses((status = 200, body = Items<ReminderView>), Read)
 )]
 pub async fn list(
@@ -161,7 +163,7 @@ pub struct StatisticsView {
 /// Counts of the configuration's reminders.
 #[utoipa::path(
     get, path = "/api/reminder/configuration/{agentId}/{configurationId}/statistics", operation_id = "getReminderStatistics", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path)),
     responses((status = 200, body = StatisticsView), Read)
 )]
 pub async fn statistics(

@@ -1,6 +1,6 @@
 //! Secrets, server state and audit log of a configuration (SPEC §6). The last two are the solution's.
 
-use super::access::{ConfigurationOwner, InConfiguration, SECRET, SecretParameter};
+use super::access::{ConfigurationOwner, InConfiguration, SECRET};
 use super::configuration::existing;
 use super::put::only_secret;
 use crate::ApiContext;
@@ -25,6 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 #[allow(dead_code, reason = "describes the query; it is read by hand")]
 pub struct KeyType {
     /// `primary` or `secondary`.
+    #[param(pattern = "^(primary|secondary)$", example = "primary")]
     key_type: String,
 }
 
@@ -77,7 +78,7 @@ pub async fn refresh_keys(
 /// lost and nothing counts as an attempt.
 #[utoipa::path(
     put, path = "/api/reminder/configuration/{agentId}/{configurationId}/server-state", operation_id = "putReminderServerState", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter), request_body = ServerStateBody,
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path)), request_body = ServerStateBody,
     responses((status = 200, body = ServerStateView), Change)
 )]
 pub async fn put_server_state(
@@ -95,7 +96,7 @@ pub async fn put_server_state(
 /// The solution's state.
 #[utoipa::path(
     get, path = "/api/reminder/configuration/{agentId}/{configurationId}/server-state", operation_id = "getReminderServerState", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path)),
     responses((status = 200, body = ServerStateView), Read)
 )]
 pub async fn get_server_state(
@@ -111,7 +112,7 @@ pub async fn get_server_state(
 /// The solution's audit log, newest first.
 #[utoipa::path(
     get, path = "/api/reminder/configuration/{agentId}/{configurationId}/audit-log", operation_id = "listReminderAuditLog", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), SecretParameter, ListParameters),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ListParameters),
     responses((status = 200, body = Items<AuditEntryView>), Read)
 )]
 pub async fn audit_log(

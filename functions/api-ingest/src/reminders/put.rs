@@ -1,6 +1,6 @@
 //! Writing a reminder (SPEC §6).
 
-use super::access::{AtReminder, SECRET, SecretParameter};
+use super::access::{AtReminder, SECRET};
 use super::view::ReminderView;
 use crate::ApiContext;
 use crate::answer;
@@ -47,13 +47,13 @@ pub struct ReminderBody {
     #[schema(example = "11999990000", min_length = 1, max_length = 32)]
     phone_number: String,
     /// The recipient's name.
-    #[schema(max_length = 256)]
+    #[schema(min_length = 1, max_length = 256)]
     recipient_name: Option<String>,
     /// The template of the message.
     #[schema(example = "visit", min_length = 1, max_length = 256)]
     notification_template_name: String,
     /// What fills the template: passed on as it is.
-    #[schema(value_type = Vec<Object>, max_items = 100, required = false)]
+    #[schema(value_type = Vec<serde_json::Value>, max_items = 100, required = false)]
     template_parameters: Vec<Value>,
     /// When it is sent: with an offset as it stands, without one in `timezone`.
     #[schema(example = json!(["2027-01-31T09:30:00", "2027-02-01T09:30:00-03:00"]), min_items = 1, max_items = 100)]
@@ -141,7 +141,7 @@ pub fn only_secret(uri: &Uri) -> Result<(), Problem> {
 /// that no send time is sent twice. The same body again changes nothing, unless the reminder was cancelled.
 #[utoipa::path(
     put, path = "/api/reminder/{agentId}/{configurationId}/{reminderId}", operation_id = "putReminder", tag = "reminders",
-    params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path), SecretParameter),
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path)),
     request_body = ReminderBody,
     responses((status = 201, body = ReminderView), (status = 200, body = ReminderView), Change)
 )]

@@ -1,7 +1,7 @@
 //! The two endpoints that send, as they are described. `reminder-sender` serves them.
 
-use super::access::SecretParameter;
-use crate::openapi::{Change, Unanswered};
+use crate::openapi::schemas::{Id, Name};
+use crate::openapi::{Delete, Unanswered, Whole};
 use rules::names::ActivityId;
 use serde::Serialize;
 use shared::reminder::{Entry, Settled};
@@ -101,28 +101,22 @@ impl SentView {
 #[allow(dead_code, reason = "describes the query; it is read by hand")]
 pub struct WhichReminder {
     /// Its company.
+    #[param(value_type = Name)]
     agent_id: String,
     /// Its solution.
+    #[param(value_type = Name)]
     configuration_id: String,
     /// The reminder.
+    #[param(value_type = Id)]
     reminder_id: String,
-}
-
-/// The processor's own secret.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "describes the query; it is read by hand")]
-pub struct ProcessorSecret {
-    /// The processor's secret (`PUNCTUAL_PROCESSOR_SECRET`), in place of the admin key.
-    secret: Option<String>,
 }
 
 /// Runs the processor: sends every reminder whose send time has come, each once, one at a time for a
 /// recipient and recipients in parallel. Answers at once if another one is running. What twenty
-/// seconds do not suffice for, the next run does.
+/// seconds do not suffice for, the next run does. Needs the admin key, or the processor's secret.
 #[utoipa::path(
     post, path = "/api/reminder/item/pending/send", operation_id = "sendPendingReminders", tag = "reminders",
-    params(ProcessorSecret), responses((status = 200, body = RunOrLocked), Change)
+    security(("bearer" = []), ("apiKey" = []), ("processorSecret" = [])), responses((status = 200, body = RunOrLocked), Whole)
 )]
 #[allow(dead_code, reason = "describes what reminder-sender serves")]
 pub fn pending_send() {}
@@ -131,7 +125,7 @@ pub fn pending_send() {}
 /// goes on to the send time after it. A reminder that needs review is tried once more.
 #[utoipa::path(
     post, path = "/api/reminder/item/send", operation_id = "sendReminder", tag = "reminders",
-    params(WhichReminder, SecretParameter), responses((status = 200, body = SentView), Change, Unanswered)
+    security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(WhichReminder), responses((status = 200, body = SentView), Delete, Unanswered)
 )]
 #[allow(dead_code, reason = "describes what reminder-sender serves")]
 pub fn send() {}

@@ -1,6 +1,7 @@
 //! Reminders and their attempts as their owners see them.
 
 use crate::answer;
+use crate::openapi::schemas::ReminderStatus;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::reminder::{Entry, Reminder};
@@ -27,14 +28,14 @@ pub struct ReminderView {
     /// The template of the message.
     notification_template_name: String,
     /// What fills the template.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<serde_json::Value>)]
     template_parameters: Option<Box<RawValue>>,
     /// When it is sent, in order.
     send_times: Vec<String>,
     /// The zone in which send times without an offset were read.
     timezone: String,
     /// `active`, `completed` or `cancelled`.
-    #[schema(example = "active")]
+    #[schema(value_type = ReminderStatus)]
     status: &'static str,
     /// The next send time; absent when nothing will be sent any more.
     #[serde(skip_serializing_if = "Option::is_none")]

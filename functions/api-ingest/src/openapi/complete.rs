@@ -1,0 +1,145 @@
+//! Completes the description with what holds for all operations alike, so that no handler has to repeat it.
+
+use super::examples;
+use crate::problem::{self, PROBLEM_JSON};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use utoipa::openapi::OpenApi;
+
+const SCHEMAS: &str = "/components/schemas/";
+const METHODS: [&str; 4] = ["get", "put", "post", "delete"];
+
+/// What the routes are described as, completed.
+pub fn complete(description: OpenApi) -> Value {
+    let mut document = serde_json::to_value(description).unwrap_or_default();
+    let mut bodies = BTreeSet::new();
+    for item in objects(&mut document["paths"]) {
+        for (_, operation) in item.iter_mut().filter(|(method, _)| METHODS.contains(&method.as_str())) {
+            first_sentence(operation);
+            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+                describe_parameter(parameter);
+            }
+            references(&operation["requestBody"], &mut bodies);
+            for (status, answer) in operation["responses"].as_object_mut().into_iter().flatten() {
+                describe_answer(status, answer);
+            }
+            examples::add(operation);
+        }
+    }
+    close_bodies(&mut document["components"]["schemas"], bodies);
+    document
+}
+
+fn objects(value: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    value.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut)
+}
+
+/// The summary is the first sentence; the description has the others.
+fn first_sentence(operation: &mut Value) {
+    let text = operation["summary"].as_str().unwrap_or_default().replace('\n', " ");
+    let more = operation["description"].as_str().unwrap_or_default().to_owned();
+    let (first, rest) = text.split_once(". ").unwrap_or((&text, ""));
+    operation["summary"] = first.trim_end_matches('.').into();
+    let description = [rest, &more].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
+    if !description.is_empty() {
+        operation["description"] = description.join("\n\n").into();
+    }
+}
+
+/// What a parameter means and takes, by its name.
+fn describe_parameter(parameter: &mut Value) {
+    let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+    let (schema, example, description) = match (name.as_str(), parameter["in"].as_str()) {
+        ("company", _) => ("Name", "acme", "The company. `configuration` and `item` are reserved."),
+        ("agentId", _) => ("Name", "acme", "The company: the seed's agent."),
+        ("solution", _) => ("Name", "music", "The solution."),
+        ("configurationId", _) => ("Name", "music", "The solution: the seed's configuration."),
+        ("type", Some("path")) => ("Name", "publish-song", "The type."),
+        ("name", _) => ("Name", "nightly", "The recurring activity."),
+        ("channel", Some("path")) => ("Channel", "EMAIL", "The channel."),
+        ("id", _) => ("Id", "example-1", "Its id."),
+        ("reminderId", _) => ("Id", "example-1", "The reminder."),
+        ("Idempotency-Key", _) => ("Id", "example-1", "As good as `id` in the body; if both, the same."),
+        _ => return,
+    };
+    let reference = json!({"$ref": format!("#{SCHEMAS}{schema}")});
+    parameter["schema"] = match name.as_str() {
+        "company" | "agentId" => {
+            json!({"allOf": [reference], "not": {"enum": rules::names::RESERVED_COMPANIES}})
+        }
+        _ => reference,
+    };
+    parameter["example"] = example.into();
+    parameter["description"] = description.into();
+}
+
+/// The headers of an answer, and what it says where its handler is silent.
+fn describe_answer(status: &str, answer: &mut Value) {
+    if answer["description"].as_str().is_none_or(str::is_empty) {
+        answer["description"] = match status {
+            "200" => "As it is now",
+            "201" => "Made",
+            "204" => "Done; there is nothing to say",
+            _ => "Another place",
+        }
+        .into();
+    }
+    let header = |required: bool, example: &str, description: &str| json!({"required": required, "description": description, "schema": {"type": "string"}, "example": example});
+    let (name, header) = match status {
+        "201" | "202" => ("Location", header(false, "/v1/companies/acme", "Where it is found")),
+        "303" => ("Location", header(true, "/docs/", "Where it is found")),
+        "401" => ("WWW-Authenticate", header(true, problem::CHALLENGE, "What key is wanted")),
+        "405" => ("Allow", header(true, "GET,HEAD", "The methods allowed here")),
+        "429" => ("Retry-After", header(true, problem::RETRY_AFTER_SECONDS, "Seconds to wait")),
+        _ => return example_problem(status, answer),
+    };
+    answer["headers"] = json!({name: header});
+    example_problem(status, answer);
+}
+
+fn example_problem(status: &str, answer: &mut Value) {
+    if let Some(content) = answer["content"].get_mut(PROBLEM_JSON)
+        && let Some(example) = problem::example(status)
+    {
+        content["example"] = example;
+    }
+}
+
+/// Every schema that `value` refers to.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(name) =
+                members.get("$ref").and_then(Value::as_str).and_then(|text| text.rsplit('/').next())
+            {
+                found.insert(name.to_owned());
+            }
+            members.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+/// Bodies refuse fields that they do not know, and take `null` for a field that may be left out.
+fn close_bodies(schemas: &mut Value, mut wanted: BTreeSet<String>) {
+    let mut closed = BTreeSet::new();
+    while let Some(name) = wanted.pop_first() {
+        if !closed.insert(name.clone()) {
+            continue;
+        }
+        let Some(schema) = schemas.get_mut(&name) else { continue };
+        references(schema, &mut wanted);
+        let required: BTreeSet<String> = schema["required"]
+            .as_array()
+            .map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default();
+        let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { continue };
+        for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(*name)) {
+            if let Some(kind) = property.get("type").and_then(Value::as_str) {
+                property["type"] = json!([kind, "null"]);
+            }
+        }
+        schema["additionalProperties"] = false.into();
+    }
+}
