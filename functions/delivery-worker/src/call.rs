@@ -119,6 +119,15 @@ impl Call {
         }
     }
 
+    /// The call's own time limit.
+    pub fn time_limit(&self) -> TimeDelta {
+        let limit = match self {
+            Call::Type(request) => request.timeout,
+            Call::Channel(call) => call.timeout(),
+        };
+        TimeDelta::from_std(limit).unwrap_or(TIMEOUT_MAX)
+    }
+
     /// Makes the call.
     pub async fn make(self, http: &Outbound) -> Outcome {
         match self {
