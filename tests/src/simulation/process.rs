@@ -22,7 +22,6 @@ use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::Settings;
 use shared::telemetry::Metrics;
-use shared::tenancy::SecretHash;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
