@@ -12,7 +12,7 @@ use crate::work::StoreError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Values kept on the lease's item. Names of one's own; those below are the lease's.
 pub type Values = HashMap<String, AttributeValue>;
@@ -114,7 +114,8 @@ impl Leases {
     pub async fn release(&self, lease: Lease, values: Values) -> Result<bool, StoreError> {
         let mut sets: Vec<String> = Vec::new();
         let mut update = self.update(&lease.name);
-        for (number, (name, value)) in values.into_iter().enumerate() {
+        // In one order, so that the same values make the same request (ARCHITECTURE.md, "The simulation").
+        for (number, (name, value)) in BTreeMap::from_iter(values).into_iter().enumerate() {
             sets.push(format!("#v{number} = :v{number}"));
             update = update
                 .expression_attribute_names(format!("#v{number}"), name)

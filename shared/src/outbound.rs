@@ -16,6 +16,7 @@ pub use failure::SendError;
 pub use guard::{Lookup, system_lookup};
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use guard::Guard;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
@@ -40,9 +41,20 @@ pub const USER_AGENT: &str = concat!("Punctual/", env!("CARGO_PKG_VERSION"));
 /// The client for all calls to receivers. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Outbound {
-    client: reqwest::Client,
+    way: Way,
     allowed: Arc<[IpNet]>,
 }
+
+/// How a call that was found good is made.
+#[derive(Clone)]
+enum Way {
+    Network(reqwest::Client),
+    Carried(Carrier),
+}
+
+/// Makes a call in place of the network, its time limit included: the simulation's receivers, which are in the
+/// same process and know no other time than its own.
+pub type Carrier = Arc<dyn Fn(OutboundRequest) -> BoxFuture<'static, OutboundResult> + Send + Sync>;
 
 /// No client could be made.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +119,12 @@ impl Outbound {
     pub fn with_lookup(allowed: Vec<IpNet>, lookup: Lookup) -> Result<Self, OutboundError> {
         let allowed: Arc<[IpNet]> = allowed.into();
         let client = client(&allowed, lookup).build()?;
-        Ok(Self { client, allowed })
+        Ok(Self { way: Way::Network(client), allowed })
+    }
+
+    /// As [`Outbound::new`], with calls that go to `carrier`. Nothing is looked up.
+    pub fn carried(allowed: Vec<IpNet>, carrier: Carrier) -> Self {
+        Self { way: Way::Carried(carrier), allowed: allowed.into() }
     }
 
     /// Makes one call and reads the answer. Dropping the future ends the call.
@@ -117,9 +134,12 @@ impl Outbound {
     pub async fn send(&self, request: OutboundRequest) -> OutboundResult {
         let url = self.checked(&request.url)?;
         let timeout = request.timeout;
-        tokio::time::timeout(timeout, self.call(url, request))
-            .await
-            .unwrap_or(Err(SendError::Timeout(timeout)))
+        match &self.way {
+            Way::Network(client) => tokio::time::timeout(timeout, call(client, url, request))
+                .await
+                .unwrap_or(Err(SendError::Timeout(timeout))),
+            Way::Carried(carrier) => carrier(request).await,
+        }
     }
 
     /// Judges what no lookup will judge: scheme, credentials, and hosts that are addresses in any notation
@@ -143,28 +163,28 @@ impl Outbound {
             None => Ok(url),
         }
     }
+}
 
-    async fn call(&self, url: Url, request: OutboundRequest) -> OutboundResult {
-        let mut call = reqwest::Request::new(request.method, url);
-        for (name, value) in request.headers {
-            call.headers_mut().append(name, value);
-        }
-        *call.body_mut() = request.body.map(Into::into);
-        let mut response = self.client.execute(call).await.map_err(failure::of)?;
-        let body = first_bytes(&mut response).await.map_err(failure::of)?;
-        let retry_after = match response.status() {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                text(response.headers(), &RETRY_AFTER).and_then(|value| value.parse().ok())
-            }
-            _ => None,
-        };
-        Ok(Answer {
-            status: response.status().as_u16(),
-            retry_after,
-            content_type: text(response.headers(), &CONTENT_TYPE).map(str::to_owned),
-            body,
-        })
+async fn call(client: &reqwest::Client, url: Url, request: OutboundRequest) -> OutboundResult {
+    let mut call = reqwest::Request::new(request.method, url);
+    for (name, value) in request.headers {
+        call.headers_mut().append(name, value);
     }
+    *call.body_mut() = request.body.map(Into::into);
+    let mut response = client.execute(call).await.map_err(failure::of)?;
+    let body = first_bytes(&mut response).await.map_err(failure::of)?;
+    let retry_after = match response.status() {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            text(response.headers(), &RETRY_AFTER).and_then(|value| value.parse().ok())
+        }
+        _ => None,
+    };
+    Ok(Answer {
+        status: response.status().as_u16(),
+        retry_after,
+        content_type: text(response.headers(), &CONTENT_TYPE).map(str::to_owned),
+        body,
+    })
 }
 
 /// The client as every call needs it; tests add a root certificate.

@@ -4,11 +4,14 @@
 //! it to the instant waited for and goes on. Only calls to receivers take real
 //! time, because they are real calls on loopback.
 
+pub mod audit;
 pub mod clock;
+pub mod model;
 pub mod provider;
 pub mod receiver;
 pub mod recurring;
 pub mod reminders;
+pub mod simulation;
 pub mod steps;
 pub mod world;
 

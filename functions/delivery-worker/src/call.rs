@@ -41,12 +41,6 @@ impl Failure {
         Self { outcome: "INTERNAL", detail: Some(detail.into()) }
     }
 
-    /// The worker that had it is gone.
-    pub fn crashed() -> Self {
-        let detail = "the worker was lost between claiming and settling; the call may have been made";
-        Self { outcome: "CRASHED", detail: Some(detail.to_owned()) }
-    }
-
     /// The receiver answered, and not with 2xx.
     pub fn answered(answer: &Answer) -> Self {
         Self { outcome: "FAILURE", detail: answer.excerpt() }
@@ -117,6 +111,15 @@ impl Call {
             Call::Type(request) => Some(&request.url),
             Call::Channel(call) => call.url(),
         }
+    }
+
+    /// How long the call may take.
+    pub fn timeout(&self) -> TimeDelta {
+        let timeout = match self {
+            Call::Type(request) => request.timeout,
+            Call::Channel(call) => call.timeout(),
+        };
+        TimeDelta::from_std(timeout).unwrap_or(TIMEOUT_MAX)
     }
 
     /// Makes the call.

@@ -13,6 +13,7 @@ use shared::dispatch::{
 use shared::outbound::{Answer, Outbound, OutboundRequest};
 use shared::tenancy::TenancyError;
 use shared::work::{ActivityView, Dispatch};
+use std::time::Duration;
 
 /// A dispatch that is ready to be made.
 pub struct ChannelCall {
@@ -75,6 +76,14 @@ impl ChannelCall {
         match &self.step {
             Step::Http(request) => Some(&request.url),
             Step::Done(_) => None,
+        }
+    }
+
+    /// How long the call may take.
+    pub fn timeout(&self) -> Duration {
+        match &self.step {
+            Step::Http(request) => request.timeout,
+            Step::Done(_) => Duration::ZERO,
         }
     }
 

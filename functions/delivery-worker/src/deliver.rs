@@ -11,7 +11,7 @@ use rules::retry::RescheduleRules;
 use shared::queue::DueActivity;
 use shared::tenancy::TenancyError;
 use shared::work::{
-    ActivityView, Attempt, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
+    ActivityView, Attempt, CRASHED, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
 };
 use std::collections::HashMap;
 
@@ -160,6 +160,9 @@ impl Worker {
             return Ok(());
         }
         let began = self.ctx.clock.now();
+        if call.as_ref().is_ok_and(|call| !lasts(&view.record, began + call.timeout())) {
+            return self.give_back(&view.record).await;
+        }
         let outcome = match call {
             Ok(call) => call.make(&self.http).await,
             Err(failure) => Err((failure, None)),
@@ -168,6 +171,19 @@ impl Worker {
         drop(place);
         self.gate.calm().await;
         self.settle_attempt(view, outcome, began, ended).await
+    }
+
+    /// Gives back an activity whose claim might not last for its call, and sends its message anew: this worker was held
+    /// up so long that another may soon take it for lost, or its owner call it off.
+    async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
+        tracing::warn!(id = record.id.as_str(), "held up until the claim no longer lasts for the call");
+        match settle::settle(&self.ctx, record, &Attempt::Released).await? {
+            Settled::Stale => Ok(()),
+            Settled::Applied(_) => {
+                let Record { tenant, kind, id, state, .. } = record.clone();
+                Ok(self.ctx.queue.enqueue(&[DueActivity { tenant, kind, id, due: state.due }]).await?)
+            }
+        }
     }
 
     async fn settle_attempt(
@@ -212,16 +228,14 @@ impl Worker {
     async fn recover(&self, record: &Record) -> Result<(), StoreError> {
         let rules = self.rules(record).await;
         let now = self.ctx.clock.now();
-        let attempt = Attempt::Failed {
-            event: Event::LeaseExpired { rules: &rules },
-            entry: entry(Failure::crashed(), None, 0, now),
-        };
+        let attempt =
+            Attempt::Failed { event: Event::LeaseExpired { rules: &rules }, entry: HistoryEntry::lost(now) };
         if settle::settle(&self.ctx, record, &attempt).await? == Settled::Stale {
             // Another worker was first.
             return Ok(());
         }
         let lateness_ms = (now - record.state.due).num_milliseconds();
-        self.report(record, &Outcome { word: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 });
+        self.report(record, &Outcome { word: CRASHED, http_status: None, lateness_ms, duration_ms: 0 });
         Ok(())
     }
 
@@ -230,6 +244,11 @@ impl Worker {
         let found = call::activity_type(&self.ctx, &record.tenant, &record.kind).await;
         found.ok().flatten().map_or_else(RescheduleRules::default, |found| found.reschedule_rules.clone())
     }
+}
+
+/// Whether the claim is sure to hold `until` then.
+fn lasts(record: &Record, until: DateTime<Utc>) -> bool {
+    record.state.claim.as_ref().is_some_and(|claim| claim.lease_until >= until)
 }
 
 fn entry(failure: Failure, http_status: Option<u16>, duration_ms: u32, at: DateTime<Utc>) -> HistoryEntry {

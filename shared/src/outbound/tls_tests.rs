@@ -44,7 +44,7 @@ fn trusting(certificate: Option<reqwest::Certificate>) -> Outbound {
     let allowed: Arc<[IpNet]> = vec![LOOPBACK.parse().unwrap()].into();
     let (lookup, _) = scripted(&[&["127.0.0.1"]]);
     let client = client(&allowed, lookup).tls_certs_merge(certificate).build().unwrap();
-    Outbound { client, allowed }
+    Outbound { way: Way::Network(client), allowed }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::batcher::Outcome;
 use super::codec::Record;
 use super::create::due_activity;
-use super::{ActivityView, StoreError, WorkStore, statements};
+use super::{ActivityView, HistoryEntry, StoreError, WorkStore, statements};
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Kind, Tenant};
 use rules::uri::UriPattern;
@@ -80,7 +80,13 @@ impl WorkStore {
                 Ok(next) => next,
                 Err(refusal) => return Ok(Change::Refused(refusal)),
             };
-            match self.batcher.run(statement).await? {
+            // Called off while abandoned: the lost attempt counts, so its history tells of it.
+            let outcome = if record.state.claim.is_some() {
+                self.run_with_entry(&record, &HistoryEntry::lost(now), statement).await?
+            } else {
+                self.batcher.run(statement).await?
+            };
+            match outcome {
                 Outcome::Applied(_) => return self.changed(next, enqueue).await,
                 Outcome::Lost(Some(item)) => {
                     let found = Record::decode(&item)?;

@@ -1,0 +1,123 @@
+//! Every accepted activity ends as its policy allows, or still waits for its time.
+
+use super::evidence::{Evidence, Finding, Subject};
+use super::items::{Item, Table};
+use super::wishes::{Wished, Wishes};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Checks how activities ended.
+pub fn ends(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut Vec<Finding>) {
+    let rolled = rolled(evidence);
+    for (subject, wished) in &wishes.activities {
+        let found = table.get('A', subject).and_then(|entity| entity.item.as_ref());
+        let mut report = |property, what: String| {
+            findings.push(Finding { property, subject: subject.clone(), what });
+        };
+        match (found, wished.accepted) {
+            (None, Some((at, _))) => {
+                let gone = rolled.contains(subject) || wished.removed || may_expire(wishes, &subject.tenant);
+                if !gone {
+                    report("kept", format!("accepted at {at}, and gone"));
+                }
+            }
+            (Some(item), _) => {
+                if let Some(what) = wrong_end(evidence, wishes, subject, wished, item) {
+                    report("terminal", what);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    for (subject, entity) in table.all('A') {
+        let known = wishes.activities.get(subject);
+        let known = known.is_some_and(|wished| wished.accepted.is_some() || wished.maybe_accepted);
+        // Occurrences of rules and webhooks of reminders are made by the system itself.
+        let own = subject.id.contains('@') || subject.id.starts_with("reminder-webhook");
+        if entity.item.is_some() && !known && !own {
+            let what = "is in the table, and nobody asked for it".to_owned();
+            findings.push(Finding { property: "kept", subject: subject.clone(), what });
+        }
+        if entity.item.is_some() && own {
+            let none = Wished::default();
+            let item = entity.item.as_ref().unwrap_or_else(|| unreachable!("it is there"));
+            if let Some(what) = wrong_end(evidence, wishes, subject, known_or(wishes, subject, &none), item) {
+                findings.push(Finding { property: "terminal", subject: subject.clone(), what });
+            }
+        }
+    }
+}
+
+fn known_or<'a>(wishes: &'a Wishes, subject: &Subject, none: &'a Wished) -> &'a Wished {
+    wishes.activities.get(subject).unwrap_or(none)
+}
+
+/// What is wrong with how it stands, if anything is.
+fn wrong_end(
+    evidence: &Evidence,
+    wishes: &Wishes,
+    subject: &Subject,
+    wished: &Wished,
+    item: &Item,
+) -> Option<String> {
+    let key = format!("{}:{}", subject.id, item.number("r"));
+    let (attempts, executions) = (item.number("a"), item.number("m"));
+    let mut arrivals =
+        evidence.arrivals.iter().filter(|one| one.tenant() == subject.tenant && one.key() == key);
+    match item.text("st") {
+        "READY" => {
+            let waits = item.instant("n").is_some_and(|due| due + evidence.tolerance() > evidence.ended);
+            let paused = wishes.states.get(&subject.tenant).and_then(|all| all.last());
+            let paused = paused.is_some_and(|last| last.paused || !last.certain);
+            (!waits && !paused).then(|| {
+                format!(
+                    "READY at the end, due at {:?}, attempt {attempts} of {executions}",
+                    item.instant("n")
+                )
+            })
+        }
+        "DISPATCHED" => {
+            let taken = arrivals.any(|arrival| arrival.is_taken());
+            let nowhere = item.text("k") == "C:MOCK";
+            (!taken && !nowhere).then(|| "DISPATCHED, and no receiver took it".to_owned())
+        }
+        "FAILED" => {
+            let judged = item.has("rs") && wished.results.iter().any(|status| status == "NOT_EXECUTED");
+            (attempts < executions && !judged).then(|| {
+                format!("FAILED after {attempts} of {executions} attempts without a result that says so")
+            })
+        }
+        "CANCELED" => {
+            let asked =
+                !wished.cancels.is_empty() || wished.results.iter().any(|status| status == "CANCELED");
+            (!asked).then(|| "CANCELED, and nobody asked for it".to_owned())
+        }
+        "COMPLETED" => {
+            let told = wished.results.iter().any(|status| status == "COMPLETED" || status == "TRANSFERRED");
+            (!told).then(|| "COMPLETED without a result".to_owned())
+        }
+        other => Some(format!("has the status {other:?}")),
+    }
+}
+
+/// What receivers of batches have acknowledged.
+pub fn rolled(evidence: &Evidence) -> BTreeSet<Subject> {
+    let mut rolled = BTreeSet::new();
+    for arrival in evidence.arrivals.iter().filter(|one| one.place().starts_with("roll") && one.is_taken()) {
+        let body: Value = serde_json::from_str(&arrival.body).unwrap_or_default();
+        for activity in body["activities"].as_array().into_iter().flatten() {
+            if let Some(id) = activity["id"].as_str() {
+                rolled.insert(Subject { tenant: arrival.tenant(), id: id.to_owned() });
+            }
+        }
+    }
+    rolled
+}
+
+/// A period without a URI: finished activities are deleted without being sent.
+fn may_expire(wishes: &Wishes, tenant: &str) -> bool {
+    wishes.rolling.get(tenant).is_some_and(|body| {
+        (body["successUri"].is_null() && !body["successPeriod"].is_null())
+            || (body["deadLetterUri"].is_null() && !body["deadLetterPeriod"].is_null())
+    })
+}

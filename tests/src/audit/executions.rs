@@ -1,0 +1,109 @@
+//! Executions: never too many, never two at once, each under its key, none before its time or after its end.
+
+use super::evidence::{Arrival, Evidence, Finding, Subject};
+use super::items::Table;
+use super::wishes::Wishes;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Checks what arrived of activities.
+pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut Vec<Finding>) {
+    let mut runs: BTreeMap<(Subject, String), Vec<&Arrival>> = BTreeMap::new();
+    for arrival in &evidence.arrivals {
+        let Some(subject) = subject(arrival) else { continue };
+        runs.entry((subject, arrival.key().to_owned())).or_default().push(arrival);
+    }
+    for ((subject, key), arrivals) in &runs {
+        let mut report = |property, what: String| {
+            findings.push(Finding { property, subject: subject.clone(), what });
+        };
+        let Some(run) = key.strip_prefix(&format!("{}:", subject.id)).and_then(|run| run.parse::<u64>().ok())
+        else {
+            report("same-key", format!("arrived under the key {key}"));
+            continue;
+        };
+        let wished = wishes.activities.get(subject);
+        let runs_most = wished.map_or(0, |wished| wished.retries) as u64;
+        if run > runs_most {
+            report(
+                "same-key",
+                format!("arrived under the key {key}, but at most {runs_most} retries were asked for"),
+            );
+        }
+        if let Some(most) = executions_most(table, wishes, subject, run)
+            && arrivals.len() as i64 > most
+        {
+            report(
+                "executions",
+                format!("{} executions of run {run}, which may have {most}", arrivals.len()),
+            );
+        }
+        for pair in arrivals.windows(2) {
+            if pair[1].at < pair[0].until {
+                report(
+                    "one-claim",
+                    format!("called at {} while the call of {} was under way", pair[1].at, pair[0].at),
+                );
+            }
+        }
+        let taken = arrivals.iter().position(|arrival| arrival.is_taken());
+        if let Some(taken) = taken
+            && let Some(after) = arrivals.get(taken + 1)
+            && !excused(table, subject, run)
+        {
+            let what = format!("called at {} though the call of {} was taken", after.at, arrivals[taken].at);
+            report("duplicate", what);
+        }
+        let Some(wished) = wished else { continue };
+        let first = arrivals.first().map(|arrival| arrival.at);
+        let earliest =
+            wished.dates.iter().copied().min_by_key(|date| date.map(|date| date.timestamp_millis()));
+        if let (Some(first), Some(Some(date))) = (first, earliest)
+            && first + evidence.tolerance() < date
+        {
+            report("punctual", format!("called at {first}, due at {date}"));
+        }
+        let canceled =
+            wished.cancels.iter().filter(|cancel| cancel.certain).map(|cancel| cancel.answered).min();
+        if let (Some(canceled), Some(late)) = (canceled, arrivals.iter().find(|one| Some(one.at) > canceled))
+        {
+            report("canceled", format!("called at {} though canceled by {canceled}", late.at));
+        }
+    }
+}
+
+/// The activity that an arrival is of, by what it says of itself.
+pub fn subject(arrival: &Arrival) -> Option<Subject> {
+    let place = arrival.place();
+    if !["call/", "yom/", "hook"].iter().any(|known| place.starts_with(known)) {
+        return None;
+    }
+    let body: Value = serde_json::from_str(&arrival.body).unwrap_or_default();
+    let of_channel = body["activity"]["id"].as_str();
+    let id =
+        of_channel.or(body["id"].as_str()).unwrap_or_else(|| place.rsplit('/').next().unwrap_or_default());
+    // An occurrence tells its rule's name, and a webhook its reminder's id: the rest of their ids is in the key alone.
+    let named = arrival.key().rsplit_once(':').map_or("", |(named, _)| named);
+    let own = named.starts_with(&format!("{id}@")) || named.starts_with(&format!("reminder-webhook:{id}:"));
+    let id = if own { named } else { id };
+    Some(Subject { tenant: arrival.tenant(), id: id.to_owned() })
+}
+
+/// The executions that a run may have: what was accepted, or what a rule of its type made of it.
+fn executions_most(table: &Table, wishes: &Wishes, subject: &Subject, run: u64) -> Option<i64> {
+    let accepted = wishes.activities.get(subject).and_then(|wished| wished.accepted).map(|(_, most)| most);
+    let item = table.get('A', subject).and_then(|entity| entity.item.as_ref());
+    let last = item.filter(|item| item.number("r") as u64 == run).map(|item| item.number("m"));
+    accepted.into_iter().chain(last).max().filter(|most| *most > 0)
+}
+
+/// A duplicate can only follow a crash between sending and settling, and that is told in the history: as lost, or
+/// as an attempt whose answer did not come.
+fn excused(table: &Table, subject: &Subject, run: u64) -> bool {
+    let Some(entity) = table.get('A', subject) else { return true };
+    let prefix = format!("H#{run:05}#");
+    let told = |(_, entry): (&str, &super::items::Item)| {
+        matches!(entry.text("o"), "CRASHED" | "TIMEOUT" | "NO_ANSWER" | "NO_CONNECTION")
+    };
+    entity.beside(&prefix).any(told)
+}

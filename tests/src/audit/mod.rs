@@ -1,0 +1,49 @@
+//! The auditor: did the system keep what it promised?
+//!
+//! It shares nothing with the code under test but the names of keys and attributes. It is fed what anybody could
+//! have seen from outside ([`Evidence`]): what callers asked and were answered, what arrived at receivers, and what
+//! the tables hold. From that it works out for itself what SPEC allows.
+//!
+//! What it needs to tell tenants apart: the path of every receiver's URL begins with `/{company}/{solution}/`, and
+//! the parameter of an activity has its id as `id`.
+
+mod activities;
+mod evidence;
+mod executions;
+mod history;
+mod items;
+mod notifications;
+mod paths;
+mod pauses;
+mod recurring;
+mod reminders;
+mod results;
+mod rolling;
+mod story;
+mod tenants;
+mod wishes;
+
+pub use evidence::{Arrival, Evidence, Exchange, Finding, Subject};
+pub use story::story;
+
+use items::Table;
+use wishes::Wishes;
+
+/// Everything that is wrong, by property.
+pub fn audit(evidence: &Evidence) -> Vec<Finding> {
+    let table = Table::read(&evidence.work);
+    let wishes = Wishes::of(&evidence.exchanges);
+    let mut findings = Vec::new();
+    items::places(&table, &mut findings);
+    activities::ends(evidence, &table, &wishes, &mut findings);
+    executions::check(evidence, &table, &wishes, &mut findings);
+    history::check(evidence, &table, &mut findings);
+    pauses::check(evidence, &wishes, &mut findings);
+    tenants::check(evidence, &mut findings);
+    results::check(evidence, &table, &wishes, &mut findings);
+    recurring::check(evidence, &table, &mut findings);
+    notifications::check(evidence, &table, &mut findings);
+    reminders::check(evidence, &table, &mut findings);
+    rolling::check(evidence, &wishes, &mut findings);
+    findings
+}

@@ -1,0 +1,118 @@
+//! Runs seeds of the simulation: `simulate --seeds 0..200`, `simulate --seed 7 --trace`.
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use local::embedded::Options;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+use tests::audit::story;
+use tests::simulation::{Mutation, Report, run};
+use tracing_subscriber::EnvFilter;
+
+/// Lives seeds of the simulated system through, and says what was not kept.
+#[derive(Parser)]
+struct Arguments {
+    /// Which seeds: from..to.
+    #[arg(long, default_value = "0..200", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// One seed alone.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Prints everything that happened.
+    #[arg(long)]
+    trace: bool,
+    /// Breaks the system on purpose, in this way.
+    #[arg(long)]
+    mutation: Option<String>,
+    /// Seeds at a time.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Goes on after a seed that is not clean.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("from..to")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
+    Ok(number(from)?..number(to)?)
+}
+
+fn main() -> anyhow::Result<()> {
+    // What the functions log is of use for one seed alone.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let arguments = Arguments::parse();
+    let mutation = match &arguments.mutation {
+        None => None,
+        Some(name) => Some(Mutation::by_name(name).with_context(|| {
+            let names: Vec<&str> = Mutation::ALL.iter().map(|(name, _)| *name).collect();
+            format!("mutations are {}", names.join(", "))
+        })?),
+    };
+    let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
+    let options = Options::in_memory()?;
+    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let (next, failed, done) = (AtomicU64::new(seeds.start), AtomicUsize::new(0), AtomicUsize::new(0));
+    let steps = AtomicUsize::new(0);
+    let output = Mutex::new(());
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || (failed.load(Ordering::Relaxed) > 0 && !arguments.keep_going) {
+                        return;
+                    }
+                    let report = run(seed, &options, mutation);
+                    done.fetch_add(1, Ordering::Relaxed);
+                    steps.fetch_add(report.steps, Ordering::Relaxed);
+                    let _turn = output.lock().unwrap();
+                    if arguments.trace {
+                        report.lines.iter().for_each(|line| println!("{line}"));
+                        println!("seed {seed}: {:016x}", report.hash);
+                    }
+                    if !report.is_clean() {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        tell(&report, arguments.mutation.as_deref());
+                    }
+                }
+            });
+        }
+    });
+    let (done, failed) = (done.into_inner(), failed.into_inner());
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{done} seeds, {failed} not clean, {} steps a seed, {:.1} seeds/s",
+        steps.into_inner() / done.max(1),
+        done as f64 / seconds
+    );
+    if failed > 0 {
+        bail!("{failed} seeds are not clean");
+    }
+    Ok(())
+}
+
+/// What was found, the story of each subject, and how to see it again.
+fn tell(report: &Report, mutation: Option<&str>) {
+    println!("seed {} is not clean", report.seed);
+    if let Some(failure) = &report.failure {
+        println!("  it stopped: {failure}");
+    }
+    let mut told = Vec::new();
+    for finding in &report.findings {
+        println!("  {finding}");
+        if !told.contains(&&finding.subject) {
+            told.push(&finding.subject);
+        }
+    }
+    for subject in told.into_iter().take(2) {
+        println!("  the story of {subject}:");
+        story(&report.evidence, subject).lines().for_each(|line| println!("    {line}"));
+    }
+    let mutation = mutation.map(|name| format!(" --mutation {name}")).unwrap_or_default();
+    println!("  again: cargo run --bin simulate -- --seed {} --trace{mutation}", report.seed);
+}

@@ -1,0 +1,101 @@
+//! The deterministic simulation: all functions, everything that goes wrong, and one seed that decides it all.
+//!
+//! The real handlers run on the embedded services. Every call that they make, to a service or to a receiver, waits at a
+//! [`gate`] until the scheduler ([`world`]) says what becomes of it. The scheduler goes on only when nothing else can
+//! ([`quiet`]), and picks by lot: which call is served, fails, or is the last of its process; whether a process stands still;
+//! which message comes, comes twice, or never. Time ([`time`]) stands while anything can happen.
+//!
+//! So a seed is a whole life of the system, the same in every run and on every machine, and the [auditor](crate::audit)
+//! says at its end what was not kept.
+
+mod dice;
+mod extras;
+mod faults;
+mod gate;
+mod index_lag;
+mod mutation;
+mod plan;
+mod process;
+mod queue;
+mod quiet;
+mod receivers;
+mod services;
+mod time;
+mod trace;
+mod world;
+
+pub use mutation::Mutation;
+
+use crate::audit::{Evidence, Finding, audit};
+use local::embedded::Options;
+use world::World;
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// What was not kept.
+    pub findings: Vec<Finding>,
+    /// The world came to a stop before its end.
+    pub failure: Option<String>,
+    /// What the auditor was fed.
+    pub evidence: Evidence,
+    /// Everything that happened.
+    pub lines: Vec<String>,
+    /// A hash of that.
+    pub hash: u64,
+    /// Steps of the scheduler, and processes that died.
+    pub steps: usize,
+    pub crashes: usize,
+}
+
+impl Report {
+    /// Nothing was found.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.failure.is_none()
+    }
+}
+
+/// By how much processes' clocks and calls under way may make things look wrong.
+const TOLERANCE_MS: i64 = 5_000;
+
+/// Lives a seed through and has it audited.
+pub fn run(seed: u64, options: &Options, mutation: Option<Mutation>) -> Report {
+    let quiet = quiet::Quiet::default();
+    let parks = quiet.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .on_thread_park(move || parks.parks())
+        .build()
+        .expect("a runtime");
+    let options = options.clone();
+    // A task rather than the runtime's own future, since it is woken by the thread's parking.
+    let lived = runtime.block_on(async move {
+        tokio::spawn(async move {
+            let mut world = World::new(seed, quiet, options, mutation).await;
+            world.live().await;
+            let work = world.dump().await;
+            (world, work)
+        })
+        .await
+    });
+    let (mut world, work) = lived.expect("the scheduler does not panic");
+    let evidence = Evidence {
+        ended: world.time.now(),
+        tolerance_ms: TOLERANCE_MS,
+        exchanges: std::mem::take(&mut world.exchanges),
+        arrivals: std::mem::take(&mut world.arrivals),
+        work,
+    };
+    Report {
+        seed,
+        findings: audit(&evidence),
+        failure: world.failure.take(),
+        evidence,
+        lines: world.trace.lines().to_vec(),
+        hash: world.trace.hash(),
+        steps: world.steps,
+        crashes: world.crashes,
+    }
+}

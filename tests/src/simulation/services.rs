@@ -1,0 +1,138 @@
+//! What becomes of a call to DynamoDB, SQS or KMS.
+
+use super::faults::{Failure, respond};
+use super::gate::{Asked, Call};
+use super::trace::canonical;
+use super::world::World;
+use bytes::Bytes;
+use local::embedded::{Answer, Door};
+use serde_json::{Value, json};
+
+impl World {
+    /// Serves a call, or lets it fail, or its process die of it.
+    pub async fn serve(&mut self, call: Call) {
+        let Call { process, asked, reply, .. } = call;
+        let Asked::Service(target, body) = asked else { return };
+        let operation = target.split('.').next_back().unwrap_or_default().to_owned();
+        let line = format!("p{process} {operation} {}", canonical(&body));
+        let body = match self.mutation {
+            Some(mutation) => mutation.request(&target, body),
+            None => body,
+        };
+        if self.dice.chance(self.faults.crash) {
+            let after = self.dice.chance(500);
+            self.note(&format!("{line} -- dies {} it", if after { "after" } else { "before" }));
+            if after {
+                self.perform(&target, body).await;
+            }
+            let call = Call {
+                process,
+                asked: Asked::Service(target, Bytes::new()),
+                reply,
+                not_before: self.time.now(),
+            };
+            self.gate.lay_to_rest(call);
+            return self.crash(process);
+        }
+        if self.dice.chance(self.faults.fail) {
+            let (failure, took_effect) = Failure::of(&mut self.dice);
+            self.note(&format!("{line} -- fails: {failure:?}, took effect: {took_effect}"));
+            if took_effect {
+                self.perform(&target, body).await;
+            }
+            return self.reply(reply, failure.answer(&target));
+        }
+        self.note(&line);
+        let answer = match self.partly(&target, &body).await {
+            Some(answer) => answer,
+            None => self.perform(&target, body).await,
+        };
+        let body = match self.mutation {
+            Some(mutation) => mutation.told(answer.body.to_vec()),
+            None => answer.body.to_vec(),
+        };
+        let answer = respond(answer.status, body);
+        self.reply(reply, answer);
+    }
+
+    /// The call takes effect.
+    pub async fn perform(&mut self, target: &str, body: Bytes) -> Answer {
+        if let Some(answer) = self.lagging(target, &body).await {
+            return answer;
+        }
+        self.embedded.mount().answer(Door::InProcess, target, body).await
+    }
+
+    /// A part of what a call asks for is refused, where services do that.
+    async fn partly(&mut self, target: &str, body: &Bytes) -> Option<Answer> {
+        if !self.dice.chance(self.faults.partial) {
+            return None;
+        }
+        match target {
+            "DynamoDB_20120810.BatchExecuteStatement" => self.statements(target, body, "Statements").await,
+            "AmazonSQS.SendMessageBatch" => self.messages(target, body).await,
+            "DynamoDB_20120810.ExecuteTransaction" | "DynamoDB_20120810.TransactWriteItems" => {
+                let request: Value = serde_json::from_slice(body).ok()?;
+                let list = request["TransactStatements"].as_array().or(request["TransactItems"].as_array())?;
+                self.note("a transaction conflicts");
+                let mut reasons = vec![json!({"Code": "None"}); list.len()];
+                reasons[self.dice.below(list.len())] =
+                    json!({"Code": "TransactionConflict", "Message": "simulated"});
+                let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                    "Message": "Transaction cancelled", "CancellationReasons": reasons});
+                Some(Answer { status: 400, body: body.to_string().into(), query_error: None })
+            }
+            _ => None,
+        }
+    }
+
+    async fn statements(&mut self, target: &str, body: &Bytes, list: &str) -> Option<Answer> {
+        let mut request: Value = serde_json::from_slice(body).ok()?;
+        let statements = request[list].as_array()?.clone();
+        let refused: Vec<bool> = statements.iter().map(|_| self.dice.chance(500)).collect();
+        let kept: Vec<Value> = statements
+            .iter()
+            .zip(&refused)
+            .filter(|(_, refused)| !**refused)
+            .map(|(one, _)| one.clone())
+            .collect();
+        self.note(&format!(
+            "of {} statements {} are throttled",
+            statements.len(),
+            statements.len() - kept.len()
+        ));
+        let mut responses = Vec::new();
+        if !kept.is_empty() {
+            request[list] = Value::Array(kept);
+            let answer = self.perform(target, request.to_string().into()).await;
+            if answer.status != 200 {
+                return Some(answer);
+            }
+            let answer: Value = serde_json::from_slice(&answer.body).ok()?;
+            responses = answer["Responses"].as_array()?.clone();
+        }
+        let mut responses = responses.into_iter();
+        let merged = refused.into_iter().map(|refused| match refused {
+            true => json!({"Error": {"Code": "ThrottlingError", "Message": "simulated"}}),
+            false => responses.next().unwrap_or_default(),
+        });
+        let body = json!({"Responses": merged.collect::<Vec<_>>()});
+        Some(Answer { status: 200, body: body.to_string().into(), query_error: None })
+    }
+
+    async fn messages(&mut self, target: &str, body: &Bytes) -> Option<Answer> {
+        let mut request: Value = serde_json::from_slice(body).ok()?;
+        let entries = request["Entries"].as_array()?.clone();
+        let lost = entries[self.dice.below(entries.len())].clone();
+        let kept: Vec<Value> = entries.into_iter().filter(|entry| *entry != lost).collect();
+        self.note("a message is not taken");
+        let mut answer = json!({"Successful": [], "Failed": []});
+        if !kept.is_empty() {
+            request["Entries"] = Value::Array(kept);
+            let taken = self.perform(target, request.to_string().into()).await;
+            answer = serde_json::from_slice(&taken.body).ok()?;
+        }
+        answer["Failed"] = json!([{"Id": lost["Id"], "SenderFault": false, "Code": "InternalError", "Message": "simulated"}]);
+        Some(Answer { status: 200, body: answer.to_string().into(), query_error: None })
+    }
+}
