@@ -52,8 +52,8 @@ async fn until_stopped(steps: &Arc<Steps>, act: impl Future) -> bool {
 }
 
 /// Processes of a function, each stopped after one call more than the one before; after each, `next`.
-async fn stopped_at_each_call<'a>(
-    stage: &'a Stage,
+async fn stopped_at_each_call(
+    stage: &Stage,
     function: &'static str,
     mut before: impl AsyncFnMut(usize),
     mut act: impl AsyncFnMut(Context),
