@@ -56,8 +56,12 @@ async fn measure() -> anyhow::Result<()> {
 }
 
 async fn run(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
-    if let Some(Command::Crash(crash)) = &arguments.command {
-        return scenario::crash::run(arguments, crash, report).await;
+    match &arguments.command {
+        Some(Command::Crash(crash)) => return scenario::crash::run(arguments, crash, report).await,
+        Some(Command::Campaign(campaign)) => {
+            return scenario::campaign::run(arguments, campaign, report).await;
+        }
+        None => {}
     }
     for scenario in arguments.scenarios() {
         eprintln!("bench: {}", scenario.name());
