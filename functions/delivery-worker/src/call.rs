@@ -113,13 +113,13 @@ impl Call {
         }
     }
 
-    /// How long the call may take.
-    pub fn timeout(&self) -> TimeDelta {
-        let timeout = match self {
+    /// The call's own time limit.
+    pub fn time_limit(&self) -> TimeDelta {
+        let limit = match self {
             Call::Type(request) => request.timeout,
             Call::Channel(call) => call.timeout(),
         };
-        TimeDelta::from_std(timeout).unwrap_or(TIMEOUT_MAX)
+        TimeDelta::from_std(limit).unwrap_or(TIMEOUT_MAX)
     }
 
     /// Makes the call.

@@ -79,7 +79,7 @@ impl ChannelCall {
         }
     }
 
-    /// How long the call may take.
+    /// How long it may take.
     pub fn timeout(&self) -> Duration {
         match &self.step {
             Step::Http(request) => request.timeout,

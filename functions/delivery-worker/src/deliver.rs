@@ -4,7 +4,7 @@ use crate::call::{self, Call, Failure, Made};
 use crate::{Outcome, Worker, settle};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
-use rules::activity::Event;
+use rules::activity::{Event, Status};
 use rules::due;
 use rules::names::Tenant;
 use rules::retry::RescheduleRules;
@@ -21,6 +21,10 @@ pub const SETTLE_TIME: TimeDelta = TimeDelta::seconds(20);
 /// seconds, so a second is usual and more is skew. With the lead, the gate, the longest call and the settle it
 /// stays within the function's time limit.
 pub const EARLY_MAX: TimeDelta = TimeDelta::seconds(5);
+
+/// What has to be left of a lease beyond the call's own time limit for the call to begin: more than clocks differ by. A
+/// worker that stood still for longer may find its activity in other hands, and two calls of it under way at once.
+pub const LEASE_LEFT_MIN: TimeDelta = TimeDelta::seconds(5);
 
 /// Why a message goes back to the queue.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +164,9 @@ impl Worker {
             return Ok(());
         }
         let began = self.ctx.clock.now();
-        if call.as_ref().is_ok_and(|call| !lasts(&view.record, began + call.timeout())) {
+        if let Ok(call) = &call
+            && !is_in_time(&view.record, call, began)
+        {
             return self.give_back(&view.record).await;
         }
         let outcome = match call {
@@ -173,17 +179,16 @@ impl Worker {
         self.settle_attempt(view, outcome, began, ended).await
     }
 
-    /// Gives back an activity whose claim might not last for its call, and sends its message anew: this worker was held
-    /// up so long that another may soon take it for lost, or its owner call it off.
+    /// Frees an activity that was held up, and has it come again.
     async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
-        tracing::warn!(id = record.id.as_str(), "held up until the claim no longer lasts for the call");
-        match settle::settle(&self.ctx, record, &Attempt::Released).await? {
-            Settled::Stale => Ok(()),
-            Settled::Applied(_) => {
-                let Record { tenant, kind, id, state, .. } = record.clone();
-                Ok(self.ctx.queue.enqueue(&[DueActivity { tenant, kind, id, due: state.due }]).await?)
-            }
+        tracing::warn!(id = record.id.as_str(), "held up until its lease was nearly over; not called");
+        if let Settled::Applied(step) = settle::settle(&self.ctx, record, &Attempt::Released).await?
+            && step.to.status == Status::Ready
+        {
+            let Record { tenant, kind, id, .. } = record.clone();
+            self.ctx.queue.enqueue(&[DueActivity { tenant, kind, id, due: step.to.due }]).await?;
         }
+        Ok(())
     }
 
     async fn settle_attempt(
@@ -246,9 +251,10 @@ impl Worker {
     }
 }
 
-/// Whether the claim is sure to hold `until` then.
-fn lasts(record: &Record, until: DateTime<Utc>) -> bool {
-    record.state.claim.as_ref().is_some_and(|claim| claim.lease_until >= until)
+/// Whether `call` would be over before anybody may take the lease for lost.
+fn is_in_time(record: &Record, call: &Call, now: DateTime<Utc>) -> bool {
+    let lease_until = record.state.claim.as_ref().map(|claim| claim.lease_until);
+    lease_until.is_some_and(|until| now + call.time_limit() + LEASE_LEFT_MIN <= until)
 }
 
 fn entry(failure: Failure, http_status: Option<u16>, duration_ms: u32, at: DateTime<Utc>) -> HistoryEntry {

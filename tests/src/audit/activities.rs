@@ -41,15 +41,13 @@ pub fn ends(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut 
         if entity.item.is_some() && own {
             let none = Wished::default();
             let item = entity.item.as_ref().unwrap_or_else(|| unreachable!("it is there"));
-            if let Some(what) = wrong_end(evidence, wishes, subject, known_or(wishes, subject, &none), item) {
+            if let Some(what) =
+                wrong_end(evidence, wishes, subject, wishes.of_activity(subject).unwrap_or(&none), item)
+            {
                 findings.push(Finding { property: "terminal", subject: subject.clone(), what });
             }
         }
     }
-}
-
-fn known_or<'a>(wishes: &'a Wishes, subject: &Subject, none: &'a Wished) -> &'a Wished {
-    wishes.activities.get(subject).unwrap_or(none)
 }
 
 /// What is wrong with how it stands, if anything is.

@@ -79,6 +79,8 @@ pub struct Arrival {
     pub status: Option<u16>,
     /// Until when the receiver was at it: when it answered, or gave up.
     pub until: DateTime<Utc>,
+    /// The activity's item in the table at that instant, if anybody looked (null if there was none).
+    pub item: Option<Value>,
 }
 
 impl Arrival {

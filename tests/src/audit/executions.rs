@@ -1,7 +1,7 @@
 //! Executions: never too many, never two at once, each under its key, none before its time or after its end.
 
 use super::evidence::{Arrival, Evidence, Finding, Subject};
-use super::items::Table;
+use super::items::{Item, Table};
 use super::wishes::Wishes;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
             report("same-key", format!("arrived under the key {key}"));
             continue;
         };
-        let wished = wishes.activities.get(subject);
+        let wished = wishes.of_activity(subject);
         let runs_most = wished.map_or(0, |wished| wished.retries) as u64;
         if run > runs_most {
             report(
@@ -46,6 +46,13 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
                 );
             }
         }
+        for arrival in arrivals {
+            if let Some(item) = &arrival.item
+                && !is_held(&Item::of(item), arrival)
+            {
+                report("one-claim", format!("called at {} without a claim: {item}", arrival.at));
+            }
+        }
         let taken = arrivals.iter().position(|arrival| arrival.is_taken());
         if let Some(taken) = taken
             && let Some(after) = arrivals.get(taken + 1)
@@ -54,7 +61,7 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
             let what = format!("called at {} though the call of {} was taken", after.at, arrivals[taken].at);
             report("duplicate", what);
         }
-        let Some(wished) = wished else { continue };
+        let Some(wished) = wishes.activities.get(subject) else { continue };
         let first = arrivals.first().map(|arrival| arrival.at);
         let earliest =
             wished.dates.iter().copied().min_by_key(|date| date.map(|date| date.timestamp_millis()));
@@ -70,6 +77,11 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
             report("canceled", format!("called at {} though canceled by {canceled}", late.at));
         }
     }
+}
+
+/// Whether the item is claimed, with a lease that still runs.
+fn is_held(item: &Item, arrival: &Arrival) -> bool {
+    item.has("tk") && item.instant("lu").is_some_and(|until| arrival.at <= until)
 }
 
 /// The activity that an arrival is of, by what it says of itself.
@@ -102,7 +114,7 @@ fn executions_most(table: &Table, wishes: &Wishes, subject: &Subject, run: u64) 
 fn excused(table: &Table, subject: &Subject, run: u64) -> bool {
     let Some(entity) = table.get('A', subject) else { return true };
     let prefix = format!("H#{run:05}#");
-    let told = |(_, entry): (&str, &super::items::Item)| {
+    let told = |(_, entry): (&str, &Item)| {
         matches!(entry.text("o"), "CRASHED" | "TIMEOUT" | "NO_ANSWER" | "NO_CONNECTION")
     };
     entity.beside(&prefix).any(told)

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub struct Item(BTreeMap<String, String>);
 
 impl Item {
-    fn of(value: &Value) -> Self {
+    /// Reads DynamoDB's JSON.
+    pub fn of(value: &Value) -> Self {
         let attributes = value.as_object().into_iter().flatten();
         let flat = attributes.filter_map(|(name, typed)| {
             let text = typed.as_object()?.values().next()?;

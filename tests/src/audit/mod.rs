@@ -24,6 +24,7 @@ mod tenants;
 mod wishes;
 
 pub use evidence::{Arrival, Evidence, Exchange, Finding, Subject};
+pub use executions::subject as executed;
 pub use story::story;
 
 use items::Table;

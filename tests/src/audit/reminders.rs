@@ -55,6 +55,15 @@ fn faults(evidence: &Evidence, entity: &Entity, arrivals: &[&Arrival]) -> Vec<St
     for (_, entry) in entity.beside("H#") {
         times.entry(entry.number("t")).or_default().push(entry.text("o"));
     }
+    let definition = entity.beside.get("PAYLOAD").map_or("", |payload| payload.text("d"));
+    let definition: Value = serde_json::from_str(definition).unwrap_or_default();
+    let asked = definition["sendTimes"].as_array().into_iter().flatten().filter_map(Value::as_i64);
+    let asked: BTreeSet<i64> = asked.collect();
+    for time in
+        asked.iter().filter(|time| !times.contains_key(time) && item.text("fp").contains("#completed"))
+    {
+        faults.push(format!("completed, and the send time {time} was never tried"));
+    }
     for (time, outcomes) in &times {
         if outcomes.len() > FAILURES_MAX {
             faults.push(format!("{} attempts at the send time {time}", outcomes.len()));
@@ -63,6 +72,10 @@ fn faults(evidence: &Evidence, entity: &Entity, arrivals: &[&Arrival]) -> Vec<St
             && sent + 1 < outcomes.len()
         {
             faults.push(format!("attempts at the send time {time} after it was sent"));
+        }
+        // Its owner may have put it anew, without send times that it had.
+        if !asked.contains(time) {
+            continue;
         }
         let ended = outcomes.contains(&"Sent") || outcomes.len() == FAILURES_MAX;
         if !ended && item.text("fp").contains("#completed") {

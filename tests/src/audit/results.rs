@@ -52,7 +52,7 @@ fn wrong_status(subject: &Subject, entity: &Entity, item: &Item, wishes: &Wishes
             _ => None,
         })
         .collect();
-    let retried = wishes.activities.get(subject).is_some_and(|wished| wished.retries > 0);
+    let retried = wishes.of_activity(subject).is_some_and(|wished| wished.retries > 0);
     (!ends.is_empty() && !ends.contains(&status) && !retried && status != "CANCELED")
         .then(|| format!("is {status}, and its results say {ends:?}"))
 }

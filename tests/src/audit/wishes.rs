@@ -53,6 +53,8 @@ pub struct Wishes {
     pub activities: BTreeMap<Subject, Wished>,
     /// By `company/solution`, in order of the answers.
     pub states: BTreeMap<String, Vec<StateChange>>,
+    /// What bulk changes asked of all of a tenant's activities, those included that the system made itself.
+    pub bulk: BTreeMap<String, Wished>,
     /// Rollers' URIs, by `company/solution`: the last that was put.
     pub rolling: BTreeMap<String, Value>,
 }
@@ -159,7 +161,9 @@ impl Wishes {
         let parts: Vec<&str> = exchange.path.trim_start_matches('/').split('/').collect();
         let ["v1", "companies", company, "solutions", solution, ..] = parts.as_slice() else { return };
         let tenant = format!("{company}/{solution}");
-        for (_, wished) in self.activities.iter_mut().filter(|(subject, _)| subject.tenant == tenant) {
+        let all = self.bulk.entry(tenant.clone()).or_default();
+        let known = self.activities.iter_mut().filter(|(subject, _)| subject.tenant == tenant);
+        for wished in known.map(|(_, wished)| wished).chain([all]) {
             match exchange.body["action"].as_str() {
                 Some("cancel") => wished.cancels.push(Cancel { answered: exchange.answered, certain: false }),
                 Some("reschedule") => wished.dates.push(time(&exchange.body["date"])),
@@ -170,6 +174,11 @@ impl Wishes {
                 _ => {}
             }
         }
+    }
+
+    /// What was asked of an activity; of one that the system made itself, what was asked of all.
+    pub fn of_activity(&self, subject: &Subject) -> Option<&Wished> {
+        self.activities.get(subject).or_else(|| self.bulk.get(&subject.tenant))
     }
 }
 

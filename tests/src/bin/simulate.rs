@@ -29,6 +29,9 @@ struct Arguments {
     /// Seeds at a time.
     #[arg(long)]
     jobs: Option<usize>,
+    /// Begins no seed after so many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Goes on after a seed that is not clean.
     #[arg(long)]
     keep_going: bool,
@@ -63,6 +66,9 @@ fn main() -> anyhow::Result<()> {
         for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
+                    if arguments.seconds.is_some_and(|most| began.elapsed().as_secs() >= most) {
+                        return;
+                    }
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end || (failed.load(Ordering::Relaxed) > 0 && !arguments.keep_going) {
                         return;

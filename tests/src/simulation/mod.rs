@@ -8,11 +8,13 @@
 //! So a seed is a whole life of the system, the same in every run and on every machine, and the [auditor](crate::audit)
 //! says at its end what was not kept.
 
+mod callers;
 mod dice;
 mod extras;
 mod faults;
 mod gate;
 mod index_lag;
+mod instances;
 mod mutation;
 mod plan;
 mod process;

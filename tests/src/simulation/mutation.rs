@@ -4,19 +4,26 @@
 //! statement as if it had never been written, an answer is believed that was not given. So the released functions have
 //! nothing of it in them, not even behind a feature, and no build is needed for each.
 
+use super::process::Role;
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::outbound::{Answer, OutboundRequest, OutboundResult};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// A settle does not ask whether the claim is still its own.
-    SettleWithoutToken,
+    /// Activities are answered as accepted, and not written.
+    AcceptUnwritten,
+    /// The sweep finds nothing.
+    BlindSweep,
     /// A claim asks for nothing.
     ClaimWithoutCondition,
+    /// A claim does not ask whether another holds.
+    LeaseIgnored,
     /// A claim does not count as an attempt.
     ClaimUncounted,
+    /// A settle does not ask whether the claim is still its own.
+    SettleWithoutToken,
     /// What is finished stays in the index of what is due.
     StaysDue,
     /// The history of failed attempts is not written.
@@ -25,27 +32,45 @@ pub enum Mutation {
     KeyPerAttempt,
     /// A receiver that refuses is believed to have accepted.
     RefusalIsSuccess,
-    /// A pause is not seen.
+    /// A pause is not seen by what sends.
     PauseUnseen,
-    /// The sweep finds nothing.
-    BlindSweep,
     /// Lists are read from another tenant's partitions.
     OthersList,
+    /// A batch that its receiver refused is deleted.
+    DeleteBeforeAcknowledge,
+    /// A rule moves on past an occurrence that was not written.
+    OccurrenceSkipped,
+    /// Occurrences get other ids whenever they are created.
+    OccurrenceRenamed,
+    /// A result is answered as taken, and not written.
+    ResultUnwritten,
+    /// A notification is written whatever became of it meanwhile.
+    NotificationUnguarded,
+    /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
+    ReminderLockIgnored,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 10] = [
-        ("settle-without-token", Mutation::SettleWithoutToken),
+    pub const ALL: [(&str, Mutation); 18] = [
+        ("accept-unwritten", Mutation::AcceptUnwritten),
+        ("blind-sweep", Mutation::BlindSweep),
         ("claim-without-condition", Mutation::ClaimWithoutCondition),
+        ("lease-ignored", Mutation::LeaseIgnored),
         ("claim-uncounted", Mutation::ClaimUncounted),
+        ("settle-without-token", Mutation::SettleWithoutToken),
         ("stays-due", Mutation::StaysDue),
         ("no-history", Mutation::NoHistory),
         ("key-per-attempt", Mutation::KeyPerAttempt),
         ("refusal-is-success", Mutation::RefusalIsSuccess),
         ("pause-unseen", Mutation::PauseUnseen),
-        ("blind-sweep", Mutation::BlindSweep),
         ("others-list", Mutation::OthersList),
+        ("delete-before-acknowledge", Mutation::DeleteBeforeAcknowledge),
+        ("occurrence-skipped", Mutation::OccurrenceSkipped),
+        ("occurrence-renamed", Mutation::OccurrenceRenamed),
+        ("result-unwritten", Mutation::ResultUnwritten),
+        ("notification-unguarded", Mutation::NotificationUnguarded),
+        ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
     ];
 
     /// By its name.
@@ -54,41 +79,58 @@ impl Mutation {
     }
 
     /// The request of a service call as the broken build makes it.
-    pub fn request(self, target: &str, body: Bytes) -> Bytes {
+    pub(super) fn request(self, role: Option<Role>, target: &str, body: Bytes) -> Bytes {
         let Ok(mut request) = serde_json::from_slice::<Value>(&body) else { return body };
-        match (self, target) {
-            (Self::BlindSweep, "DynamoDB_20120810.Query") if request["IndexName"] == "due" => {
-                for value in request["ExpressionAttributeValues"]
-                    .as_object_mut()
-                    .into_iter()
-                    .flat_map(|v| v.values_mut())
-                {
+        match (self, target.rsplit('.').next().unwrap_or_default()) {
+            (Self::BlindSweep, "Query") if role == Some(Role::Sweep) && request["IndexName"] == "due" => {
+                let values = request["ExpressionAttributeValues"].as_object_mut();
+                for value in values.into_iter().flat_map(serde_json::Map::values_mut) {
                     if let Some(text) = value["S"].as_str().filter(|text| text.contains('/')) {
-                        *value = serde_json::json!({"S": format!("{text}-nowhere")});
+                        *value = json!({"S": format!("{text}-nowhere")});
                     }
                 }
             }
-            (Self::OthersList, "DynamoDB_20120810.Query") if !request["IndexName"].is_null() => {
+            (Self::OthersList, "Query") if role == Some(Role::Api) && !request["IndexName"].is_null() => {
                 return Bytes::from(String::from_utf8_lossy(&body).replace("\"acme/main", "\"beta/main"));
             }
-            (_, "DynamoDB_20120810.BatchExecuteStatement") => {
-                for statement in request["Statements"].as_array_mut().into_iter().flatten() {
-                    self.statement(statement);
+            (Self::OthersList, "BatchGetItem") if role == Some(Role::Api) => {
+                return Bytes::from(String::from_utf8_lossy(&body).replace("A#acme/main", "A#beta/main"));
+            }
+            (Self::ReminderLockIgnored, "UpdateItem") => {
+                if request["Key"]["PK"]["S"] == "LEASE#reminder-processor" {
+                    let expression = request["UpdateExpression"].as_str().unwrap_or_default();
+                    if expression.contains("ADD") {
+                        request["ConditionExpression"] =
+                            json!("attribute_exists(PK) OR attribute_not_exists(PK) OR #until < :now");
+                    }
                 }
             }
+            (_, "BatchExecuteStatement") => self.statements(&mut request["Statements"]),
+            (_, "ExecuteTransaction") => self.statements(&mut request["TransactStatements"]),
             _ => return body,
         }
         request.to_string().into()
     }
 
+    fn statements(self, statements: &mut Value) {
+        for statement in statements.as_array_mut().into_iter().flatten() {
+            self.statement(statement);
+        }
+    }
+
     fn statement(self, statement: &mut Value) {
         let Some(text) = statement["Statement"].as_str().map(str::to_owned) else { return };
         let is_claim = text.contains("a=a+1");
+        let is_insert = text.starts_with("INSERT");
         match self {
             Self::ClaimWithoutCondition if is_claim => {
                 for part in [" AND \"st\"=?", " AND \"n\"<=?", " AND \"tk\" IS MISSING"] {
                     take_out(statement, part);
                 }
+            }
+            Self::LeaseIgnored if is_claim => take_out(statement, " AND \"tk\" IS MISSING"),
+            Self::ReminderLockIgnored if names(statement, "R#") && text.starts_with("UPDATE") => {
+                take_out(statement, " AND \"tk\" IS MISSING");
             }
             Self::ClaimUncounted if is_claim => {
                 statement["Statement"] = text.replace("a=a+1", "a=a+0").into();
@@ -99,12 +141,20 @@ impl Mutation {
             Self::StaysDue if text.contains("REMOVE \"dp\"") => {
                 statement["Statement"] = text.replace(" REMOVE \"dp\" REMOVE \"ds\"", "").into();
             }
-            Self::NoHistory if text.starts_with("INSERT") => {
-                // It goes where nobody looks.
+            Self::NoHistory if is_insert => lead_astray(statement, "H#"),
+            Self::ResultUnwritten if is_insert => lead_astray(statement, "R#res"),
+            Self::AcceptUnwritten if is_insert && names(statement, "ITEM") => lead_astray(statement, "A#"),
+            Self::OccurrenceSkipped if is_insert && names(statement, "@") => lead_astray(statement, "A#"),
+            Self::OccurrenceRenamed if is_insert && names(statement, "@") => {
                 for parameter in statement["Parameters"].as_array_mut().into_iter().flatten() {
-                    if let Some(sk) = parameter["S"].as_str().filter(|sk| sk.starts_with("H#")) {
-                        *parameter = serde_json::json!({"S": format!("X{sk}")});
+                    if let Some(pk) = parameter["S"].as_str().filter(|pk| pk.starts_with("A#")) {
+                        *parameter = json!({"S": format!("{pk}1")});
                     }
+                }
+            }
+            Self::NotificationUnguarded if text.starts_with("UPDATE") && names(statement, "N#") => {
+                while let Some(part) = last_condition(statement) {
+                    take_out(statement, &part);
                 }
             }
             _ => {}
@@ -112,11 +162,11 @@ impl Mutation {
     }
 
     /// A call to a receiver as the broken build makes it.
-    pub fn outgoing(self, mut request: OutboundRequest) -> OutboundRequest {
+    pub(super) fn outgoing(self, number: usize, mut request: OutboundRequest) -> OutboundRequest {
         if self == Self::KeyPerAttempt {
             for (name, value) in &mut request.headers {
                 if name.as_str() == "idempotency-key" {
-                    let text = format!("{}-{}", value.to_str().unwrap_or_default(), "x");
+                    let text = format!("{}-{number}", value.to_str().unwrap_or_default());
                     *value = text.parse().unwrap_or_else(|_| value.clone());
                 }
             }
@@ -125,17 +175,25 @@ impl Mutation {
     }
 
     /// A receiver's answer as the broken build takes it.
-    pub fn answered(self, _url: &str, result: OutboundResult) -> OutboundResult {
-        match (self, result) {
-            (Self::RefusalIsSuccess, Ok(answer)) => Ok(Answer { status: 200, ..answer }),
-            (_, result) => result,
+    pub(super) fn answered(self, url: &str, result: OutboundResult) -> OutboundResult {
+        let believed = match self {
+            Self::RefusalIsSuccess => true,
+            Self::DeleteBeforeAcknowledge => url.contains("/roll/"),
+            _ => false,
+        };
+        match result {
+            Ok(answer) if believed => Ok(Answer { status: 200, ..answer }),
+            Err(_) if self == Self::DeleteBeforeAcknowledge && believed => {
+                Ok(Answer { status: 200, retry_after: None, content_type: None, body: Bytes::new() })
+            }
+            result => result,
         }
     }
 
     /// A service's answer as the broken build takes it.
-    pub fn told(self, body: Vec<u8>) -> Vec<u8> {
+    pub(super) fn told(self, role: Option<Role>, body: Vec<u8>) -> Vec<u8> {
         match self {
-            Self::PauseUnseen => {
+            Self::PauseUnseen if role != Some(Role::Api) => {
                 String::from_utf8_lossy(&body).replace("\"paused\"", "\"running\"").into_bytes()
             }
             _ => body,
@@ -143,12 +201,38 @@ impl Mutation {
     }
 }
 
+/// Whether one of the statement's parameters begins with `text`, or, for `@`, has it.
+fn names(statement: &Value, text: &str) -> bool {
+    let parameters = statement["Parameters"].as_array().into_iter().flatten();
+    parameters.filter_map(|one| one["S"].as_str()).any(|one| match text {
+        "@" => one.starts_with("A#") && one.contains('@'),
+        _ => one.starts_with(text),
+    })
+}
+
+/// Writes what it inserts where nobody looks.
+fn lead_astray(statement: &mut Value, prefix: &str) {
+    for parameter in statement["Parameters"].as_array_mut().into_iter().flatten() {
+        if let Some(key) = parameter["S"].as_str().filter(|key| key.starts_with(prefix)) {
+            *parameter = json!({"S": format!("X{key}")});
+        }
+    }
+}
+
+/// The last condition beside the keys.
+fn last_condition(statement: &Value) -> Option<String> {
+    let text = statement["Statement"].as_str()?;
+    let keys = text.find("\"SK\"=?")? + "\"SK\"=?".len();
+    let at = text[keys..].rfind(" AND ")? + keys;
+    Some(text[at..].split(" RETURNING").next()?.to_owned())
+}
+
 /// Takes a condition out of a statement, and its parameter.
 fn take_out(statement: &mut Value, part: &str) {
     let Some(text) = statement["Statement"].as_str().map(str::to_owned) else { return };
-    let Some(at) = text.find(part) else { return };
+    let Some(at) = text.rfind(part) else { return };
     let before = text[..at].matches('?').count();
-    statement["Statement"] = text.replacen(part, "", 1).into();
+    statement["Statement"] = format!("{}{}", &text[..at], &text[at + part.len()..]).into();
     if part.contains('?')
         && let Some(parameters) = statement["Parameters"].as_array_mut()
     {

@@ -3,7 +3,7 @@
 use super::gate::{Asked, Call, Reply};
 use super::plan::{Op, RECEIVERS, TENANTS, base};
 use super::world::{Event, World};
-use crate::audit::Arrival;
+use crate::audit::{Arrival, executed};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -23,11 +23,11 @@ enum Conduct {
 
 impl World {
     /// A call goes out to a receiver.
-    pub fn receive(&mut self, call: Call) {
+    pub async fn receive(&mut self, call: Call) {
         let Call { process, asked, reply, .. } = call;
         let (Asked::Receiver(request), Reply::Receiver(reply)) = (asked, reply) else { return };
         let request = match self.mutation {
-            Some(mutation) => mutation.outgoing(request),
+            Some(mutation) => mutation.outgoing(self.arrivals.len(), request),
             None => request,
         };
         let now = self.time.now();
@@ -49,7 +49,8 @@ impl World {
             }
             Conduct::Hangs(status) => (true, status, now + timeout, Err(SendError::Timeout(request.timeout))),
         };
-        let arrival = arrival(&request, now, status, answered);
+        let mut arrival = arrival(&request, now, status, answered);
+        arrival.item = self.item_called(&arrival).await;
         let kind = if arrives { "arrives" } else { "does not arrive" };
         self.note(&format!(
             "p{process} calls {} [{}] -- {kind}, {status:?} at {}",
@@ -72,6 +73,16 @@ impl World {
             None => result,
         };
         self.post(answered, Event::Told(process, reply, result));
+    }
+
+    /// The item of the activity that is called, as the table has it now.
+    async fn item_called(&mut self, arrival: &Arrival) -> Option<Value> {
+        let subject = executed(arrival)?;
+        let key = json!({"PK": {"S": format!("A#{}#{}", subject.tenant, subject.id)}, "SK": {"S": "ITEM"}});
+        let body = json!({"TableName": self.settings.work_table, "ConsistentRead": true, "Key": key});
+        let answer = self.perform("DynamoDB_20120810.GetItem", body.to_string().into()).await;
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Some(answer["Item"].clone())
     }
 
     /// A provider tells later, or at once, or twice, what came of an activity that it took.
@@ -157,5 +168,6 @@ fn arrival(
             .unwrap_or_default(),
         status,
         until,
+        item: None,
     }
 }

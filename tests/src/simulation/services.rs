@@ -16,7 +16,7 @@ impl World {
         let operation = target.split('.').next_back().unwrap_or_default().to_owned();
         let line = format!("p{process} {operation} {}", canonical(&body));
         let body = match self.mutation {
-            Some(mutation) => mutation.request(&target, body),
+            Some(mutation) => mutation.request(self.role(process), &target, body),
             None => body,
         };
         if self.dice.chance(self.faults.crash) {
@@ -48,7 +48,7 @@ impl World {
             None => self.perform(&target, body).await,
         };
         let body = match self.mutation {
-            Some(mutation) => mutation.told(answer.body.to_vec()),
+            Some(mutation) => mutation.told(self.role(process), answer.body.to_vec()),
             None => answer.body.to_vec(),
         };
         let answer = respond(answer.status, body);

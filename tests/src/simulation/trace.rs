@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The lines of a seed. Equal seeds have equal ones, whatever else the machine does.
 #[derive(Debug, Default)]
@@ -37,7 +38,35 @@ impl Trace {
 pub fn canonical(body: &[u8]) -> String {
     let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return "?".to_owned() };
     mask(&mut value);
-    value.to_string()
+    let mut text = String::new();
+    write_sorted(&value, &mut text);
+    text
+}
+
+/// Whether a map keeps an order of its own depends on what else is built with this program.
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let sorted: BTreeMap<_, _> = fields.iter().collect();
+            text.push('{');
+            for (number, (name, value)) in sorted.into_iter().enumerate() {
+                text.push_str(if number > 0 { "," } else { "" });
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                write_sorted(value, text);
+            }
+            text.push('}');
+        }
+        Value::Array(values) => {
+            text.push('[');
+            for (number, value) in values.iter().enumerate() {
+                text.push_str(if number > 0 { "," } else { "" });
+                write_sorted(value, text);
+            }
+            text.push(']');
+        }
+        value => text.push_str(&value.to_string()),
+    }
 }
 
 fn mask(value: &mut Value) {

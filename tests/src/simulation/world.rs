@@ -6,7 +6,7 @@ use super::gate::{Asked, Call, Gate, ProcessId, Reply};
 use super::index_lag::IndexLag;
 use super::mutation::Mutation;
 use super::plan::{Op, Plan, TENANTS, base};
-use super::process::{Done, Origin, Process, Role, Work};
+use super::process::{Process, Role, Work};
 use super::quiet::Quiet;
 use super::time::Time;
 use super::trace::Trace;
@@ -26,9 +26,6 @@ const WORKERS: usize = 3;
 const STEPS_MAX: usize = 200_000;
 /// How long things stay calm at most, so that all that was accepted comes to its end.
 const CALM_TIME: TimeDelta = TimeDelta::hours(4);
-/// The longest time that a caller waits for an answer, as API Gateway does.
-const CALLER_PATIENCE: TimeDelta = TimeDelta::seconds(30);
-
 /// What is to happen at an instant.
 pub(super) enum Event {
     /// A schedule ticks.
@@ -49,11 +46,11 @@ pub(super) enum Event {
 
 /// A request that a process is at.
 pub(super) struct Asking {
-    op: Box<Op>,
-    tries: u32,
-    asked: DateTime<Utc>,
+    pub op: Box<Op>,
+    pub tries: u32,
+    pub asked: DateTime<Utc>,
     /// The caller has gone; only what was done is of interest.
-    given_up: bool,
+    pub given_up: bool,
 }
 
 /// Everything of one seed.
@@ -72,15 +69,15 @@ pub(super) struct World {
     pub settings: Settings,
     pub failure: Option<String>,
     quiet: Quiet,
-    processes: BTreeMap<ProcessId, Process>,
-    process_count: ProcessId,
-    invocations: u64,
+    pub(super) processes: BTreeMap<ProcessId, Process>,
+    pub(super) process_count: ProcessId,
+    pub(super) invocations: u64,
     agenda: BTreeMap<(DateTime<Utc>, u64), Event>,
     agenda_count: u64,
-    asking: BTreeMap<u64, Asking>,
+    pub(super) asking: BTreeMap<u64, Asking>,
     pub(super) handling: BTreeMap<u64, Vec<(String, String)>>,
-    keys: BTreeMap<&'static str, String>,
-    retired: Vec<Box<dyn Send>>,
+    pub(super) keys: BTreeMap<&'static str, String>,
+    pub(super) retired: Vec<Box<dyn Send>>,
     pub steps: usize,
     pub crashes: usize,
 }
@@ -204,8 +201,11 @@ impl World {
         }
         let ready: Vec<usize> = {
             let calls = self.gate.calls();
-            let thawed =
-                |call: &Call| self.processes.get(&call.process).is_none_or(|one| one.frozen_until <= now);
+            // What was sent to a receiver is on its way, whatever its sender does.
+            let thawed = |call: &Call| {
+                let frozen = self.processes.get(&call.process).is_some_and(|one| one.frozen_until > now);
+                !frozen || matches!(call.asked, Asked::Receiver(_))
+            };
             let ready = |call: &&Call| call.not_before <= now && thawed(call);
             calls.iter().enumerate().filter(|(_, call)| ready(call)).map(|(index, _)| index).collect()
         };
@@ -230,14 +230,16 @@ impl World {
             }
         }
         if self.dice.chance(self.faults.slow) {
-            let until = now + TimeDelta::milliseconds(self.dice.between(500, 20_000));
+            let is_service = matches!(self.gate.calls()[index].asked, Asked::Service(..));
+            let most = if is_service { 20_000 } else { 1_000 };
+            let until = now + TimeDelta::milliseconds(self.dice.between(200, most));
             self.gate.calls()[index].not_before = until;
             return;
         }
         let call = self.gate.calls().remove(index);
         match call.asked {
             Asked::Service(..) => self.serve(call).await,
-            Asked::Receiver(..) => self.receive(call),
+            Asked::Receiver(..) => self.receive(call).await,
         }
         self.time.advance_to(now + TimeDelta::milliseconds(self.dice.between(0, 12)));
     }
@@ -248,6 +250,7 @@ impl World {
         let calls = self.gate.calls();
         let of_calls = calls.iter().map(|call| {
             let thaw = self.processes.get(&call.process).map_or(now, |one| one.frozen_until);
+            let thaw = if matches!(call.asked, Asked::Receiver(_)) { now } else { thaw };
             call.not_before.max(thaw)
         });
         let queue = if self.can_poll() { self.next_visible() } else { None };
@@ -300,148 +303,6 @@ impl World {
                 self.note(&format!("a call of the dead takes effect: {target}"));
                 self.perform(&target, body).await;
             }
-        }
-    }
-
-    /// Starts an invocation on an idle instance, or on a new one.
-    pub fn begin(&mut self, role: Role, work: Work) -> (ProcessId, u64) {
-        let now = self.time.now();
-        let idle: Vec<ProcessId> = self
-            .processes
-            .iter()
-            .filter(|(_, one)| one.role == role && one.at.is_none() && one.frozen_until <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        let id = if idle.is_empty() { self.start(role) } else { idle[self.dice.below(idle.len())] };
-        self.invocations += 1;
-        let number = self.invocations;
-        let limit =
-            TimeDelta::from_std(self.embedded.provisioned().timeout(role.name())).unwrap_or(TimeDelta::MAX);
-        self.post(now + limit, Event::TimeLimit(id, number));
-        if let Some(process) = self.processes.get_mut(&id) {
-            process.begin(number, work, limit);
-        }
-        self.note(&format!("p{id} {} begins {number}", role.name()));
-        (id, number)
-    }
-
-    fn start(&mut self, role: Role) -> ProcessId {
-        self.process_count += 1;
-        let id = self.process_count;
-        let origin =
-            Origin { embedded: &self.embedded, settings: &self.settings, gate: &self.gate, time: &self.time };
-        let process = Process::start(&origin, id, role, self.faults.skew_ms, &mut self.dice);
-        self.processes.insert(id, process);
-        id
-    }
-
-    fn retire(&mut self) {
-        let idle: Vec<ProcessId> =
-            self.processes.iter().filter(|(_, one)| one.at.is_none()).map(|(id, _)| *id).collect();
-        if !idle.is_empty() {
-            let id = idle[self.dice.below(idle.len())];
-            self.processes.remove(&id);
-        }
-    }
-
-    /// A process dies. Of what it had asked, some may yet take effect.
-    pub fn crash(&mut self, id: ProcessId) {
-        self.crashes += 1;
-        let Some(mut process) = self.processes.remove(&id) else { return };
-        for call in self.gate.bury(id) {
-            if let Asked::Service(target, body) = &call.asked
-                && self.dice.chance(200)
-            {
-                let at = self.time.now() + TimeDelta::milliseconds(self.dice.between(0, 3_000));
-                self.post(at, Event::Ghost(target.clone(), body.clone()));
-            }
-            self.gate.lay_to_rest(call);
-        }
-        if let Some((number, handle)) = process.at.take() {
-            handle.abort();
-            self.handling.remove(&number);
-            if let Some(asking) = self.asking.remove(&number) {
-                self.answered(asking, None, Value::Null);
-            }
-        }
-        self.retired.push(Box::new(process.frozen_until));
-    }
-
-    /// Looks after what has finished; whether anything had.
-    async fn collect(&mut self) -> bool {
-        let finished: Vec<ProcessId> = self
-            .processes
-            .iter()
-            .filter(|(_, one)| one.at.as_ref().is_some_and(|(_, handle)| handle.is_finished()))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in &finished {
-            let Some(process) = self.processes.get_mut(id) else { continue };
-            let role = process.role;
-            let Some((number, handle)) = process.at.take() else { continue };
-            match handle.await {
-                Ok(Done::Answer(status, body)) => {
-                    self.note(&format!("p{id} answers {status}"));
-                    if let Some(asking) = self.asking.remove(&number) {
-                        self.answered(asking, Some(status), body);
-                    }
-                }
-                Ok(Done::Messages(failed)) => self.handled(number, &failed).await,
-                Ok(Done::Tick(Ok(()))) => self.note(&format!("p{id} {} is done", role.name())),
-                Ok(Done::Tick(Err(error))) => self.note(&format!("p{id} {} failed: {error}", role.name())),
-                Err(error) => self.failure = Some(format!("{} panicked: {error}", role.name())),
-            }
-        }
-        !finished.is_empty()
-    }
-
-    fn ask_api(&mut self, op: Box<Op>, tries: u32) {
-        let key = op.company.and_then(|company| self.keys.get(company).cloned());
-        let key = key.unwrap_or_else(|| local::embedded::TEST_ADMIN_KEY.to_owned());
-        let request = http::Request::builder()
-            .method(op.method)
-            .uri(&op.path)
-            .header("x-api-key", key)
-            .header("content-type", "application/json");
-        let body = if op.body.is_null() { String::new() } else { op.body.to_string() };
-        let request =
-            request.body(axum::body::Body::from(body.clone())).expect("the plan's requests are well-formed");
-        self.note(&format!("asked: {} {} {body}", op.method, op.path));
-        let asked = self.time.now();
-        // The template routes these two to the function that sends.
-        let role = if op.path.starts_with("/api/reminder/item/") { Role::Sender } else { Role::Api };
-        let (_, number) = self.begin(role, Work::Request(Box::new(request)));
-        self.asking.insert(number, Asking { op, tries, asked, given_up: false });
-        self.post(asked + CALLER_PATIENCE, Event::GiveUp(number));
-    }
-
-    fn answered(&mut self, asking: Asking, status: Option<u16>, answer: Value) {
-        let Asking { op, tries, asked, given_up } = asking;
-        let (now, status) = (self.time.now(), status.filter(|_| !given_up));
-        let good = status.is_some_and(|status| status < 500 && status != 429);
-        if op.path.ends_with("/api-keys")
-            && let Some(key) = answer["key"].as_str()
-        {
-            let company = if op.path.contains("/acme/") { "acme" } else { "beta" };
-            self.keys.insert(company, key.to_owned());
-        }
-        let exchange = Exchange {
-            company: op.company.map(str::to_owned),
-            method: op.method.to_owned(),
-            path: op.path.clone(),
-            body: op.body.clone(),
-            asked,
-            answered: now,
-            status,
-            answer: if status.is_some() { answer } else { Value::Null },
-        };
-        if op.company.is_none() && !exchange.is_done() {
-            self.failure = Some(format!("setup: {exchange:?}"));
-        }
-        self.exchanges.push(exchange);
-        if !good && tries < op.repeats {
-            let at = now + TimeDelta::milliseconds(self.dice.between(200, 8_000));
-            self.post(at, Event::Ask(op, tries + 1));
         }
     }
 
