@@ -77,6 +77,8 @@ pub enum Command {
     Crash(CrashArguments),
     /// Kill local mode again and again under load, with a full disk and a receiver that fails, and audit what came of it
     Campaign(CampaignArguments),
+    /// Start each function many times as Lambda does, and tell how long, how large, and how much memory
+    Cold(ColdArguments),
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +89,19 @@ pub struct CampaignArguments {
     /// Lives and moods as in an earlier run
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct ColdArguments {
+    /// Where the functions' programs are [default: beside this one]
+    #[arg(long, value_name = "DIR")]
+    pub functions: Option<PathBuf>,
+    /// Starts of each function
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub starts: usize,
+    /// Further invocations of the last one
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub burst: usize,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod load;
 mod meter;
 mod receiver;
 mod report;
+mod runtime_api;
 mod scenario;
 mod spread;
 mod stage;
@@ -61,6 +62,7 @@ async fn run(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
         Some(Command::Campaign(campaign)) => {
             return scenario::campaign::run(arguments, campaign, report).await;
         }
+        Some(Command::Cold(cold)) => return scenario::cold::run(arguments, cold, report).await,
         None => {}
     }
     for scenario in arguments.scenarios() {

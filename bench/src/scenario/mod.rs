@@ -2,6 +2,7 @@
 
 pub mod campaign;
 mod channels;
+pub mod cold;
 pub mod crash;
 mod fairness;
 mod lone;

@@ -15,21 +15,20 @@ use crate::system::{AllInOne, new_data_dir};
 use anyhow::{Result, bail};
 use callers::{Client, SOLUTION};
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use receiver::{Mood, Receiver};
 use serde_json::{Value, json};
 use shared::clock::{Clock, SystemClock};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::audit::{Evidence, Exchange, audit, story};
+use tests::simulation::dice::Dice;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const NAME: &str = "campaign";
 /// A process lives so long, from its start: at times it dies while it still starts.
-const LIFE_MILLIS: std::ops::Range<i64> = 50..3_500;
+const LIFE_MILLIS: (i64, i64) = (50, 3_500);
 /// The receiver is in one mood for so long.
-const MOOD_MILLIS: std::ops::Range<i64> = 200..1_500;
+const MOOD_MILLIS: (i64, i64) = (200, 1_500);
 /// How long things go well before the disk is full, and how long it is so at least.
 const FULL: TimeDelta = TimeDelta::seconds(3);
 /// By then a full disk has been felt: a caller is answered after all the tries there are.
@@ -51,7 +50,7 @@ pub async fn run(arguments: &Arguments, campaign: &CampaignArguments, report: &m
     let mut receiver = Receiver::start()?;
     let (place, places) = watch::channel(None);
     let client = Client::new(places)?;
-    let mut lives = Lives { chance: StdRng::seed_from_u64(seed), mood_ends: SystemClock.now() };
+    let mut lives = Lives { dice: Dice::new(seed), mood_ends: SystemClock.now() };
 
     let mut punctual = AllInOne::start_on_small_disk(data_dir.path()).await?;
     place.send_replace(Some(punctual.addresses.clone()));
@@ -67,7 +66,8 @@ pub async fn run(arguments: &Arguments, campaign: &CampaignArguments, report: &m
     punctual.kill()?;
     let mut kills = 1;
     while kills < campaign.kills {
-        let ends = SystemClock.now() + TimeDelta::milliseconds(lives.chance.random_range(LIFE_MILLIS));
+        let ends =
+            SystemClock.now() + TimeDelta::milliseconds(lives.dice.between(LIFE_MILLIS.0, LIFE_MILLIS.1));
         // Dropped before it is ready, it is killed while it starts.
         let started = tokio::select! {
             started = AllInOne::start(data_dir.path()) => Some(started?),
@@ -107,7 +107,7 @@ pub async fn run(arguments: &Arguments, campaign: &CampaignArguments, report: &m
 
 /// What is left to chance, the same for a seed: how long processes live, and how the receiver is.
 struct Lives {
-    chance: StdRng,
+    dice: Dice,
     mood_ends: DateTime<Utc>,
 }
 
@@ -120,8 +120,8 @@ impl Lives {
             if next == end {
                 return Ok(());
             }
-            receiver.change(Mood::ALL[self.chance.random_range(0..Mood::ALL.len())]).await?;
-            let lasts = TimeDelta::milliseconds(self.chance.random_range(MOOD_MILLIS));
+            receiver.change(self.dice.pick(&Mood::ALL)).await?;
+            let lasts = TimeDelta::milliseconds(self.dice.between(MOOD_MILLIS.0, MOOD_MILLIS.1));
             self.mood_ends = SystemClock.now() + lasts;
         }
     }

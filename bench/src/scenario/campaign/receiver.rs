@@ -169,6 +169,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> StatusCo
         headers: headers.collect(),
         body: String::from_utf8_lossy(&body).into_owned(),
         status: None,
+        // Nobody can look into a table that other processes write.
+        item: None,
         // Set when it ends.
         until: DateTime::<Utc>::MAX_UTC,
     };
