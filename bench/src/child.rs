@@ -70,6 +70,11 @@ impl Child {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL, and the wait for its end.
     pub fn kill(mut self) -> Result<()> {
         self.process.kill()?;

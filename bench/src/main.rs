@@ -59,6 +59,9 @@ async fn measure() -> anyhow::Result<()> {
 async fn run(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
     match &arguments.command {
         Some(Command::Crash(crash)) => return scenario::crash::run(arguments, crash, report).await,
+        Some(Command::Campaign(campaign)) => {
+            return scenario::campaign::run(arguments, campaign, report).await;
+        }
         Some(Command::Cold(cold)) => return scenario::cold::run(arguments, cold, report).await,
         None => {}
     }

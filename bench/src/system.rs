@@ -101,7 +101,20 @@ pub struct AllInOne {
 impl AllInOne {
     /// Starts it on `data_dir`, which may hold the state of an earlier one.
     pub async fn start(data_dir: &Path) -> Result<Self> {
-        let mut command = program()?;
+        Self::start_by(program()?, data_dir).await
+    }
+
+    /// The same, ready to be refused writes because of a limit on the size of files: it outlives `SIGXFSZ`.
+    pub async fn start_on_small_disk(data_dir: &Path) -> Result<Self> {
+        let program = program()?;
+        let mut command = Command::new("sh");
+        // What is ignored stays so in the program that takes the shell's place, and its process id too.
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program.get_program());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::start_by(command, data_dir).await
+    }
+
+    async fn start_by(mut command: Command, data_dir: &Path) -> Result<Self> {
         command.args(["--api", ANY_PORT, "--aws", ANY_PORT, "--data-dir"]).arg(data_dir);
         let mut process = Child::start("punctual", command)?;
         // Either line may come first.
@@ -123,6 +136,11 @@ impl AllInOne {
     /// Fails if it has ended.
     pub fn check_alive(&mut self) -> Result<()> {
         self.process.check_alive()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// SIGKILL.

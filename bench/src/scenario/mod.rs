@@ -1,5 +1,6 @@
 //! What is measured.
 
+pub mod campaign;
 mod channels;
 pub mod cold;
 pub mod crash;

@@ -4,14 +4,13 @@ use crate::api::TYPE;
 use crate::system::Addresses;
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use shared::clock::{Clock, SystemClock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tests::audit::Exchange;
+use tests::simulation::dice::Dice;
 use tokio::sync::watch;
 
 /// The solution of all of them.
@@ -26,8 +25,8 @@ const AGAIN: TimeDelta = TimeDelta::milliseconds(150);
 const BATCH: usize = 10;
 /// The latest date that is asked for, after now.
 const AHEAD_MAX_MILLIS: i64 = 4_000;
-/// Of so many requests, one is a batch, one is not repeated, and one asks for a cancel.
-const SELDOM: u32 = 8;
+/// Of a thousand requests, so many are batches, so many are not repeated, and so many are followed by a cancel.
+const SELDOM: u32 = 125;
 
 /// Sends requests to wherever the system is now, and notes them.
 #[derive(Clone)]
@@ -89,7 +88,7 @@ impl Client {
         let url = format!("{}{path}", place.api);
         let mut request = self.http.request(method.parse()?, url).bearer_auth(place.admin_key);
         if !body.is_null() {
-            request = request.json(body);
+            request = request.header("content-type", "application/json").body(body.to_string());
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
@@ -112,7 +111,7 @@ impl Client {
         self.insist("PUT", "/v1/companies/campaign", json!({})).await?;
         self.insist("PUT", SOLUTION, json!({})).await?;
         let call = json!({
-            "verb": "POST", "uriPattern": format!("{uri}/campaign/main/call"), "timeoutSeconds": 2, "retries": 30,
+            "verb": "POST", "uriPattern": format!("{uri}/campaign/main/call/{{id}}"), "timeoutSeconds": 2, "retries": 30,
             "rescheduleRules": { "soon": { "retryAfterS": 1 } },
         });
         let (status, answer) = self.insist("PUT", &format!("{SOLUTION}/activity-types/{TYPE}"), call).await?;
@@ -122,27 +121,27 @@ impl Client {
 
     /// One caller, until the end: gives activities, and now and then calls one off.
     pub async fn live(&self, number: u64, seed: u64) -> Result<()> {
-        let mut chance = StdRng::seed_from_u64(seed ^ (number << 32));
+        let mut dice = Dice::new(seed ^ (number << 32));
         let mut given = 0_u64;
         while !self.is_over() {
-            let ids: Vec<String> = (0..if chance.random_ratio(1, SELDOM) { BATCH } else { 1 })
+            let ids: Vec<String> = (0..if dice.chance(SELDOM) { BATCH } else { 1 })
                 .map(|_| {
                     given += 1;
                     format!("c{number}-{given}")
                 })
                 .collect();
-            let mut bodies: Vec<Value> = ids.iter().map(|id| activity(id, &mut chance)).collect();
+            let mut bodies: Vec<Value> = ids.iter().map(|id| activity(id, &mut dice)).collect();
             let (path, body) = match bodies.len() {
                 1 => (format!("{SOLUTION}/activities"), bodies.remove(0)),
                 _ => (format!("{SOLUTION}/activities/batch"), json!({ "activities": bodies })),
             };
-            if chance.random_ratio(1, SELDOM) {
+            if dice.chance(SELDOM) {
                 self.ask("POST", &path, body).await?;
             } else {
                 let (status, answer) = self.insist("POST", &path, body).await?;
                 anyhow::ensure!(status < 300, "refused: {status} {answer}");
             }
-            if chance.random_ratio(1, SELDOM) {
+            if dice.chance(SELDOM) {
                 let id = ids.first().context("there is one")?;
                 self.ask("DELETE", &format!("{SOLUTION}/activities/{id}"), Value::Null).await?;
             }
@@ -152,10 +151,10 @@ impl Client {
     }
 }
 
-fn activity(id: &str, chance: &mut StdRng) -> Value {
+fn activity(id: &str, dice: &mut Dice) -> Value {
     let mut body = json!({ "activityType": TYPE, "id": id, "parameter": { "id": id } });
-    if chance.random_bool(0.5) {
-        let ahead = TimeDelta::milliseconds(chance.random_range(0..AHEAD_MAX_MILLIS));
+    if dice.chance(500) {
+        let ahead = TimeDelta::milliseconds(dice.between(0, AHEAD_MAX_MILLIS));
         body["date"] = json!(rules::time::format(SystemClock.now() + ahead));
     }
     body

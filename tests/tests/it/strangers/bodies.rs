@@ -65,7 +65,14 @@ fn leads_somewhere(pointer: &str, body: &str) -> bool {
 async fn seeded() -> Api {
     let api = Api::seeded().await;
     let hook = format!("{}/hook", api.world.receiver.url());
-    api.put(&format!("{S}/notification-types/play"), json!({"uri": hook})).await.expect(201);
+    let bodies: Vec<Value> = endpoints().into_iter().filter_map(|endpoint| endpoint.body).collect();
+    let named = ["/activityType", "/activities/0/activityType", "/activities/1/activityType", "/type"];
+    let named = bodies.iter().flat_map(|body| named.iter().filter_map(|place| body.pointer(place)?.as_str()));
+    for name in named {
+        let call = json!({"verb": "POST", "uriPattern": hook});
+        api.put(&format!("{S}/activity-types/{name}"), call).await;
+        api.put(&format!("{S}/notification-types/{name}"), json!({"uri": hook})).await;
+    }
     let configuration = json!({"notificationKey": "k", "accountCode": "a", "dialogServiceUri": hook});
     api.put("/api/reminder/configuration/acme/main", configuration).await.expect(201);
     api.put(&format!("{S}/dispatch-configs/EMAIL"), json!({"provider": "MOCK"})).await.expect(201);
