@@ -11,7 +11,7 @@ use serde_json::Value;
 use shared::context::Context;
 use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
 use shared::tenancy::{ActivityType, TenancyError, Verb};
-use shared::work::{ActivityView, Dispatch, Record};
+use shared::work::{ActivityView, CRASHED, CRASHED_DETAIL, Dispatch, Record};
 use shared::{dispatch, signing};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +43,7 @@ impl Failure {
 
     /// The worker that had it is gone.
     pub fn crashed() -> Self {
-        let detail = "the worker was lost between claiming and settling; the call may have been made";
-        Self { outcome: "CRASHED", detail: Some(detail.to_owned()) }
+        Self { outcome: CRASHED, detail: Some(CRASHED_DETAIL.to_owned()) }
     }
 
     /// The receiver answered, and not with 2xx.

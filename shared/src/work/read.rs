@@ -28,6 +28,11 @@ pub struct HistoryEntry {
 
 /// The outcome of an attempt that succeeded.
 pub const SUCCESS: &str = "SUCCESS";
+/// The outcome of an attempt whose worker was lost.
+pub const CRASHED: &str = "CRASHED";
+/// What is known of such an attempt.
+pub const CRASHED_DETAIL: &str =
+    "the worker was lost between claiming and settling; the call may have been made";
 
 /// An activity with its parameter and, where it was asked for, its history.
 #[derive(Debug, Clone, PartialEq)]
