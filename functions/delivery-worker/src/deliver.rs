@@ -11,7 +11,7 @@ use rules::retry::RescheduleRules;
 use shared::queue::DueActivity;
 use shared::tenancy::TenancyError;
 use shared::work::{
-    ActivityView, Attempt, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
+    ActivityView, Attempt, CRASHED, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
 };
 use std::collections::HashMap;
 
@@ -159,9 +159,17 @@ impl Worker {
             None => None,
         };
         // It may have been paused while this was held: a pause is in effect within 5 s of its answer.
-        if self.is_paused(&view.record.tenant).await.unwrap_or(false) {
-            settle::settle(&self.ctx, &view.record, &Attempt::Released).await?;
-            return Ok(());
+        match self.is_paused(&view.record.tenant).await {
+            Ok(false) => {}
+            Ok(true) => {
+                settle::settle(&self.ctx, &view.record, &Attempt::Released).await?;
+                return Ok(());
+            }
+            // Not known is not running: it comes again.
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether the solution is paused");
+                return self.give_back(&view.record).await;
+            }
         }
         let began = self.ctx.clock.now();
         if let Ok(call) = &call
@@ -179,9 +187,9 @@ impl Worker {
         self.settle_attempt(view, outcome, began, ended).await
     }
 
-    /// Frees an activity that was held up, and has it come again.
+    /// Frees an activity that was not called, and has it come again.
     async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
-        tracing::warn!(id = record.id.as_str(), "held up until its lease was nearly over; not called");
+        tracing::warn!(id = record.id.as_str(), "not called; it comes again");
         if let Settled::Applied(step) = settle::settle(&self.ctx, record, &Attempt::Released).await?
             && step.to.status == Status::Ready
         {
@@ -242,7 +250,7 @@ impl Worker {
             return Ok(());
         }
         let lateness_ms = (now - record.state.due).num_milliseconds();
-        self.report(record, &Outcome { word: "CRASHED", http_status: None, lateness_ms, duration_ms: 0 });
+        self.report(record, &Outcome { word: CRASHED, http_status: None, lateness_ms, duration_ms: 0 });
         Ok(())
     }
 
