@@ -159,9 +159,17 @@ impl Worker {
             None => None,
         };
         // It may have been paused while this was held: a pause is in effect within 5 s of its answer.
-        if self.is_paused(&view.record.tenant).await.unwrap_or(false) {
-            settle::settle(&self.ctx, &view.record, &Attempt::Released).await?;
-            return Ok(());
+        match self.is_paused(&view.record.tenant).await {
+            Ok(false) => {}
+            Ok(true) => {
+                settle::settle(&self.ctx, &view.record, &Attempt::Released).await?;
+                return Ok(());
+            }
+            // Not known is not running: it comes again.
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether the solution is paused");
+                return self.give_back(&view.record).await;
+            }
         }
         let began = self.ctx.clock.now();
         if let Ok(call) = &call
@@ -179,10 +187,9 @@ impl Worker {
         self.settle_attempt(view, outcome, began, ended).await
     }
 
-    /// Gives back an activity whose claim might not last for its call, and sends its message anew: this worker was held
-    /// up so long that another may soon take it for lost, or its owner call it off.
+    /// Gives back an activity that may not be called now, and has it come again.
     async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
-        tracing::warn!(id = record.id.as_str(), "held up until the claim no longer lasts for the call");
+        tracing::warn!(id = record.id.as_str(), "not called; it comes again");
         if let Settled::Applied(step) = settle::settle(&self.ctx, record, &Attempt::Released).await?
             // A result that was noted meanwhile may have ended it.
             && step.to.status == Status::Ready

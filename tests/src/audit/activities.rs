@@ -100,16 +100,20 @@ fn wrong_end(
 
 /// What receivers of batches have acknowledged.
 pub fn rolled(evidence: &Evidence) -> BTreeSet<Subject> {
-    let mut rolled = BTreeSet::new();
-    for arrival in evidence.arrivals.iter().filter(|one| one.place().starts_with("roll") && one.is_taken()) {
+    batches(evidence).map(|(subject, _)| subject).collect()
+}
+
+/// The activities of batches that were acknowledged.
+pub fn batches(evidence: &Evidence) -> impl Iterator<Item = (Subject, Value)> {
+    let taken = evidence.arrivals.iter().filter(|one| one.place().starts_with("roll") && one.is_taken());
+    taken.flat_map(|arrival| {
         let body: Value = serde_json::from_str(&arrival.body).unwrap_or_default();
-        for activity in body["activities"].as_array().into_iter().flatten() {
-            if let Some(id) = activity["id"].as_str() {
-                rolled.insert(Subject { tenant: arrival.tenant(), id: id.to_owned() });
-            }
-        }
-    }
-    rolled
+        let activities = body["activities"].as_array().cloned().unwrap_or_default();
+        activities.into_iter().filter_map(move |activity| {
+            let id = activity["id"].as_str()?.to_owned();
+            Some((Subject { tenant: arrival.tenant(), id }, activity))
+        })
+    })
 }
 
 /// A period without a URI: finished activities are deleted without being sent.

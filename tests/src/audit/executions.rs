@@ -1,5 +1,6 @@
 //! Executions: never too many, never two at once, each under its key, none before its time or after its end.
 
+use super::activities::batches;
 use super::evidence::{Arrival, Evidence, Finding, Subject};
 use super::items::{Item, Table};
 use super::wishes::Wishes;
@@ -13,6 +14,9 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
         let Some(subject) = subject(arrival) else { continue };
         runs.entry((subject, arrival.key().to_owned())).or_default().push(arrival);
     }
+    let rolled: BTreeMap<Subject, i64> = batches(evidence)
+        .map(|(subject, activity)| (subject, activity["maxAttempts"].as_i64().unwrap_or_default()))
+        .collect();
     for ((subject, key), arrivals) in &runs {
         let mut report = |property, what: String| {
             findings.push(Finding { property, subject: subject.clone(), what });
@@ -30,7 +34,7 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
                 format!("arrived under the key {key}, but at most {runs_most} retries were asked for"),
             );
         }
-        if let Some(most) = executions_most(table, wishes, subject, run)
+        if let Some(most) = executions_most((table, wishes, &rolled), subject, run)
             && arrivals.len() as i64 > most
         {
             report(
@@ -102,10 +106,16 @@ pub fn subject(arrival: &Arrival) -> Option<Subject> {
 }
 
 /// The executions that a run may have: what was accepted, or what a rule of its type made of it.
-fn executions_most(table: &Table, wishes: &Wishes, subject: &Subject, run: u64) -> Option<i64> {
+fn executions_most(
+    (table, wishes, rolled): (&Table, &Wishes, &BTreeMap<Subject, i64>),
+    subject: &Subject,
+    run: u64,
+) -> Option<i64> {
     let accepted = wishes.activities.get(subject).and_then(|wished| wished.accepted).map(|(_, most)| most);
     let item = table.get('A', subject).and_then(|entity| entity.item.as_ref());
     let last = item.filter(|item| item.number("r") as u64 == run).map(|item| item.number("m"));
+    // What was rolled away has told how many it had.
+    let last = last.or_else(|| rolled.get(subject).copied());
     accepted.into_iter().chain(last).max().filter(|most| *most > 0)
 }
 

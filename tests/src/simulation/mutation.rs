@@ -22,6 +22,8 @@ pub enum Mutation {
     LeaseIgnored,
     /// A claim does not count as an attempt.
     ClaimUncounted,
+    /// A worker does not see that its lease is over, and calls.
+    LeaseOutlasted,
     /// A settle does not ask whether the claim is still its own.
     SettleWithoutToken,
     /// What is finished stays in the index of what is due.
@@ -52,12 +54,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 18] = [
+    pub const ALL: [(&str, Mutation); 19] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
         ("claim-without-condition", Mutation::ClaimWithoutCondition),
         ("lease-ignored", Mutation::LeaseIgnored),
         ("claim-uncounted", Mutation::ClaimUncounted),
+        ("lease-outlasted", Mutation::LeaseOutlasted),
         ("settle-without-token", Mutation::SettleWithoutToken),
         ("stays-due", Mutation::StaysDue),
         ("no-history", Mutation::NoHistory),
@@ -195,6 +198,15 @@ impl Mutation {
         match self {
             Self::PauseUnseen if role != Some(Role::Api) => {
                 String::from_utf8_lossy(&body).replace("\"paused\"", "\"running\"").into_bytes()
+            }
+            Self::LeaseOutlasted if role == Some(Role::Worker) => {
+                let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
+                for response in answer["Responses"].as_array_mut().into_iter().flatten() {
+                    if response["Item"]["lu"].is_object() {
+                        response["Item"]["lu"] = json!({"N": "9999999999999"});
+                    }
+                }
+                answer.to_string().into_bytes()
             }
             _ => body,
         }

@@ -3,8 +3,9 @@
 use super::faults::{Failure, respond};
 use super::gate::{Asked, Call};
 use super::trace::canonical;
-use super::world::World;
+use super::world::{Event, World};
 use bytes::Bytes;
+use chrono::TimeDelta;
 use local::embedded::{Answer, Door};
 use serde_json::{Value, json};
 
@@ -52,6 +53,11 @@ impl World {
             None => answer.body.to_vec(),
         };
         let answer = respond(answer.status, body);
+        if self.dice.chance(self.faults.slow) {
+            let at = self.time.now() + TimeDelta::milliseconds(self.dice.between(500, 20_000));
+            self.note(&format!("the answer is on its way until {}", at.format("%H:%M:%S%.3f")));
+            return self.post(at, Event::Served(process, reply, answer));
+        }
         self.reply(reply, answer);
     }
 

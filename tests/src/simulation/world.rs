@@ -38,6 +38,8 @@ pub(super) enum Event {
     TimeLimit(ProcessId, u64),
     /// A receiver's answer arrives.
     Told(ProcessId, oneshot::Sender<OutboundResult>, OutboundResult),
+    /// A service's answer that was long on its way arrives.
+    Served(ProcessId, Reply, super::gate::ServiceAnswer),
     /// A message that was held back, or comes once more.
     Message(String),
     /// A service call of a dead process takes effect after all.
@@ -294,6 +296,13 @@ impl World {
             Event::Told(process, reply, result) => {
                 if self.processes.contains_key(&process) {
                     let _ = reply.send(result);
+                } else {
+                    self.retired.push(Box::new(reply));
+                }
+            }
+            Event::Served(process, reply, answer) => {
+                if self.processes.contains_key(&process) {
+                    self.reply(reply, answer);
                 } else {
                     self.retired.push(Box::new(reply));
                 }
