@@ -12,7 +12,7 @@ use std::time::Duration;
 /// No call of the API takes so long; one that does is a failure.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The activity type every tenant of the bench has.
-const TYPE: &str = "call";
+pub const TYPE: &str = "call";
 /// The channel of those that go through one.
 const CHANNEL: &str = "EMAIL";
 

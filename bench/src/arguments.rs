@@ -75,6 +75,33 @@ pub struct Arguments {
 pub enum Command {
     /// Kill local mode with SIGKILL in the middle of deliveries, start it again, and look for losses
     Crash(CrashArguments),
+    /// Kill local mode again and again under load, with a full disk and a receiver that fails, and audit what came of it
+    Campaign(CampaignArguments),
+    /// Start each function many times as Lambda does, and tell how long, how large, and how much memory
+    Cold(ColdArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct CampaignArguments {
+    /// How often it is killed
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub kills: u32,
+    /// Lives and moods as in an earlier run
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct ColdArguments {
+    /// Where the functions' programs are [default: beside this one]
+    #[arg(long, value_name = "DIR")]
+    pub functions: Option<PathBuf>,
+    /// Starts of each function
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub starts: usize,
+    /// Further invocations of the last one
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub burst: usize,
 }
 
 #[derive(Debug, Args)]

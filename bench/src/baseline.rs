@@ -53,7 +53,8 @@ pub async fn run(aws: &str, count: usize, report: &mut Report) -> Result<f64> {
     Ok(rate)
 }
 
-fn client(aws: &str) -> Client {
+/// A client of the embedded services.
+pub fn client(aws: &str) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -64,7 +65,7 @@ fn client(aws: &str) -> Client {
 }
 
 /// The table that has both indexes, whatever its name.
-async fn work_table(client: &Client) -> Result<TableDescription> {
+pub async fn work_table(client: &Client) -> Result<TableDescription> {
     for name in client.list_tables().send().await.context("cannot list the tables")?.table_names() {
         let table = client.describe_table().table_name(name).send().await?.table;
         let table = table.with_context(|| format!("table {name} has no description"))?;

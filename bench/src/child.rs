@@ -70,6 +70,11 @@ impl Child {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL, and the wait for its end.
     pub fn kill(mut self) -> Result<()> {
         self.process.kill()?;
@@ -83,10 +88,27 @@ impl Child {
         cpu_seconds(&stat).with_context(|| format!("unexpected /proc stat: {stat}"))
     }
 
+    /// CPU time used so far by all its threads that still run, in milliseconds, to the microsecond.
+    pub fn scheduled_millis(&self) -> Result<f64> {
+        let mut nanoseconds = 0.0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let times = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let on_cpu = times.split_ascii_whitespace().next().and_then(|first| first.parse::<f64>().ok());
+            nanoseconds += on_cpu.with_context(|| format!("unexpected /proc schedstat: {times}"))?;
+        }
+        Ok(nanoseconds / 1e6)
+    }
+
+    /// The resident memory now, in MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        let status = self.proc_file("status")?;
+        mib(&status, "VmRSS:").context("no VmRSS in /proc status")
+    }
+
     /// The largest resident memory so far, in MiB.
     pub fn peak_mib(&self) -> Result<f64> {
         let status = self.proc_file("status")?;
-        peak_mib(&status).context("no VmHWM in /proc status")
+        mib(&status, "VmHWM:").context("no VmHWM in /proc status")
     }
 
     fn proc_file(&self, file: &str) -> Result<String> {
@@ -135,15 +157,16 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((user + system) / TICKS_PER_SECOND)
 }
 
-fn peak_mib(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A line of `/proc/PID/status`, which counts in KiB.
+fn mib(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib / 1024.0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Child, cpu_seconds, peak_mib};
+    use super::{Child, cpu_seconds, mib};
     use std::process::Command;
 
     #[test]
@@ -151,8 +174,9 @@ mod tests {
         let stat = "4242 (a (odd) name) S 1 4242 4242 0 -1 4194560 900 0 0 0 150 25 0 0 20 0 9 0 100 1 1";
         assert_eq!(cpu_seconds(stat), Some(1.75));
         assert_eq!(cpu_seconds("4242 (cut"), None);
-        assert_eq!(peak_mib("Name:\tx\nVmPeak:\t 9 kB\nVmHWM:\t  20480 kB\n"), Some(20.0));
-        assert_eq!(peak_mib("Name:\tx\n"), None);
+        let status = "Name:\tx\nVmPeak:\t 9 kB\nVmHWM:\t  20480 kB\nVmRSS:\t 1536 kB\n";
+        assert_eq!((mib(status, "VmHWM:"), mib(status, "VmRSS:")), (Some(20.0), Some(1.5)));
+        assert_eq!(mib("Name:\tx\n", "VmHWM:"), None);
     }
 
     #[tokio::test]
@@ -176,7 +200,9 @@ mod tests {
         assert_eq!(port, "8080");
         child.check_alive().expect("alive");
         assert!(child.cpu_seconds().expect("stat") >= 0.0);
-        assert!(child.peak_mib().expect("status") > 0.0);
+        assert!(child.scheduled_millis().expect("schedstat") >= 0.0);
+        let (now, most) = (child.resident_mib().expect("status"), child.peak_mib().expect("status"));
+        assert!(now > 0.0 && most > 0.0);
         child.kill().expect("killed");
     }
 }

@@ -11,6 +11,7 @@ mod load;
 mod meter;
 mod receiver;
 mod report;
+mod runtime_api;
 mod scenario;
 mod spread;
 mod stage;
@@ -56,8 +57,13 @@ async fn measure() -> anyhow::Result<()> {
 }
 
 async fn run(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
-    if let Some(Command::Crash(crash)) = &arguments.command {
-        return scenario::crash::run(arguments, crash, report).await;
+    match &arguments.command {
+        Some(Command::Crash(crash)) => return scenario::crash::run(arguments, crash, report).await,
+        Some(Command::Campaign(campaign)) => {
+            return scenario::campaign::run(arguments, campaign, report).await;
+        }
+        Some(Command::Cold(cold)) => return scenario::cold::run(arguments, cold, report).await,
+        None => {}
     }
     for scenario in arguments.scenarios() {
         eprintln!("bench: {}", scenario.name());

@@ -14,7 +14,7 @@ const ADMIN_KEY: &str = "bench-admin-key-of-one-run";
 /// Lets deliveries reach the receiver.
 const ALLOWED_CIDRS: &str = "127.0.0.0/8";
 /// The embedded services check neither, but the SDK wants them.
-const AWS_ENVIRONMENT: [(&str, &str); 3] =
+pub const AWS_ENVIRONMENT: [(&str, &str); 3] =
     [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
 /// A free port, which the start-up lines then tell.
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -30,51 +30,64 @@ pub struct Addresses {
     pub admin_key: &'static str,
 }
 
+/// The embedded services in a process of their own.
+#[derive(Debug)]
+pub struct Services {
+    // Dropped in this order: the data directory last.
+    process: Child,
+    /// Their base URL.
+    pub aws: String,
+    data_dir: TempDir,
+}
+
+impl Services {
+    /// Starts them on an empty data directory.
+    pub async fn start(arguments: &Arguments) -> Result<Self> {
+        let data_dir = new_data_dir(arguments)?;
+        let mut command = program()?;
+        command.args(["services", "--aws", ANY_PORT, "--data-dir"]).arg(data_dir.path());
+        let mut process = Child::start("punctual services", command)?;
+        let aws = process.announced(|line| address(line, "aws")).await?;
+        Ok(Self { process, aws, data_dir })
+    }
+}
+
 /// The functions and the embedded services in two processes, so that what each uses can be told apart.
 #[derive(Debug)]
 pub struct System {
-    // Dropped in this order: the functions before what they call, the data directory last.
+    // Dropped in this order: the functions before what they call.
     functions: Child,
-    services: Child,
+    services: Services,
     pub addresses: Addresses,
-    _data_dir: TempDir,
 }
 
 impl System {
     /// Starts both on an empty data directory.
     pub async fn start(arguments: &Arguments) -> Result<Self> {
-        let data_dir = new_data_dir(arguments)?;
-        let mut services = program()?;
-        services.args(["services", "--aws", ANY_PORT, "--data-dir"]).arg(data_dir.path());
-        let mut services = Child::start("punctual services", services)?;
-        let aws = services.announced(|line| address(line, "aws")).await?;
+        let services = Services::start(arguments).await?;
         let mut functions = program()?;
-        functions.args(["functions", "--api", ANY_PORT, "--data-dir"]).arg(data_dir.path());
-        functions.env("AWS_ENDPOINT_URL", &aws).envs(AWS_ENVIRONMENT);
+        functions.args(["functions", "--api", ANY_PORT, "--data-dir"]).arg(services.data_dir.path());
+        functions.env("AWS_ENDPOINT_URL", &services.aws).envs(AWS_ENVIRONMENT);
         let mut functions = Child::start("punctual functions", functions)?;
         let api = functions.announced(|line| address(line, "api")).await?;
-        Ok(Self {
-            functions,
-            services,
-            addresses: Addresses { api, aws, admin_key: ADMIN_KEY },
-            _data_dir: data_dir,
-        })
+        let addresses = Addresses { api, aws: services.aws.clone(), admin_key: ADMIN_KEY };
+        Ok(Self { functions, services, addresses })
     }
 
     /// Fails if one of the processes has ended.
     pub fn check_alive(&mut self) -> Result<()> {
-        self.services.check_alive()?;
+        self.services.process.check_alive()?;
         self.functions.check_alive()
     }
 
     /// CPU seconds used so far by the functions and by the services.
     pub fn cpu_seconds(&self) -> Result<(f64, f64)> {
-        Ok((self.functions.cpu_seconds()?, self.services.cpu_seconds()?))
+        Ok((self.functions.cpu_seconds()?, self.services.process.cpu_seconds()?))
     }
 
     /// Peak resident memory, in MiB, of the functions and of the services.
     pub fn peak_mib(&self) -> Result<(f64, f64)> {
-        Ok((self.functions.peak_mib()?, self.services.peak_mib()?))
+        Ok((self.functions.peak_mib()?, self.services.process.peak_mib()?))
     }
 }
 
@@ -88,7 +101,20 @@ pub struct AllInOne {
 impl AllInOne {
     /// Starts it on `data_dir`, which may hold the state of an earlier one.
     pub async fn start(data_dir: &Path) -> Result<Self> {
-        let mut command = program()?;
+        Self::start_by(program()?, data_dir).await
+    }
+
+    /// The same, ready to be refused writes because of a limit on the size of files: it outlives `SIGXFSZ`.
+    pub async fn start_on_small_disk(data_dir: &Path) -> Result<Self> {
+        let program = program()?;
+        let mut command = Command::new("sh");
+        // What is ignored stays so in the program that takes the shell's place, and its process id too.
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program.get_program());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::start_by(command, data_dir).await
+    }
+
+    async fn start_by(mut command: Command, data_dir: &Path) -> Result<Self> {
         command.args(["--api", ANY_PORT, "--aws", ANY_PORT, "--data-dir"]).arg(data_dir);
         let mut process = Child::start("punctual", command)?;
         // Either line may come first.
@@ -110,6 +136,11 @@ impl AllInOne {
     /// Fails if it has ended.
     pub fn check_alive(&mut self) -> Result<()> {
         self.process.check_alive()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// SIGKILL.
@@ -135,7 +166,7 @@ pub fn new_data_dir(arguments: &Arguments) -> Result<TempDir> {
 fn program() -> Result<Command> {
     let beside: PathBuf = std::env::current_exe()?.with_file_name(PROGRAM);
     if !beside.is_file() {
-        bail!("{} is missing: build it with `cargo build --release --workspace`", beside.display());
+        bail!("{} is missing: build it with `cargo build --profile quick --workspace`", beside.display());
     }
     let mut command = Command::new(beside);
     command.env("PUNCTUAL_ADMIN_KEY", ADMIN_KEY).env("PUNCTUAL_ALLOWED_CIDRS", ALLOWED_CIDRS);

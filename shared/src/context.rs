@@ -1,5 +1,7 @@
 //! What a function is made of: the clients, and what is built on them.
 
+pub use crate::clients::Clients;
+
 use crate::clock::{SharedClock, SystemClock};
 use crate::crypto::Envelope;
 use crate::entropy::{OsEntropy, SharedEntropy};
@@ -10,30 +12,6 @@ use crate::settings::{Settings, SettingsError, environment};
 use crate::tenancy::Tenancy;
 use crate::work::WorkStore;
 use std::sync::Arc;
-
-/// The AWS clients.
-#[derive(Debug, Clone)]
-pub struct Clients {
-    /// DynamoDB.
-    pub dynamodb: aws_sdk_dynamodb::Client,
-    /// SQS.
-    pub sqs: aws_sdk_sqs::Client,
-    /// KMS.
-    pub kms: aws_sdk_kms::Client,
-}
-
-impl Clients {
-    /// Clients of the account and region that the environment names.
-    pub async fn from_env() -> Self {
-        // Boxed: the future is deep and large, and this is awaited once.
-        let config = Box::pin(aws_config::load_defaults(aws_config::BehaviorVersion::latest())).await;
-        Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            kms: aws_sdk_kms::Client::new(&config),
-        }
-    }
-}
 
 /// Everything a handler needs; cheap to clone.
 #[derive(Clone)]
@@ -99,8 +77,9 @@ impl Context {
     ///
     /// # Errors
     /// [`SettingsError`] naming every fault of the environment.
-    pub async fn from_env() -> Result<Self, SettingsError> {
+    pub fn from_env() -> Result<Self, SettingsError> {
         let settings = Settings::read(&environment)?;
-        Ok(Self::new(Clients::from_env().await, &settings, Arc::new(SystemClock), Arc::new(OsEntropy)))
+        let clients = Clients::from_env(&environment)?;
+        Ok(Self::new(clients, &settings, Arc::new(SystemClock), Arc::new(OsEntropy)))
     }
 }

@@ -1,7 +1,6 @@
 //! The one place where chance comes in.
 
 use chrono::{DateTime, Utc};
-use rand::TryRngCore;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -21,7 +20,7 @@ pub struct OsEntropy;
 impl Entropy for OsEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         // Without it no key, token or id is safe to make, so there is no way on.
-        rand::rngs::OsRng.try_fill_bytes(bytes).expect("the operating system gives entropy");
+        getrandom::fill(bytes).expect("the operating system gives entropy");
     }
 }
 

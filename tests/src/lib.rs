@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod model;
 pub mod provider;
 pub mod receiver;
 pub mod recurring;

@@ -33,7 +33,7 @@ impl World {
             provider: "YOM".to_owned(),
             base_url: Some(format!("{}/yom", self.receiver.url())),
             credentials,
-            settings: Map::from_iter([("timeoutSeconds".to_owned(), json!(1))]),
+            settings: Map::new(),
             is_active: true,
         }
     }

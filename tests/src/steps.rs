@@ -43,7 +43,16 @@ pub struct Steps {
     calls: AtomicUsize,
     stopped: Notify,
     go_on: Semaphore,
-    sent: Mutex<Vec<String>>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// A service call, as it was asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Service and operation, such as `AmazonSQS.SendMessageBatch`.
+    pub target: String,
+    /// The request.
+    pub body: serde_json::Value,
 }
 
 impl Steps {
@@ -56,7 +65,7 @@ impl Steps {
             calls: AtomicUsize::new(0),
             stopped: Notify::new(),
             go_on: Semaphore::new(0),
-            sent: Mutex::default(),
+            asked: Mutex::default(),
         });
         let connector = steps.clone();
         let http_client =
@@ -86,20 +95,22 @@ impl Steps {
         self.go_on.add_permits(1);
     }
 
-    /// The bodies of the messages it sent, in order.
-    pub fn sent(&self) -> Vec<String> {
-        self.sent.lock().unwrap().clone()
+    /// What it asked for, in order, before anything came of it.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
     }
 
-    fn note_sent(&self, request: &HttpRequest) {
-        if request.headers().get("x-amz-target") != Some("AmazonSQS.SendMessageBatch") {
-            return;
-        }
-        let body: serde_json::Value =
-            serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap();
-        let entries = body["Entries"].as_array().unwrap().iter();
-        let bodies = entries.map(|entry| entry["MessageBody"].as_str().unwrap().to_owned());
-        self.sent.lock().unwrap().extend(bodies);
+    /// The bodies of the messages it sent, in order.
+    pub fn sent(&self) -> Vec<String> {
+        let asked = self.asked().into_iter().filter(|asked| asked.target == "AmazonSQS.SendMessageBatch");
+        let entries = asked.flat_map(|asked| asked.body["Entries"].as_array().unwrap().clone());
+        entries.map(|entry| entry["MessageBody"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn note(&self, request: &HttpRequest) {
+        let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+        let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap();
+        self.asked.lock().unwrap().push(Asked { target, body });
     }
 
     /// How many calls were begun.
@@ -129,7 +140,7 @@ impl HttpConnector for Stepped {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         use aws_smithy_runtime_api::client::http::HttpClient;
         let steps = self.steps.clone();
-        steps.note_sent(&request);
+        steps.note(&request);
         HttpConnectorFuture::new(async move {
             let call = steps.calls.fetch_add(1, Ordering::SeqCst);
             let here = call == steps.stop.call;

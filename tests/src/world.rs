@@ -117,7 +117,6 @@ impl World {
     pub async fn put_type(&self, tenant: &Tenant, name: &str, edit: impl FnOnce(&mut ActivityType)) {
         let uri = format!("{}/{name}/{{id}}", self.receiver.url());
         let mut activity_type = ActivityType::new(name.parse().unwrap(), Verb::Post, uri.parse().unwrap());
-        activity_type.timeout_seconds = 1;
         edit(&mut activity_type);
         self.ctx.tenancy.put_activity_type(&Actor::Admin, tenant, activity_type).await.unwrap();
     }

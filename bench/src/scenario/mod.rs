@@ -1,6 +1,8 @@
 //! What is measured.
 
+pub mod campaign;
 mod channels;
+pub mod cold;
 pub mod crash;
 mod fairness;
 mod lone;

@@ -11,7 +11,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::init();
     let settings = ApiSettings::read(&environment)?;
     let http = Outbound::new(settings.allowed_cidrs.clone())?;
-    let context = ApiContext::new(Context::from_env().await?, &settings.admin_key)
+    let context = ApiContext::new(Context::from_env()?, &settings.admin_key)
         .with_dialog_service(settings.dialog_service_uri.as_deref())
         .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s)
         .with_metrics(Metrics::of_this_function());

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 #[openapi(
     info(
         title = "Punctual",
-        description = "Say what to call and when; it is called on time, retried by your rules, recorded, and never lost."
+        description = "Say what to call and when; it is called on time, retried by your rules, recorded, and never lost.\n\nOn AWS the HTTP API in front answers 429 and 503 by itself where requests are too many, with `{\"message\"}` and no problem."
     ),
     // The first two are served by reminder-sender, the others are made of what the routes are.
     paths(

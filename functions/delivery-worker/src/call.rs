@@ -11,7 +11,7 @@ use serde_json::Value;
 use shared::context::Context;
 use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
 use shared::tenancy::{ActivityType, TenancyError, Verb};
-use shared::work::{ActivityView, CRASHED, CRASHED_DETAIL, Dispatch, Record};
+use shared::work::{ActivityView, Dispatch, Record};
 use shared::{dispatch, signing};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +39,6 @@ impl Failure {
     /// Something of ours failed before the call.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self { outcome: "INTERNAL", detail: Some(detail.into()) }
-    }
-
-    /// The worker that had it is gone.
-    pub fn crashed() -> Self {
-        Self { outcome: CRASHED, detail: Some(CRASHED_DETAIL.to_owned()) }
     }
 
     /// The receiver answered, and not with 2xx.

@@ -187,10 +187,11 @@ impl Worker {
         self.settle_attempt(view, outcome, began, ended).await
     }
 
-    /// Frees an activity that was not called, and has it come again.
+    /// Gives back an activity that may not be called now, and has it come again.
     async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
         tracing::warn!(id = record.id.as_str(), "not called; it comes again");
         if let Settled::Applied(step) = settle::settle(&self.ctx, record, &Attempt::Released).await?
+            // A result that was noted meanwhile may have ended it.
             && step.to.status == Status::Ready
         {
             let Record { tenant, kind, id, .. } = record.clone();
@@ -241,10 +242,8 @@ impl Worker {
     async fn recover(&self, record: &Record) -> Result<(), StoreError> {
         let rules = self.rules(record).await;
         let now = self.ctx.clock.now();
-        let attempt = Attempt::Failed {
-            event: Event::LeaseExpired { rules: &rules },
-            entry: entry(Failure::crashed(), None, 0, now),
-        };
+        let attempt =
+            Attempt::Failed { event: Event::LeaseExpired { rules: &rules }, entry: HistoryEntry::lost(now) };
         if settle::settle(&self.ctx, record, &attempt).await? == Settled::Stale {
             // Another worker was first.
             return Ok(());

@@ -11,6 +11,6 @@ use shared::telemetry::{self, Metrics};
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let http = Outbound::new(OutboundSettings::read(&environment)?.allowed_cidrs)?;
-    let worker = Worker::new(Context::from_env().await?, http, Metrics::of_this_function());
+    let worker = Worker::new(Context::from_env()?, http, Metrics::of_this_function());
     run(service_fn(|event| worker.invoke(event))).await
 }

@@ -8,6 +8,6 @@ use shared::telemetry::{self, Metrics};
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let sweeper = Sweeper::new(Context::from_env().await?, Metrics::of_this_function());
+    let sweeper = Sweeper::new(Context::from_env()?, Metrics::of_this_function());
     run(service_fn(|event| sweeper.invoke(event))).await
 }

@@ -11,6 +11,6 @@ use shared::telemetry::{self, Metrics};
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let http = Outbound::new(OutboundSettings::read(&environment)?.allowed_cidrs)?;
-    let roller = LogRoller::new(Context::from_env().await?, http).with_metrics(Metrics::of_this_function());
+    let roller = LogRoller::new(Context::from_env()?, http).with_metrics(Metrics::of_this_function());
     run(service_fn(|event| roller.invoke(event))).await
 }

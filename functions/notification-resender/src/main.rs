@@ -12,6 +12,6 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = ResenderSettings::read(&environment)?;
     let http = Outbound::new(settings.allowed_cidrs.clone())?;
-    let resender = Resender::new(Context::from_env().await?, http, Metrics::of_this_function(), settings);
+    let resender = Resender::new(Context::from_env()?, http, Metrics::of_this_function(), settings);
     run(service_fn(|event| resender.invoke(event))).await
 }

@@ -8,6 +8,6 @@ use shared::telemetry::{self, Metrics};
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let expander = Expander::new(Context::from_env().await?).with_metrics(Metrics::of_this_function());
+    let expander = Expander::new(Context::from_env()?).with_metrics(Metrics::of_this_function());
     run(service_fn(|event| expander.invoke(event))).await
 }

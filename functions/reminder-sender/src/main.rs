@@ -12,6 +12,6 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = SenderSettings::read(&environment)?;
     let http = Outbound::new(settings.allowed.clone())?;
-    let sender = Sender::new(Context::from_env().await?, http, Metrics::of_this_function(), settings);
+    let sender = Sender::new(Context::from_env()?, http, Metrics::of_this_function(), settings);
     run(service_fn(|event| sender.invoke(event))).await
 }

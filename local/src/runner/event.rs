@@ -59,7 +59,7 @@ pub fn schedule_event(schedule: &Schedule, id: Uuid, at: DateTime<Utc>) -> Value
             "account": ACCOUNT,
             "time": at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             "region": REGION,
-            "resources": [format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{}", schedule.id)],
+            "resources": [format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{}", schedule.name)],
             "detail": {},
         })
     })

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn ticks_with_nothing_to_do_are_skipped() {
         let handler: ScheduleHandler = Arc::new(|_| Box::pin(async { Ok(Idle::No) }));
-        let schedule = Schedule { id: "S".to_owned(), every: TimeDelta::minutes(1), input: None };
+        let schedule = Schedule { name: "S".to_owned(), every: TimeDelta::minutes(1), input: None };
         let now = at("2026-03-01T10:00:30Z");
         let mut ticking = Ticking::new("f".to_owned(), schedule, Duration::from_secs(1), handler, now);
         let first = at("2026-03-01T10:01:00Z");

@@ -39,8 +39,8 @@ pub struct Function {
 /// A schedule that starts a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Its logical id in the template.
-    pub id: String,
+    /// Its name; where the template gives none, its logical id.
+    pub name: String,
     pub every: TimeDelta,
     /// The event to send in place of EventBridge's own.
     pub input: Option<Json>,
@@ -135,7 +135,8 @@ fn trigger(function: &mut Function, scope: &Scope<'_>, id: &str, definition: &Va
             let input = properties["Input"].as_str().map(serde_json::from_str).transpose();
             let input = input.map_err(|error| format!("Input is not JSON: {error}"))?;
             if on {
-                function.schedules.push(Schedule { id: id.to_owned(), every, input });
+                let name = properties["Name"].as_str().unwrap_or(id).to_owned();
+                function.schedules.push(Schedule { name, every, input });
             }
         }
         "SQS" => function.queues.push(queue_trigger(&properties()?)?),

@@ -201,12 +201,9 @@ impl Transition {
         Self::finish(from, Status::Dispatched, Some(now), "delivered")
     }
 
-    /// Free again as before the claim. Whoever resumes the solution enqueues it.
+    /// Free again as before the claim, whose attempt was not made. Whoever resumes the solution enqueues it.
     fn release(from: &State) -> Self {
-        let mut step = Self::due_at(from, from.due, "released");
-        step.to.attempts = from.attempts.saturating_sub(1);
-        step.enqueue = false;
-        step
+        Self { enqueue: false, ..Self::due_at(from, from.due, "released") }
     }
 
     /// Another execution follows.
@@ -324,7 +321,10 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
         (Status::Ready, Event::LeaseExpired { rules }) => {
             Ok(settled(state, now, || failed(state, None, rules, now, "its worker was lost")))
         }
-        (Status::Ready, Event::Released) => Ok(settled(state, now, || Transition::release(state))),
+        (Status::Ready, Event::Released) => {
+            let uncalled = State { attempts: state.attempts.saturating_sub(1), claim: None, ..state.clone() };
+            Ok(settled(&uncalled, now, || Transition::release(&uncalled)))
+        }
         (Status::Ready, Event::Cancel) if in_hand => Err(Refusal::InHand),
         (Status::Ready, Event::Cancel) if state.verdict.is_some() => Err(Refusal::HasResult),
         // An abandoned one has an attempt to account for first, or it could be READY with none left.

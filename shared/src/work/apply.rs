@@ -158,8 +158,8 @@ impl WorkStore {
         })
     }
 
-    /// Two statements, written together or not at all.
-    async fn together(&self, kept: Statement, step: Statement) -> Result<Written, StoreError> {
+    /// An insert and a step, written together or not at all.
+    pub(super) async fn together(&self, kept: Statement, step: Statement) -> Result<Written, StoreError> {
         let statements = vec![kept.for_transaction(), step.for_transaction()];
         let sent = self.client.execute_transaction().set_transact_statements(Some(statements)).send().await;
         let Err(error) = sent else { return Ok(Written::Yes) };

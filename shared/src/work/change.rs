@@ -3,8 +3,7 @@
 use super::batcher::Outcome;
 use super::codec::Record;
 use super::create::due_activity;
-use super::{ActivityView, CRASHED, CRASHED_DETAIL, HistoryEntry, StoreError, WorkStore, statements};
-use chrono::{DateTime, Utc};
+use super::{ActivityView, HistoryEntry, StoreError, WorkStore, statements};
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Kind, Tenant};
 use rules::uri::UriPattern;
@@ -58,7 +57,6 @@ impl WorkStore {
                 Asked::Event(event) => match decide(&record.state, event, now) {
                     Ok(step) => {
                         self.keep_success(&record).await?;
-                        self.keep_lost_attempt(&record, now).await?;
                         let statement = statements::step(&self.table, &record, &step.to, None, None, now);
                         let next = Record { state: step.to, success: None, ..record.clone() };
                         Ok((statement, next, step.enqueue))
@@ -82,7 +80,13 @@ impl WorkStore {
                 Ok(next) => next,
                 Err(refusal) => return Ok(Change::Refused(refusal)),
             };
-            match self.batcher.run(statement).await? {
+            // Called off while abandoned: the lost attempt counts, so its history tells of it.
+            let outcome = if record.state.claim.is_some() {
+                self.run_with_entry(&record, &HistoryEntry::lost(now), statement).await?
+            } else {
+                self.batcher.run(statement).await?
+            };
+            match outcome {
                 Outcome::Applied(_) => return self.changed(next, enqueue).await,
                 Outcome::Lost(Some(item)) => {
                     let found = Record::decode(&item)?;
@@ -115,16 +119,6 @@ impl WorkStore {
         }
         let mut views = self.with_parameters(vec![next]).await?;
         Ok(views.pop().map_or(Change::NotFound, |view| Change::Applied(Box::new(view))))
-    }
-
-    /// Tells of the attempt of a worker that was lost: nobody will find its claim any more (SPEC §9.3).
-    async fn keep_lost_attempt(&self, record: &Record, now: DateTime<Utc>) -> Result<(), StoreError> {
-        if record.state.claim.is_none() {
-            return Ok(());
-        }
-        let (outcome, detail) = (CRASHED.to_owned(), Some(CRASHED_DETAIL.to_owned()));
-        let entry = HistoryEntry { at: now, outcome, http_status: None, duration_ms: 0, detail };
-        self.record_entry(record, &entry).await
     }
 
     /// Moves the entry of a successful attempt from the item to the history, before a new run takes its place.

@@ -40,7 +40,7 @@ pub use notification::{
     Deleted, NewNotification, Notification, NotificationCounts, NotificationFilter, NotificationPage,
     NotificationView, Saved, Stepped,
 };
-pub use read::{ActivityView, CRASHED, CRASHED_DETAIL, HistoryEntry, SUCCESS};
+pub use read::{ActivityView, CRASHED, HistoryEntry, SUCCESS};
 pub use recurring::{
     RULE_BODY_HASH, RULE_SHARDS, Rule, RulePage, RuleSpec, RuleView, SkipRecord, inline_parameter,
     occurrence_id,

@@ -30,9 +30,20 @@ pub struct HistoryEntry {
 pub const SUCCESS: &str = "SUCCESS";
 /// The outcome of an attempt whose worker was lost.
 pub const CRASHED: &str = "CRASHED";
-/// What is known of such an attempt.
-pub const CRASHED_DETAIL: &str =
-    "the worker was lost between claiming and settling; the call may have been made";
+
+impl HistoryEntry {
+    /// The entry of an attempt whose worker was lost, as it is found `at` this instant.
+    pub fn lost(at: DateTime<Utc>) -> Self {
+        let detail = "the worker was lost between claiming and settling; the call may have been made";
+        Self {
+            at: rules::time::truncate(at),
+            outcome: CRASHED.to_owned(),
+            http_status: None,
+            duration_ms: 0,
+            detail: Some(detail.to_owned()),
+        }
+    }
+}
 
 /// An activity with its parameter and, where it was asked for, its history.
 #[derive(Debug, Clone, PartialEq)]

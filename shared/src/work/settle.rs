@@ -4,14 +4,20 @@
 //! names run and attempt. Dying between the two leaves an abandoned claim whose
 //! attempt is already told; its recovery finds the entry and keeps it.
 //!
+//! The entry of a lost attempt is written with the step, in one transaction: its
+//! worker may only have been slow and settle a success meanwhile, which must not
+//! be told as lost too.
+//!
 //! A result that is reported while the claim is held is noted beside it, which
 //! makes the step's condition fail; the step is then decided again with it.
 
+use super::apply::Written;
 use super::batcher::Outcome;
 use super::codec::{Dispatch, Record, Success};
 use super::create::due_activity;
 use super::read::encode_entry;
-use super::{HistoryEntry, StoreError, WorkStore, keys, statements};
+use super::statements::{self, Statement};
+use super::{HistoryEntry, StoreError, WorkStore, attr, keys};
 use chrono::{DateTime, Utc};
 use rules::activity::{Event, Status, Transition, decide};
 
@@ -70,16 +76,25 @@ impl WorkStore {
         if decide(&record.state, event, now).is_err() {
             return Ok(Settled::Stale);
         }
-        if let Attempt::Failed { entry, .. } = attempt {
-            self.record_entry(&record, entry).await?;
-        }
+        let lost = match attempt {
+            Attempt::Failed { event: Event::LeaseExpired { .. }, entry } => Some(entry),
+            Attempt::Failed { entry, .. } => {
+                self.record_entry(&record, entry).await?;
+                None
+            }
+            Attempt::Succeeded { .. } | Attempt::Released => None,
+        };
         if let Some(dispatch) = dispatch {
             self.take_early_results(&record, dispatch).await?;
         }
         for _ in 0..TRIES {
             let Ok(step) = decide(&record.state, event, now) else { return Ok(Settled::Stale) };
             let statement = statements::step(&self.table, &record, &step.to, success, dispatch, now);
-            match self.batcher.run(statement).await? {
+            let outcome = match lost {
+                Some(entry) => self.run_with_entry(&record, entry, statement).await?,
+                None => self.batcher.run(statement).await?,
+            };
+            match outcome {
                 Outcome::Applied(_) => return self.settled(record, step).await,
                 Outcome::Lost(Some(item)) => {
                     let found = Record::decode(&item)?;
@@ -117,12 +132,37 @@ impl WorkStore {
         Ok(())
     }
 
+    /// Runs `step`, which accounts for the lost attempt of `record`, together with the attempt's history entry.
+    pub(super) async fn run_with_entry(
+        &self,
+        record: &Record,
+        entry: &HistoryEntry,
+        step: Statement,
+    ) -> Result<Outcome, StoreError> {
+        match self.together(self.entry(record, entry), step.clone()).await? {
+            Written::Yes => Ok(Outcome::Applied(None)),
+            // Told already: by a worker that was lost after that, or by an earlier try of this.
+            Written::Known => self.batcher.run(step).await,
+            Written::Moved => {
+                let read = statements::read(&self.table, record.pk(), attr::ITEM);
+                Ok(match self.reads.run(read).await? {
+                    Outcome::Applied(item) | Outcome::Lost(item) => Outcome::Lost(item),
+                    Outcome::Duplicate => Outcome::Duplicate,
+                })
+            }
+        }
+    }
+
     /// Writes a history entry of the attempt under way; one that is there already stands.
     pub(super) async fn record_entry(&self, record: &Record, entry: &HistoryEntry) -> Result<(), StoreError> {
+        self.batcher.run(self.entry(record, entry)).await?;
+        Ok(())
+    }
+
+    fn entry(&self, record: &Record, entry: &HistoryEntry) -> Statement {
         let sk = keys::history(record.state.run, record.state.attempts);
         let item = encode_entry(record.pk(), &sk, entry);
-        self.batcher.run(statements::insert(&self.table, record.pk(), &sk, item)).await?;
-        Ok(())
+        statements::insert(&self.table, record.pk(), &sk, item)
     }
 }
 

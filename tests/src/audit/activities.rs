@@ -61,7 +61,7 @@ fn wrong_end(
     let key = format!("{}:{}", subject.id, item.number("r"));
     let (attempts, executions) = (item.number("a"), item.number("m"));
     let mut arrivals =
-        evidence.arrivals.iter().filter(|one| one.tenant() == subject.tenant && one.key() == key);
+        evidence.arrivals.iter().filter(|one| one.key() == key && one.tenant() == subject.tenant);
     match item.text("st") {
         "READY" => {
             let waits = item.instant("n").is_some_and(|due| due + evidence.tolerance() > evidence.ended);

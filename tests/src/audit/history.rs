@@ -53,7 +53,7 @@ fn faults(evidence: &Evidence, subject: &Subject, entity: &Entity, item: &Item) 
     let arrivals: Vec<_> = evidence
         .arrivals
         .iter()
-        .filter(|arrival| executions::subject(arrival).as_ref() == Some(subject) && arrival.key() == key)
+        .filter(|arrival| arrival.key() == key && executions::subject(arrival).as_ref() == Some(subject))
         .collect();
     for (_, attempt, entry) in entries.iter().filter(|entry| entry.0 == run) {
         let status = entry.number("hs");

@@ -9,7 +9,7 @@
 //! says at its end what was not kept.
 
 mod callers;
-mod dice;
+pub mod dice;
 mod extras;
 mod faults;
 mod gate;

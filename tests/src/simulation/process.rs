@@ -22,7 +22,6 @@ use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::Settings;
 use shared::telemetry::Metrics;
-use shared::tenancy::SecretHash;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
@@ -128,11 +127,8 @@ impl Process {
         let lookup = |name: &str| variables.get(name).cloned();
         let handler = match role {
             Role::Api => {
-                let api = ApiContext::new(ctx, &SecretHash::of(TEST_ADMIN_KEY)).with_notifications(
-                    http,
-                    3,
-                    RETRY_AFTER_FUDGE_S,
-                );
+                let api = ApiContext::new(ctx, &shared::tenancy::SecretHash::of(TEST_ADMIN_KEY))
+                    .with_notifications(http, 3, RETRY_AFTER_FUDGE_S);
                 Handler::Api(api_ingest::router(api))
             }
             Role::Worker => Handler::Worker(Worker::new(ctx, http, metrics)),

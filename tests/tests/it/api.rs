@@ -175,7 +175,7 @@ pub async fn send(router: Router, request: Request<Body>) -> Answer {
     let response = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, ANSWER_MAX_BYTES).await.unwrap();
-    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let json = serde_json::from_str(&text).unwrap_or_default();
     Answer { status: parts.status.as_u16(), headers: parts.headers, text, json }
 }

@@ -227,6 +227,30 @@ async fn health_and_documents_need_no_key() {
     assert!(script.text.contains("/openapi.json"), "{}", script.text);
 }
 
+/// The page, and all that it loads, comes from the service itself.
+#[tokio::test]
+async fn the_page_of_the_documentation_needs_nothing_from_elsewhere() {
+    let api = Api::new().await;
+    let get = async |path: &str| {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        api.send(request).await.expect(200)
+    };
+    let page = get("/docs/").await.text;
+    let assets = page
+        .split(['"', '\''])
+        .filter(|text| [".css", ".js", ".png"].iter().any(|end| text.ends_with(end)) && !text.contains(' '));
+    let assets: Vec<&str> = assets.map(|asset| asset.trim_start_matches("./")).collect();
+    assert!(assets.len() >= 6, "{assets:?}");
+    for asset in assets {
+        assert!(!asset.contains(':') && !asset.starts_with('/'), "{asset}");
+        get(&format!("/docs/{asset}")).await;
+    }
+    let style = get("/docs/swagger-ui.css").await.text;
+    assert!(!style.contains("@import") && !style.contains("url(http"), "the style loads from elsewhere");
+    let settings = get("/docs/swagger-initializer.js").await.text;
+    assert!(settings.contains("\"/openapi.json\"") && !settings.contains("http"), "{settings}");
+}
+
 /// Whatever the method, what is no success is a problem; where the method allows no body, its head still says so.
 #[tokio::test]
 async fn problems_of_every_method_are_problems() {

@@ -42,7 +42,19 @@ impl Endpoint {
         all.filter(move |parameter| parameter["in"] == place)
     }
 
-    /// The media type content of a request body or an answer, if it is JSON.
+    /// Whether it is below one company.
+    pub fn in_company(&self) -> bool {
+        self.path().contains("acme")
+    }
+
+    /// Whether this way of presenting a key opens it.
+    pub fn takes(&self, scheme: &str) -> bool {
+        let ways = self.operation["security"].as_array();
+        ways.is_none_or(|ways| ways.iter().any(|way| way.get(scheme).is_some()))
+            && (ways.is_some() || matches!(scheme, "bearer" | "apiKey"))
+    }
+
+    /// The examples of its body.
     pub fn bodies(&self) -> Vec<Value> {
         examples(&self.operation["requestBody"]["content"]["application/json"])
     }

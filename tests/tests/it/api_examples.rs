@@ -1,10 +1,9 @@
 //! The description's examples: each is of its schema, the real router takes every body of them, and no answer has
 //! a field that is not described.
 
-use crate::api::Api;
-use crate::api_endpoints::{Endpoint, examples, operations};
+use crate::api_endpoints::{examples, operations};
+use crate::api_story::{Story, in_order};
 use api_ingest::description;
-use chrono::TimeDelta;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -65,98 +64,21 @@ fn every_body_and_every_success_has_examples_of_its_schema() {
     }
 }
 
-/// The order in which the examples are a story: what is needed first comes first, what is deleted last.
-const FIRST: [&str; 9] = [
-    "putCompany",
-    "putSolution",
-    "putActivityType",
-    "putNotificationType",
-    "putDispatchConfig",
-    "putReminderConfiguration",
-    "createActivity",
-    "putReminder",
-    "putRecurringActivity",
-];
-
-/// What comes in between is asked in the order of the description; these in this order, at the end.
-const LAST: [&str; 15] = [
-    "putServerState",
-    "putReminderServerState",
-    "setRecurringActivityState",
-    "cancelActivity",
-    "cancelReminder",
-    "deleteNotification",
-    "deleteRecurringActivity",
-    "deleteReminderConfiguration",
-    "deleteDispatchConfig",
-    "deleteNotificationType",
-    "deleteActivityType",
-    "deleteApiKey",
-    "deleteSolution",
-    "deleteCompany",
-    "getDocumentation",
-];
-
-/// Its path with the parameters' own examples.
-fn path(found: &Endpoint) -> String {
-    let mut path = found.template.clone();
-    for parameter in found.parameters("path") {
-        let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
-        path = path.replace(&name, parameter["example"].as_str().unwrap());
-    }
-    let query = found
-        .path()
-        .split_once('?')
-        .map(|(_, query)| query.replace("=main", "=music").replace("=some-id", "=example-1"));
-    query.map_or(path.clone(), |query| format!("{path}?{query}"))
-}
-
-fn in_order() -> Vec<Endpoint> {
-    let mut found = operations();
-    let place = |id: &str| {
-        let first = FIRST.iter().position(|name| *name == id);
-        let last = LAST.iter().position(|name| *name == id);
-        first.or(last.map(|place| 1_000 + place)).unwrap_or(100)
-    };
-    found.sort_by_key(|found| place(found.id()));
-    found
-}
-
 /// The status with which an example is refused, and why that is right.
 fn refused(id: &str) -> Option<u16> {
     match id {
         // The one is no dead letter, the other was published at once.
         "retryActivity" | "resendNotification" => Some(409),
-        // What the batch made and the recurring activity waits for the type, and is in the solution.
-        "deleteActivityType" | "deleteSolution" | "deleteCompany" => Some(409),
         _ => None,
     }
 }
 
-/// A body whose receivers are all the test's own.
-fn at_home(body: Value, receiver: &str) -> Value {
-    let text = body.to_string();
-    let mut parts = text.split("https://");
-    let first = parts.next().unwrap().to_owned();
-    let home = parts.map(|part| {
-        let end = part.find(['/', '"']).unwrap();
-        format!("{receiver}{}", &part[end..])
-    });
-    serde_json::from_str(&home.fold(first, |text, part| text + &part)).unwrap()
-}
-
 #[tokio::test]
 async fn the_router_takes_every_example_and_answers_as_described() {
-    let (api, judge) = (Api::new().await, Judge::new());
+    let (story, judge) = (Story::new("acme").await, Judge::new());
     for found in in_order() {
-        let bodies = found.bodies();
-        let bodies: Vec<Option<Value>> =
-            if bodies.is_empty() { vec![found.body.clone()] } else { bodies.into_iter().map(Some).collect() };
-        let receiver = api.world.receiver.url();
-        for body in bodies.into_iter().map(|body| body.map(|body| at_home(body, &receiver))) {
-            api.world.clock.advance(TimeDelta::seconds(5));
-            let answer = api.call(&found.method, &path(&found), body.clone()).await;
-            let what = format!("{} {} {body:?}: {} {}", found.id(), path(&found), answer.status, answer.text);
+        for (body, answer) in story.tell(&found).await {
+            let what = format!("{} {body:?}: {} {}", found.id(), answer.status, answer.text);
             match refused(found.id()) {
                 Some(status) => assert_eq!(answer.status, status, "{what}"),
                 None => assert!((200..400).contains(&answer.status), "{what}"),

@@ -103,6 +103,25 @@ fn is_free(parameter: &Value) -> bool {
     ["cursor", "objectId", "phoneNumber"].iter().any(|name| parameter["name"] == **name)
 }
 
+/// Nothing that OpenAPI has is null; examples are JSON of any kind.
+#[test]
+fn nothing_is_null() {
+    fn nulls(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Null => found.push(at.to_owned()),
+            Value::Array(items) => items.iter().for_each(|item| nulls(item, at, found)),
+            Value::Object(members) => {
+                let said = members.iter().filter(|(name, _)| !name.starts_with("example"));
+                said.for_each(|(name, member)| nulls(member, &format!("{at}/{name}"), found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    nulls(&description(), "", &mut found);
+    assert!(found.is_empty(), "{found:?}");
+}
+
 #[test]
 fn every_reference_leads_somewhere() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {

@@ -6,7 +6,7 @@ use base64::Engine;
 use chrono::TimeDelta;
 use rules::activity::Status;
 use rules::names::{Channel, Tenant};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::dispatch::{self, Credentials, PROVIDERS};
 use shared::tenancy::NewDispatchConfig;
 use tests::provider::API_KEY;
@@ -17,7 +17,7 @@ use tests::{Reply, World};
 struct Row {
     code: &'static str,
     credentials: &'static [(&'static str, &'static str)],
-    /// Settings beside `timeoutSeconds`, which is 1 for those that are called.
+    /// Settings that it needs.
     settings: Value,
     /// Settings with which a dispatch fails, for one that is not called.
     failing: Option<Value>,
@@ -63,16 +63,12 @@ impl Row {
     fn config(&self, channel: Channel, base_url: &str, settings: &Value) -> NewDispatchConfig {
         let mut credentials = Credentials::default();
         self.credentials.iter().for_each(|(key, value)| credentials.insert(key, (*value).to_owned()));
-        let mut settings: Map<String, Value> = settings.as_object().unwrap().clone();
-        if self.is_called() {
-            settings.insert("timeoutSeconds".to_owned(), json!(1));
-        }
         NewDispatchConfig {
             channel,
             provider: self.code.to_owned(),
             base_url: self.is_called().then(|| base_url.to_owned()),
             credentials,
-            settings,
+            settings: settings.as_object().unwrap().clone(),
             is_active: true,
         }
     }
@@ -157,7 +153,11 @@ async fn every_way_a_provider_can_fail_is_a_recorded_attempt() {
             ("nowhere", "http://nowhere.invalid", None, "NO_CONNECTION", ""),
             ("inside", "http://169.254.169.254", None, "ADDRESS_REFUSED", "169.254.169.254"),
         ] {
-            world.put_config(&tenant, row.config(row.channel(), base_url, &row.settings)).await;
+            let mut settings = row.settings.clone();
+            if matches!(reply, Some(Reply::Hang)) {
+                settings["timeoutSeconds"] = json!(1);
+            }
+            world.put_config(&tenant, row.config(row.channel(), base_url, &settings)).await;
             world.receiver.reply(reply);
             let (seen, detail, _) = attempt(&world, &tenant, row.channel(), id).await;
             assert_eq!(seen, outcome, "{} {id}: {detail}", row.code);

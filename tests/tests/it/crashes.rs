@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 use dispatch_sweep::{Requeue, SweepEvent};
-use rules::activity::Status;
+use rules::activity::{Event, Status};
 use shared::clock::Clock;
-use shared::work::ActivityView;
+use shared::work::{ActivityView, Change};
 use tests::steps::{Steps, Stop};
 use tests::world::beginning;
 use tests::{Reply, World};
@@ -121,6 +121,95 @@ async fn two_workers_interleaved_at_any_step_send_once_or_with_the_same_key() {
             if !stopped && !stop.after {
                 break;
             }
+        }
+    }
+}
+
+/// A worker that is frozen between claim and call until its lease ran out does not call: its activity may have been
+/// called off meanwhile, or be in other hands.
+#[tokio::test]
+async fn a_worker_held_up_past_its_lease_does_not_call() {
+    for canceled in [true, false] {
+        let world = World::new().await;
+        let tenant = world.tenant("acme", 1).await;
+        world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+        let event = world.receive().await;
+        let (mut call, mut claimed) = (0, false);
+        while !claimed {
+            let (steps, clients) = Steps::of(world.embedded.clients(), Stop { call, after: true });
+            let worker = world.worker_on(world.process_with(clients));
+            let mut handled = std::pin::pin!(worker.handle(event.clone()));
+            tokio::select! {
+                biased;
+                () = steps.stopped() => {}
+                _ = &mut handled => panic!("handled without a claim"),
+            }
+            claimed = world.state(&tenant, "a").await.claim.is_some();
+            if claimed {
+                world.clock.advance(TimeDelta::minutes(2));
+                if canceled {
+                    let id = "a".parse().unwrap();
+                    let change = world.ctx.work.change(&tenant, &id, Event::Cancel).await.unwrap();
+                    assert!(matches!(change, Change::Applied(_)), "{change:?}");
+                }
+                steps.go_on();
+                assert!(handled.await.batch_item_failures.is_empty());
+                assert_eq!(world.receiver.keys(), [""; 0], "called under a lease that ran out");
+            }
+            call += 1;
+        }
+        world.delete(&event).await;
+        world.run(world.clock.now() + TimeDelta::seconds(1)).await;
+        let view = world.get(&tenant, "a").await;
+        if canceled {
+            assert_eq!(view.record.state.status, Status::Canceled);
+            let outcomes: Vec<_> = view.history.iter().map(|entry| entry.outcome.as_str()).collect();
+            assert_eq!((view.record.state.attempts, outcomes.as_slice()), (1, &["CRASHED"][..]));
+        } else {
+            // Given back and sent anew: not an attempt, and delivered at once.
+            audit(&world, &view, 0, "given back");
+            assert_eq!(view.record.state.attempts, 1);
+        }
+    }
+}
+
+/// A worker is frozen between call and settle until its lease ran out, and settles at any point of its recovery.
+#[tokio::test]
+async fn a_settle_that_comes_late_and_its_recovery_tell_the_attempt_once() {
+    for stop in Stop::all(CALLS_MAX) {
+        let world = World::new().await;
+        let tenant = world.tenant("acme", 1).await;
+        world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
+        let event = world.receive().await;
+        let first = world.worker();
+        // Held by the receiver, it wakes when its lease has long run out.
+        world.receiver.hold_bodies_with("a");
+        let mut handled = std::pin::pin!(first.handle(event.clone()));
+        tokio::select! {
+            biased;
+            () = world.receiver.came(1) => {}
+            _ = &mut handled => panic!("the receiver holds it"),
+        }
+        world.clock.advance(TimeDelta::minutes(2));
+        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+        let second = world.worker_on(world.process_with(clients));
+        let mut recovered = std::pin::pin!(second.handle(event.clone()));
+        let stopped = tokio::select! {
+            biased;
+            () = steps.stopped() => true,
+            _ = &mut recovered => false,
+        };
+        world.receiver.let_go();
+        handled.await;
+        if stopped {
+            steps.go_on();
+            recovered.await;
+        }
+        world.delete(&event).await;
+        world.run(world.clock.now() + TimeDelta::minutes(20)).await;
+        audit(&world, &world.get(&tenant, "a").await, 1, &format!("{stop:?}"));
+        if !stopped && !stop.after {
+            break;
         }
     }
 }

@@ -51,7 +51,6 @@ pub fn text(value: &Value) -> String {
 }
 
 /// One or several, as a list.
-#[allow(dead_code)]
 pub fn list(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),

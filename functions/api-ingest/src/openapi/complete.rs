@@ -16,11 +16,11 @@ pub fn complete(description: OpenApi) -> Value {
     for item in objects(&mut document["paths"]) {
         for (_, operation) in item.iter_mut().filter(|(method, _)| METHODS.contains(&method.as_str())) {
             first_sentence(operation);
-            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            for parameter in array(operation, "parameters") {
                 describe_parameter(parameter);
             }
-            references(&operation["requestBody"], &mut bodies);
-            for (status, answer) in operation["responses"].as_object_mut().into_iter().flatten() {
+            references(operation.get("requestBody").unwrap_or(&Value::Null), &mut bodies);
+            for (status, answer) in object(operation, "responses") {
                 describe_answer(status, answer);
             }
             examples::add(operation);
@@ -32,6 +32,15 @@ pub fn complete(description: OpenApi) -> Value {
 
 fn objects(value: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
     value.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut)
+}
+
+// Indexing a member that is not there would make one.
+fn array<'v>(value: &'v mut Value, name: &str) -> impl Iterator<Item = &'v mut Value> {
+    value.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn object<'v>(value: &'v mut Value, name: &str) -> impl Iterator<Item = (&'v String, &'v mut Value)> {
+    value.get_mut(name).and_then(Value::as_object_mut).into_iter().flatten()
 }
 
 /// The summary is the first sentence; the description has the others.
@@ -98,7 +107,7 @@ fn describe_answer(status: &str, answer: &mut Value) {
 }
 
 fn example_problem(status: &str, answer: &mut Value) {
-    if let Some(content) = answer["content"].get_mut(PROBLEM_JSON)
+    if let Some(content) = answer.get_mut("content").and_then(|content| content.get_mut(PROBLEM_JSON))
         && let Some(example) = problem::example(status)
     {
         content["example"] = example;

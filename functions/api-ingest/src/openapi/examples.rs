@@ -15,7 +15,9 @@ pub fn add(operation: &mut Value) {
     if let Some(content) = operation.get_mut("requestBody").and_then(json_content) {
         show(content, &own["request"]);
     }
-    for (status, answer) in operation["responses"].as_object_mut().into_iter().flatten() {
+    for (status, answer) in
+        operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten()
+    {
         if let Some(content) = json_content(answer) {
             show(content, &own[status]);
         }

@@ -23,7 +23,7 @@ pub struct Id(String);
 /// judged when it is called.
 #[derive(ToSchema)]
 #[schema(
-    value_type = String, example = "https://api.example.com/inbox", max_length = 2048,
+    value_type = String, format = "uri", example = "https://api.example.com/inbox", max_length = 2048,
     pattern = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\#{}@]+$"
 )]
 pub struct HttpUrl(String);
@@ -32,7 +32,8 @@ pub struct HttpUrl(String);
 /// from the parameter.
 #[derive(ToSchema)]
 #[schema(
-    value_type = String, example = "https://api.example.com/music/song/{SongId}/republish", max_length = 2048,
+    value_type = String, format = "uri-template", max_length = 2048,
+    example = "https://api.example.com/music/song/{SongId}/republish",
     pattern = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\\\#{}@]+"
 )]
 pub struct UrlPattern(String);

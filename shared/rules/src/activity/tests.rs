@@ -187,6 +187,20 @@ fn what_was_executed_stays_so_when_its_result_comes() {
     assert_eq!((ended.status, ended.executed_at), (Status::Canceled, Some(now())));
 }
 
+/// What was given back uncalled was no attempt, also where a result ends it in the same write.
+#[test]
+fn what_is_given_back_was_no_attempt() {
+    for row in [Row::InHand, Row::Judged] {
+        let step = decide(&state(row), Event::Released, now()).unwrap();
+        assert_eq!(step.to.attempts, state(row).attempts - 1, "{row:?}");
+    }
+    let canceled = verdict(ResultStatus::Canceled);
+    let event = Event::Result { verdict: &canceled, hard_override: false };
+    let noted = decide(&state(Row::InHand), event, now()).unwrap().to;
+    let ended = decide(&noted, Event::Released, now()).unwrap().to;
+    assert_eq!((ended.status, ended.executed_at), (Status::Canceled, None));
+}
+
 #[test]
 fn what_a_claim_finds() {
     let lead = TimeDelta::seconds(1);
