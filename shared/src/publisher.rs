@@ -4,7 +4,7 @@
 //! whose lease runs out: the attempt counts, and the next one carries the same `Idempotency-Key`.
 
 use crate::context::Context;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, OutboundRequest};
 use crate::signed_call::{CallFailure, SignedPost};
 use crate::telemetry::{AttemptRecord, Metrics};
 use crate::tenancy::{NotificationType, TenancyError};
@@ -23,6 +23,10 @@ use std::time::Duration;
 
 /// The whole call's time limit: within what an HTTP API waits for its answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same as a span.
+const CALL_TIME: TimeDelta = TimeDelta::seconds(CALL_TIMEOUT.as_secs() as i64);
+/// What has to be left of a lease beyond the call's time limit for the call to begin: more than clocks differ by.
+const LEASE_LEFT_MIN: TimeDelta = TimeDelta::seconds(5);
 /// How long a claim holds: the call, and time to settle.
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
 /// How often a settle is tried in all, beside the SDK's own tries.
@@ -206,8 +210,16 @@ impl Publisher {
     /// Sends a notification that was `due` and is claimed, and settles it; as it stands then. What cannot be settled
     /// stays claimed, and counts as a crash once its lease has run out.
     async fn attempt(&self, claimed: Notification, payload: String, due: DateTime<Utc>) -> Notification {
+        let request = self.request(&claimed, payload).await;
+        // Last, so that as little as can be lies between looking and calling.
+        if !self.may_send(&claimed).await {
+            return self.give_back(claimed).await;
+        }
         let began = self.ctx.clock.now();
-        let answered = self.send(&claimed, payload).await;
+        let answered = match request {
+            Ok(request) => CallFailure::of(self.http.send(request).await).map(|answer| answer.status),
+            Err(failure) => Err(failure),
+        };
         let ended = self.ctx.clock.now();
         let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
         self.report(&claimed, &answered, began - due, duration_ms);
@@ -221,7 +233,7 @@ impl Publisher {
         }
     }
 
-    async fn send(&self, claimed: &Notification, payload: String) -> Result<u16, CallFailure> {
+    async fn request(&self, claimed: &Notification, payload: String) -> Result<OutboundRequest, CallFailure> {
         let found = self.kind(claimed).await;
         let found = found.map_err(|_| CallFailure::internal("the notification type could not be read"))?;
         let Some(of) = found else {
@@ -237,8 +249,31 @@ impl Publisher {
             call_id: &claimed.call_id(),
             timeout: CALL_TIMEOUT,
         };
-        let request = call.request(&self.ctx, Bytes::from(payload)).await?;
-        Ok(CallFailure::of(self.http.send(request).await)?.status)
+        call.request(&self.ctx, Bytes::from(payload)).await
+    }
+
+    /// Whether its solution is known to run, and the call would be over before anybody may take the lease for lost.
+    async fn may_send(&self, claimed: &Notification) -> bool {
+        let lease_until = claimed.state.claim.as_ref().map(|claim| claim.lease_until);
+        let runs = match self.ctx.tenancy.solution(&claimed.tenant).await {
+            // Of one that is gone the call fails, and says so.
+            Ok(solution) => solution.is_none_or(|solution| !solution.is_paused()),
+            Err(_) => false,
+        };
+        let over_by = self.ctx.clock.now() + CALL_TIME + LEASE_LEFT_MIN;
+        runs && lease_until.is_some_and(|until| over_by <= until)
+    }
+
+    /// Frees a notification that was not sent; the re-sender sends it once its solution runs.
+    async fn give_back(&self, claimed: Notification) -> Notification {
+        match self.ctx.work.step_notification(&claimed, Event::Released, None, None).await {
+            Ok(Stepped::Applied(free)) => *free,
+            Ok(Stepped::Refused(_) | Stepped::Lost) => claimed,
+            Err(error) => {
+                tracing::warn!(tenant = %claimed.tenant, id = %claimed.id, %error, "a claim was not given back");
+                claimed
+            }
+        }
     }
 
     async fn settle(

@@ -1,11 +1,11 @@
 //! The life of a notification (SPEC §7, seed 003).
 //!
-//! | from \ event  | begin    | by hand   | succeeded   | failed                    | lease ran out             |
-//! | ------------- | -------- | --------- | ----------- | ------------------------- | ------------------------- |
-//! | `PENDING`     | in hand ¹ | in hand  | —           | —                         | —                         |
-//! | in hand       | —        | —         | `PUBLISHED` | `PENDING` / `MAX_RETRIED` | `PENDING` / `MAX_RETRIED` |
-//! | `PUBLISHED`   | —        | —         | —           | —                         | —                         |
-//! | `MAX_RETRIED` | —        | in hand ² | —           | —                         | —                         |
+//! | from \ event  | begin    | by hand   | succeeded   | failed                    | lease ran out             | released  |
+//! | ------------- | -------- | --------- | ----------- | ------------------------- | ------------------------- | --------- |
+//! | `PENDING`     | in hand ¹ | in hand  | —           | —                         | —                         | —         |
+//! | in hand       | —        | —         | `PUBLISHED` | `PENDING` / `MAX_RETRIED` | `PENDING` / `MAX_RETRIED` | `PENDING` |
+//! | `PUBLISHED`   | —        | —         | —           | —                         | —                         | —         |
+//! | `MAX_RETRIED` | —        | in hand ² | —           | —                         | —                         | —         |
 //!
 //! *In hand* is `PENDING` with a claim whose lease may still run; its due instant is the end of the lease,
 //! so that the index of what is due finds it again if its sender is lost. A dash is a [`Refusal`].
@@ -110,6 +110,8 @@ pub enum Event<'a> {
     Failed(Policy<'a>),
     /// Its sender is gone: that counts as a failed attempt.
     LeaseExpired(Policy<'a>),
+    /// Its sender gives it back unsent: its solution was paused meanwhile. No attempt.
+    Released,
 }
 
 /// Why an event does not apply, ready for a 409.
@@ -166,9 +168,12 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Sta
         (Status::Pending, None, Event::Begin(_)) if state.due > now => Err(Refusal::NotDue),
         (Status::Pending, None, Event::Begin(claim) | Event::ByHand(claim, _)) => Ok(send(state, claim)),
         (Status::Pending, Some(_), Event::Begin(_) | Event::ByHand(..)) => Err(Refusal::InHand),
-        (Status::Pending, None, Event::Succeeded | Event::Failed(_) | Event::LeaseExpired(_)) => {
-            Err(Refusal::NotClaimed)
-        }
+        (
+            Status::Pending,
+            None,
+            Event::Succeeded | Event::Failed(_) | Event::LeaseExpired(_) | Event::Released,
+        ) => Err(Refusal::NotClaimed),
+        (Status::Pending, Some(_), Event::Released) => Ok(released(state, now)),
         (Status::Pending, Some(_), Event::Succeeded) => Ok(published(state, now)),
         (Status::Pending, Some(_), Event::Failed(policy)) => Ok(failed(state, policy, now)),
         (Status::Pending, Some(claim), Event::LeaseExpired(_)) if claim.lease_until >= now => {
@@ -188,7 +193,7 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Sta
         (
             status @ Status::MaxRetried,
             _,
-            Event::Begin(_) | Event::Succeeded | Event::Failed(_) | Event::LeaseExpired(_),
+            Event::Begin(_) | Event::Succeeded | Event::Failed(_) | Event::LeaseExpired(_) | Event::Released,
         )
         | (status @ Status::Published, _, _) => Err(Refusal::Status(status)),
     }
@@ -197,6 +202,11 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Sta
 /// An attempt begins.
 fn send(from: &State, claim: Claim) -> State {
     State { sends: from.sends + 1, due: claim.lease_until, claim: Some(claim), ..from.clone() }
+}
+
+/// Due at once, as if its send had not begun.
+fn released(from: &State, now: DateTime<Utc>) -> State {
+    State { sends: from.sends.saturating_sub(1), due: now, claim: None, ..from.clone() }
 }
 
 fn published(from: &State, now: DateTime<Utc>) -> State {

@@ -116,6 +116,8 @@ fn executions_most(
     let last = item.filter(|item| item.number("r") as u64 == run).map(|item| item.number("m"));
     // What was rolled away has told how many it had.
     let last = last.or_else(|| rolled.get(subject).copied());
+    // Of a run that is past, what a rule had granted is not on the item any more.
+    let last = last.or_else(|| wishes.granted.get(&subject.tenant).copied());
     accepted.into_iter().chain(last).max().filter(|most| *most > 0)
 }
 

@@ -55,6 +55,8 @@ pub struct Wishes {
     pub states: BTreeMap<String, Vec<StateChange>>,
     /// What bulk changes asked of all of a tenant's activities, those included that the system made itself.
     pub bulk: BTreeMap<String, Wished>,
+    /// The most executions that a rule of the tenant's types may grant.
+    pub granted: BTreeMap<String, i64>,
     /// Rollers' URIs, by `company/solution`: the last that was put.
     pub rolling: BTreeMap<String, Value>,
 }
@@ -85,6 +87,12 @@ impl Wishes {
         let tenant = format!("{company}/{solution}");
         match (exchange.method.as_str(), rest) {
             ("PUT", []) => drop(self.rolling.insert(tenant, exchange.body.clone())),
+            ("PUT", ["activity-types", _]) => {
+                let rules = exchange.body["rescheduleRules"].as_object().into_iter().flatten();
+                let most = rules.filter_map(|(_, rule)| rule["retries"].as_i64()).max().unwrap_or_default();
+                let granted = self.granted.entry(tenant).or_default();
+                *granted = most.max(*granted);
+            }
             ("PUT", ["server-state"]) => self.states.entry(tenant).or_default().push(StateChange {
                 paused: exchange.body["serverState"] == "paused",
                 asked: exchange.asked,

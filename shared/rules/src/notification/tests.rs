@@ -132,6 +132,7 @@ fn every_pair() {
             Event::Succeeded,
             Event::Failed(policy),
             Event::LeaseExpired(policy),
+            Event::Released,
         ]
     };
     let outcomes = |state: &State, now: i64| {
@@ -142,27 +143,32 @@ fn every_pair() {
     let in_hand = Ok((Pending, 2, 3));
     assert_eq!(
         outcomes(&free, 0),
-        [in_hand, in_hand, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
+        [in_hand, in_hand, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
         "free"
     );
     assert_eq!(
         outcomes(&free, -1),
-        [Err(NotDue), in_hand, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
+        [Err(NotDue), in_hand, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
         "free and not due"
     );
+    let released = Ok((Pending, 2, 2));
     let (published, failed) = (Ok((Published, 3, 3)), Ok((Pending, 3, 3)));
     assert_eq!(
         outcomes(&held, 60),
-        [Err(InHand), Err(InHand), published, failed, Err(InHand)],
+        [Err(InHand), Err(InHand), published, failed, Err(InHand), released],
         "in hand, to the end of the lease"
     );
-    assert_eq!(outcomes(&held, 61), [Err(InHand), Err(InHand), published, failed, failed], "abandoned");
+    assert_eq!(
+        outcomes(&held, 61),
+        [Err(InHand), Err(InHand), published, failed, failed, released],
+        "abandoned"
+    );
     let refused = Err(Refusal::Status(Published));
-    assert_eq!(outcomes(&over(Published), 0), [refused; 5]);
+    assert_eq!(outcomes(&over(Published), 0), [refused; 6]);
     let refused = Err(Refusal::Status(MaxRetried));
     assert_eq!(
         outcomes(&over(MaxRetried), 0),
-        [refused, Ok((Pending, 0, 3)), refused, refused, refused],
+        [refused, Ok((Pending, 0, 3)), refused, refused, refused, refused],
         "a new run counts anew"
     );
 }
