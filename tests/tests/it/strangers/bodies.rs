@@ -44,11 +44,17 @@ fn leads_somewhere(pointer: &str, body: &str) -> bool {
     // A body that serde_json cannot hold, such as one with a lone surrogate in it, is looked at no further.
     let Ok(body) = serde_json::from_str::<Value>(body) else { return true };
     let mut at = &body;
-    for name in rest.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")) {
+    let names: Vec<String> = rest.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
+    for (number, name) in names.iter().enumerate() {
         at = match at {
-            Value::Object(members) => match members.get(&name) {
+            Value::Object(members) => match members.get(name) {
                 Some(value) => value,
-                None => return true,
+                // The field that is missing; in these it may be missing with the object around it.
+                None => {
+                    let nested = ["parameter", "credentials", "settings"];
+                    return number + 1 == names.len()
+                        || names.iter().any(|name| nested.contains(&name.as_str()));
+                }
             },
             Value::Array(items) => match name.parse::<usize>().ok().and_then(|index| items.get(index)) {
                 Some(value) => value,
