@@ -264,8 +264,13 @@ impl Publisher {
         runs && lease_until.is_some_and(|until| over_by <= until)
     }
 
-    /// Frees a notification that was not sent; the re-sender sends it once its solution runs.
+    /// Frees a notification that was not sent; the re-sender sends it once its solution runs. Where others may take
+    /// the lease for lost already, the attempt is theirs to account for.
     async fn give_back(&self, claimed: Notification) -> Notification {
+        let lease_until = claimed.state.claim.as_ref().map(|claim| claim.lease_until);
+        if lease_until.is_none_or(|until| self.ctx.clock.now() + LEASE_LEFT_MIN > until) {
+            return claimed;
+        }
         match self.ctx.work.step_notification(&claimed, Event::Released, None, None).await {
             Ok(Stepped::Applied(free)) => *free,
             Ok(Stepped::Refused(_) | Stepped::Lost) => claimed,

@@ -161,10 +161,7 @@ impl Worker {
         // It may have been paused while this was held: a pause is in effect within 5 s of its answer.
         match self.is_paused(&view.record.tenant).await {
             Ok(false) => {}
-            Ok(true) => {
-                settle::settle(&self.ctx, &view.record, &Attempt::Released).await?;
-                return Ok(());
-            }
+            Ok(true) => return self.free(&view.record).await.map(drop),
             // Not known is not running: it comes again.
             Err(error) => {
                 tracing::warn!(%error, "cannot tell whether the solution is paused");
@@ -190,7 +187,7 @@ impl Worker {
     /// Gives back an activity that may not be called now, and has it come again.
     async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
         tracing::warn!(id = record.id.as_str(), "not called; it comes again");
-        if let Settled::Applied(step) = settle::settle(&self.ctx, record, &Attempt::Released).await?
+        if let Some(Settled::Applied(step)) = self.free(record).await?
             // A result that was noted meanwhile may have ended it.
             && step.to.status == Status::Ready
         {
@@ -198,6 +195,17 @@ impl Worker {
             self.ctx.queue.enqueue(&[DueActivity { tenant, kind, id, due: step.to.due }]).await?;
         }
         Ok(())
+    }
+
+    /// Takes back a claim and its attempt. Where others may take the lease for lost already, the attempt is theirs to account
+    /// for, and it is looked at again after that.
+    async fn free(&self, record: &Record) -> Result<Option<Settled>, StoreError> {
+        let lease_until = record.state.claim.as_ref().map(|claim| claim.lease_until);
+        if lease_until.is_none_or(|until| self.ctx.clock.now() + LEASE_LEFT_MIN > until) {
+            self.look_again(vec![record.clone()]).await?;
+            return Ok(None);
+        }
+        settle::settle(&self.ctx, record, &Attempt::Released).await.map(Some)
     }
 
     async fn settle_attempt(

@@ -52,6 +52,16 @@ pub struct Rolled {
     pub left: bool,
 }
 
+/// What became of a batch.
+enum Sent {
+    /// Its receiver has it, or there is nothing to send: what may be deleted, and the batch to be struck out.
+    Done(Option<Batch>, Vec<Finished>),
+    /// Its receiver did not take it.
+    Refused,
+    /// Its solution was paused meanwhile. It goes out, as it was written down, once that runs.
+    Paused,
+}
+
 /// One solution's one roller.
 pub struct Roller<'a> {
     pub ctx: &'a Context,
@@ -114,11 +124,18 @@ impl Roller<'_> {
             let done = match self.uri {
                 Some(uri) => self.send(uri, batch, finished).await?,
                 // Kept for the period alone. A batch from a time with a URI is struck out.
-                None => Some((batch, finished)),
+                None => Sent::Done(batch, finished),
             };
-            let Some((batch, finished)) = done else {
-                rolled.refused += 1;
-                return Ok(());
+            let (batch, finished) = match done {
+                Sent::Done(batch, finished) => (batch, finished),
+                Sent::Refused => {
+                    rolled.refused += 1;
+                    return Ok(());
+                }
+                Sent::Paused => {
+                    rolled.left = true;
+                    return Ok(());
+                }
             };
             rolled.deleted += self.delete(&finished).await?;
             if let Some(batch) = batch {
@@ -193,29 +210,30 @@ impl Roller<'_> {
         Ok(found.into_iter().flatten().filter(stays_in_it).collect())
     }
 
-    /// Writes a batch down and sends it, unless that was done before; `None` if it was not acknowledged.
+    /// Writes a batch down and sends it, unless that was done before.
     async fn send(
         &self,
         uri: &str,
         batch: Option<Batch>,
         finished: Vec<Finished>,
-    ) -> Result<Option<(Option<Batch>, Vec<Finished>)>, RollError> {
+    ) -> Result<Sent, RollError> {
         if finished.is_empty() {
-            return Ok(Some((batch, finished)));
+            return Ok(Sent::Done(batch, finished));
         }
         let batch = match batch {
-            Some(batch) if batch.is_acknowledged => return Ok(Some((Some(batch), finished))),
+            Some(batch) if batch.is_acknowledged => return Ok(Sent::Done(Some(batch), finished)),
             Some(batch) => batch,
             None => {
                 let batch = new_batch(self.kind, &finished);
                 if !self.ctx.work.write_batch(self.tenant, self.kind, &batch).await? {
                     // A roller that was frozen past its lease has another one under way: that one goes first.
-                    return Ok(Some((None, Vec::new())));
+                    return Ok(Sent::Done(None, Vec::new()));
                 }
                 batch
             }
         };
-        if let Err(failure) = self.post(uri, &batch, &finished).await? {
+        let Some(posted) = self.post(uri, &batch, &finished).await? else { return Ok(Sent::Paused) };
+        if let Err(failure) = posted {
             tracing::error!(
                 company = self.tenant.company.as_str(),
                 solution = self.tenant.solution.as_str(),
@@ -225,18 +243,19 @@ impl Roller<'_> {
                 http_status = failure.http_status,
                 "batch not acknowledged; its activities are kept for the next run"
             );
-            return Ok(None);
+            return Ok(Sent::Refused);
         }
         self.ctx.work.acknowledge_batch(self.tenant, self.kind, &batch).await?;
-        Ok(Some((Some(batch), finished)))
+        Ok(Sent::Done(Some(batch), finished))
     }
 
+    /// POSTs a batch; `None` if its solution was paused meanwhile.
     async fn post(
         &self,
         uri: &str,
         batch: &Batch,
         finished: &[Finished],
-    ) -> Result<Result<(), CallFailure>, RollError> {
+    ) -> Result<Option<Result<(), CallFailure>>, RollError> {
         let activities: Result<Vec<Box<RawValue>>, _> =
             finished.iter().map(|one| body::activity(self.tenant, &one.view)).collect();
         let body = body::batch(self.tenant, self.kind, &activities?)?;
@@ -249,9 +268,13 @@ impl Roller<'_> {
         };
         let request = match call.request(self.ctx, Bytes::from(body)).await {
             Ok(request) => request,
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => return Ok(Some(Err(failure))),
         };
-        Ok(CallFailure::of(self.http.send(request).await).map(drop))
+        // Last, so that as little as can be lies between looking and calling.
+        if self.ctx.tenancy.solution(self.tenant).await?.is_none_or(|solution| solution.is_paused()) {
+            return Ok(None);
+        }
+        Ok(Some(CallFailure::of(self.http.send(request).await).map(drop)))
     }
 
     async fn delete(&self, finished: &[Finished]) -> Result<usize, StoreError> {

@@ -338,9 +338,10 @@ async fn move_on(ctx: &Context, turn: &Turn, now: DateTime<Utc>) -> Result<Optio
     }
     // Its owner may have paused or deleted it while this was at it: then nothing of it may be sent.
     let found = ctx.work.rule_records(&[rule.pk()]).await?.pop();
-    if found.is_none_or(|found| found.is_paused()) {
+    if found.as_ref().is_none_or(Rule::is_paused) {
+        let revision = found.map(|found| found.revision);
         for at in turn.fresh.iter().filter(|at| **at > now) {
-            ctx.work.withdraw(&rule.tenant, &occurrence_id(&rule.name, *at)?).await?;
+            ctx.work.withdraw(rule, revision, &occurrence_id(&rule.name, *at)?).await?;
         }
     }
     Ok(None)

@@ -162,10 +162,14 @@ pub async fn set_server_state(
 ) -> Result<Changed<Rule>, RecurringError> {
     for _ in 0..TRIES_MAX {
         let RuleView { rule: old, parameter } = existing(ctx, tenant, name).await?;
+        let now = rules::time::truncate(ctx.clock.now());
         if old.server_state == state {
+            if state == ServerState::Paused {
+                // Whoever paused it may have died before all was taken back, and this is the repetition.
+                withdraw(ctx, &old, Some(old.revision), now).await?;
+            }
             return Ok(Changed::Unchanged(old));
         }
-        let now = rules::time::truncate(ctx.clock.now());
         let mut new = Rule {
             server_state: state,
             state_reason: reason.map(str::to_owned),
@@ -186,7 +190,7 @@ pub async fn set_server_state(
         let writes = ctx.work.rule_writes(Some(&old), &new, &parameter)?;
         if ctx.tenancy.commit_below("write recurring activity", tenant, &entry, writes).await? {
             match state {
-                ServerState::Paused => withdraw(ctx, &old, now).await?,
+                ServerState::Paused => withdraw(ctx, &old, Some(new.revision), now).await?,
                 ServerState::Running => expand_now(ctx, &new).await,
             }
             return Ok(Changed::Replaced(new));
@@ -212,7 +216,7 @@ pub async fn delete(
             AuditEntry { from: Some(audited(&rule)), ..entry(now, actor, "recurringActivity.deleted") };
         let deletes = ctx.work.rule_deletes(&rule);
         if ctx.tenancy.commit_below("delete recurring activity", tenant, &entry, deletes).await? {
-            withdraw(ctx, &rule, now).await?;
+            withdraw(ctx, &rule, None, now).await?;
             ctx.work.forget_skips(tenant, name).await?;
             return Ok(());
         }
@@ -271,8 +275,13 @@ async fn expand_now(ctx: &Context, rule: &Rule) {
     }
 }
 
-/// Takes back what a rule created for after `now`.
-async fn withdraw(ctx: &Context, rule: &Rule, now: DateTime<Utc>) -> Result<(), StoreError> {
+/// Takes back what a rule created for after `now`, while it stands at `revision`, or, for `None`, is gone.
+async fn withdraw(
+    ctx: &Context,
+    rule: &Rule,
+    revision: Option<u64>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let schedule = rule.schedule();
     // Whoever may be at it right now goes no further than this.
     let until = rule.next.into_iter().chain([now + LOOK_AHEAD]).max();
@@ -280,7 +289,7 @@ async fn withdraw(ctx: &Context, rule: &Rule, now: DateTime<Utc>) -> Result<(), 
         if until.is_some_and(|until| at > until) {
             break;
         }
-        ctx.work.withdraw(&rule.tenant, &occurrence_id(&rule.name, at)?).await?;
+        ctx.work.withdraw(rule, revision, &occurrence_id(&rule.name, at)?).await?;
     }
     Ok(())
 }

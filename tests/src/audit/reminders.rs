@@ -147,9 +147,15 @@ fn accepted(exchanges: &[Exchange]) -> BTreeSet<Subject> {
 
 /// Tenants with a webhook.
 fn hooked(exchanges: &[Exchange]) -> BTreeSet<String> {
-    let of = |exchange: &Exchange| {
-        let tenant = exchange.path.strip_prefix("/api/reminder/configuration/")?;
-        (exchange.method == "PUT" && !exchange.body["webhookUrl"].is_null()).then(|| tenant.to_owned())
-    };
-    exchanges.iter().filter_map(of).collect()
+    let mut hooked = BTreeSet::new();
+    for exchange in exchanges.iter().filter(|one| one.method == "PUT" && one.is_done()) {
+        let Some(tenant) = exchange.path.strip_prefix("/api/reminder/configuration/") else { continue };
+        // The last one stands.
+        if exchange.body["webhookUrl"].is_null() {
+            hooked.remove(tenant);
+        } else {
+            hooked.insert(tenant.to_owned());
+        }
+    }
+    hooked
 }

@@ -75,9 +75,8 @@ fn mask(value: &mut Value) {
             fields.remove("ClientRequestToken");
             for (name, value) in fields.iter_mut() {
                 match name.as_str() {
-                    "B" | "CiphertextBlob" | "KeyId" | "ReceiptHandle" | "signingSecret" => {
-                        *value = Value::Null
-                    }
+                    "B" | "CiphertextBlob" | "KeyId" | "ReceiptHandle" | "signingSecret"
+                    | "notificationKey" | "credentials" => *value = Value::Null,
                     _ => mask(value),
                 }
             }

@@ -13,7 +13,7 @@ use super::create::INLINE_PARAMETER_MAX_BYTES;
 use super::erase::Erased;
 use super::statements::{self, Guard};
 use super::{StoreError, WorkStore, attr, keys};
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use rules::activity::Status;
@@ -149,13 +149,21 @@ impl WorkStore {
         Ok(())
     }
 
-    /// Takes back an activity that a rule created and nobody has begun; it can be created again. `false` if
+    /// Takes back an activity that `rule` created and nobody has begun; it can be created again. `false` if
     /// there is none, or it has to stay.
+    ///
+    /// Only while the rule stands at `revision`, or, for `None`, is gone: whoever resumed it meanwhile has found the activity
+    /// there, moved on, and would never create it again.
     ///
     /// # Errors
     /// [`StoreError`] when it could not be read or written.
-    pub(crate) async fn withdraw(&self, tenant: &Tenant, id: &ActivityId) -> Result<bool, StoreError> {
-        let Some(record) = self.record(tenant, id).await? else { return Ok(false) };
+    pub(crate) async fn withdraw(
+        &self,
+        rule: &Rule,
+        revision: Option<u64>,
+        id: &ActivityId,
+    ) -> Result<bool, StoreError> {
+        let Some(record) = self.record(&rule.tenant, id).await? else { return Ok(false) };
         let untouched = record.state.status == Status::Ready && record.state.attempts == 0;
         if !untouched || record.body_hash != RULE_BODY_HASH {
             return Ok(false);
@@ -166,6 +174,27 @@ impl WorkStore {
             Guard::Equals(attr::ATTEMPTS, n(0)),
             Guard::Equals(attr::CREATED, t(record.created_at)),
         ];
-        Ok(self.erase(&record.pk(), &guards).await? == Erased::Yes)
+        let pk = record.pk();
+        let mut writes = vec![self.rule_stands(rule, revision), self.delete(&pk, attr::ITEM, &guards)];
+        let belongings = self.sort_keys(&pk).await?;
+        writes.extend(belongings.iter().filter(|sk| *sk != attr::ITEM).map(|sk| self.delete(&pk, sk, &[])));
+        Ok(self.transact(writes).await? == Erased::Yes)
+    }
+
+    /// That a rule is at `revision`, or gone, as a condition of a transaction.
+    fn rule_stands(&self, rule: &Rule, revision: Option<u64>) -> TransactWriteItem {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .key(attr::PK, s(rule.pk()))
+            .key(attr::SK, s(attr::ITEM));
+        let check = match revision {
+            Some(revision) => check
+                .condition_expression("#revision = :revision")
+                .expression_attribute_names("#revision", attr::REVISION)
+                .expression_attribute_values(":revision", n(revision)),
+            None => check.condition_expression("attribute_not_exists(PK)"),
+        };
+        let check = check.build().unwrap_or_else(|_| unreachable!("table, key and condition are set"));
+        TransactWriteItem::builder().condition_check(check).build()
     }
 }
