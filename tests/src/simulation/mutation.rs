@@ -46,8 +46,8 @@ pub enum Mutation {
     OccurrenceRenamed,
     /// A result is answered as taken, and not written.
     ResultUnwritten,
-    /// A notification is written whatever became of it meanwhile.
-    NotificationUnguarded,
+    /// A notification is answered as saved, and not written.
+    NotificationUnwritten,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
     ReminderLockIgnored,
 }
@@ -72,7 +72,7 @@ impl Mutation {
         ("occurrence-skipped", Mutation::OccurrenceSkipped),
         ("occurrence-renamed", Mutation::OccurrenceRenamed),
         ("result-unwritten", Mutation::ResultUnwritten),
-        ("notification-unguarded", Mutation::NotificationUnguarded),
+        ("notification-unwritten", Mutation::NotificationUnwritten),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
     ];
 
@@ -155,10 +155,8 @@ impl Mutation {
                     }
                 }
             }
-            Self::NotificationUnguarded if text.starts_with("UPDATE") && names(statement, "N#") => {
-                while let Some(part) = last_condition(statement) {
-                    take_out(statement, &part);
-                }
+            Self::NotificationUnwritten if is_insert && names(statement, "ITEM") => {
+                lead_astray(statement, "N#")
             }
             _ => {}
         }
@@ -229,14 +227,6 @@ fn lead_astray(statement: &mut Value, prefix: &str) {
             *parameter = json!({"S": format!("X{key}")});
         }
     }
-}
-
-/// The last condition beside the keys.
-fn last_condition(statement: &Value) -> Option<String> {
-    let text = statement["Statement"].as_str()?;
-    let keys = text.find("\"SK\"=?")? + "\"SK\"=?".len();
-    let at = text[keys..].rfind(" AND ")? + keys;
-    Some(text[at..].split(" RETURNING").next()?.to_owned())
 }
 
 /// Takes a condition out of a statement, and its parameter.
