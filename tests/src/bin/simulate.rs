@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 use tests::audit::story;
-use tests::simulation::{Mutation, Report, run};
+use tests::simulation::{MUTATION_SEEDS_MAX, Mutation, Report, first_caught, run};
 use tracing_subscriber::EnvFilter;
 
 /// Lives seeds of the simulated system through, and says what was not kept.
@@ -26,6 +26,9 @@ struct Arguments {
     /// Breaks the system on purpose, in this way.
     #[arg(long)]
     mutation: Option<String>,
+    /// Breaks it in every way, one after the other, and says how soon each is caught.
+    #[arg(long)]
+    mutations: bool,
     /// Seeds at a time.
     #[arg(long)]
     jobs: Option<usize>,
@@ -55,9 +58,12 @@ fn main() -> anyhow::Result<()> {
             format!("mutations are {}", names.join(", "))
         })?),
     };
+    if arguments.mutations {
+        return mutations(arguments.jobs.unwrap_or_else(cores));
+    }
     let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
     let options = Options::in_memory()?;
-    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let jobs = arguments.jobs.unwrap_or_else(cores);
     let (next, failed, done) = (AtomicU64::new(seeds.start), AtomicUsize::new(0), AtomicUsize::new(0));
     let steps = AtomicUsize::new(0);
     let output = Mutex::new(());
@@ -99,6 +105,27 @@ fn main() -> anyhow::Result<()> {
     if failed > 0 {
         bail!("{failed} seeds are not clean");
     }
+    Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Each mutation, and the seed in which it is caught.
+fn mutations(jobs: usize) -> anyhow::Result<()> {
+    let options = Options::in_memory()?;
+    let mut unseen = 0;
+    for (name, mutation) in Mutation::ALL {
+        match first_caught(mutation, &options, jobs) {
+            Some((seed, properties)) => println!("{name:<28} seed {seed:>3}  {}", properties.join(", ")),
+            None => {
+                unseen += 1;
+                println!("{name:<28} not within {MUTATION_SEEDS_MAX} seeds");
+            }
+        }
+    }
+    anyhow::ensure!(unseen == 0, "{unseen} mutations are not caught");
     Ok(())
 }
 

@@ -30,6 +30,9 @@ pub use mutation::Mutation;
 
 use crate::audit::{Evidence, Finding, audit};
 use local::embedded::Options;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use world::World;
 
 /// What came of a seed.
@@ -100,4 +103,35 @@ pub fn run(seed: u64, options: &Options, mutation: Option<Mutation>) -> Report {
         steps: world.steps,
         crashes: world.crashes,
     }
+}
+
+/// In so many seeds a mutation has to be caught.
+pub const MUTATION_SEEDS_MAX: u64 = 200;
+
+/// The first seed in which the auditor sees a mutation, and the properties that it says are not kept; `jobs` seeds are
+/// lived at a time.
+pub fn first_caught(mutation: Mutation, options: &Options, jobs: usize) -> Option<(u64, Vec<&'static str>)> {
+    let next = AtomicU64::new(0);
+    let found: Mutex<BTreeMap<u64, Vec<&'static str>>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= MUTATION_SEEDS_MAX || !found.lock().unwrap().is_empty() {
+                        return;
+                    }
+                    let findings = run(seed, options, Some(mutation)).findings;
+                    if !findings.is_empty() {
+                        let mut properties: Vec<_> =
+                            findings.iter().map(|finding| finding.property).collect();
+                        properties.sort_unstable();
+                        properties.dedup();
+                        found.lock().unwrap().insert(seed, properties);
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap().pop_first()
 }

@@ -46,8 +46,8 @@ pub enum Mutation {
     OccurrenceRenamed,
     /// A result is answered as taken, and not written.
     ResultUnwritten,
-    /// A notification is answered as saved, and not written.
-    NotificationUnwritten,
+    /// A notification that failed stands where the re-sender does not look.
+    NotificationForgotten,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
     ReminderLockIgnored,
 }
@@ -72,7 +72,7 @@ impl Mutation {
         ("occurrence-skipped", Mutation::OccurrenceSkipped),
         ("occurrence-renamed", Mutation::OccurrenceRenamed),
         ("result-unwritten", Mutation::ResultUnwritten),
-        ("notification-unwritten", Mutation::NotificationUnwritten),
+        ("notification-forgotten", Mutation::NotificationForgotten),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
     ];
 
@@ -155,8 +155,12 @@ impl Mutation {
                     }
                 }
             }
-            Self::NotificationUnwritten if is_insert && names(statement, "ITEM") => {
-                lead_astray(statement, "N#")
+            Self::NotificationForgotten => {
+                for parameter in statement["Parameters"].as_array_mut().into_iter().flatten() {
+                    if let Some(partition) = parameter["S"].as_str().filter(|text| text.contains("/N:")) {
+                        *parameter = json!({"S": format!("X{partition}")});
+                    }
+                }
             }
             _ => {}
         }
