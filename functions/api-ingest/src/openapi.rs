@@ -171,7 +171,9 @@ fn meaning(status: &str) -> &'static str {
         "409" => "The state does not allow it",
         "413" => "The body has more than 256 KiB",
         "415" => "The body is no JSON",
-        "429" => "Over a limit; `Retry-After` says when to try again",
+        "429" => {
+            "Over a limit; `Retry-After` says when to try again. As after a 500, what was asked may have been done: repeat it with the same id"
+        }
         "502" => "The service to be called did not answer",
         _ => "Our fault; `instance` names the occurrence",
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use rules::names::Tenant;
-use rules::rolling::{BATCH_ACTIVITIES_MAX, LogKind, batch_length};
+use rules::rolling::{BATCH_ACTIVITIES_MAX, LogKind, OWN_KEPT_MIN, batch_length};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use shared::context::Context;
@@ -161,6 +161,15 @@ impl Roller<'_> {
         self.ctx.work.finished_by(self.tenant, self.kinds, statuses, self.cutoff, after, limit).await
     }
 
+    /// Whether it has been kept for its period.
+    fn takes(&self, Finished { view, .. }: &Finished) -> bool {
+        let cutoff = match view.record.is_own() {
+            true => self.cutoff.min(self.ctx.clock.now() - OWN_KEPT_MIN),
+            false => self.cutoff,
+        };
+        self.kind.takes(&view.record.state, cutoff)
+    }
+
     /// What is due next, in the order in which it finished, as much as a batch takes; and where to go on.
     async fn next(&self, after: Option<&str>) -> Result<Option<(Vec<Finished>, String)>, RollError> {
         let rows = self.due(after, BATCH_ACTIVITIES_MAX).await?;
@@ -172,11 +181,8 @@ impl Roller<'_> {
         let reads: Vec<_> = reads.collect();
         let found: Vec<Option<(String, Finished)>> =
             stream::iter(reads).buffered(IN_FLIGHT).try_collect().await?;
-        let mut found: Vec<(String, Finished)> = found
-            .into_iter()
-            .flatten()
-            .filter(|(_, finished)| self.kind.takes(&finished.view.record.state, self.cutoff))
-            .collect();
+        let mut found: Vec<(String, Finished)> =
+            found.into_iter().flatten().filter(|(_, finished)| self.takes(finished)).collect();
         if self.uri.is_none() {
             return Ok(Some((found.into_iter().map(|(_, finished)| finished).collect(), last)));
         }
@@ -200,11 +206,10 @@ impl Roller<'_> {
         let reads: Vec<_> = reads.collect();
         let found: Vec<Option<Finished>> = stream::iter(reads).buffered(IN_FLIGHT).try_collect().await?;
         let stays_in_it = |finished: &Finished| {
-            let state = &finished.view.record.state;
             // What was sent, or may have been, goes by what held then; what was not, by what holds now.
             match self.uri {
-                Some(_) => self.kind.statuses().contains(&state.status),
-                None => batch.is_acknowledged || self.kind.takes(state, self.cutoff),
+                Some(_) => self.kind.statuses().contains(&finished.view.record.state.status),
+                None => batch.is_acknowledged || self.takes(finished),
             }
         };
         Ok(found.into_iter().flatten().filter(stays_in_it).collect())

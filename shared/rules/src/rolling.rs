@@ -9,6 +9,11 @@ pub const BATCH_ACTIVITIES_MAX: usize = 500;
 /// Most bytes of a batch's body.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// How long an activity that the system made itself, an occurrence or a webhook, is kept after its end at least, whatever
+/// its period: its maker may have died before it wrote down that it had made it, and whoever goes on for it tells by the
+/// id. More than any lease, and than the longest wait for the next run.
+pub const OWN_KEPT_MIN: TimeDelta = TimeDelta::hours(1);
+
 /// The two rollers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LogKind {

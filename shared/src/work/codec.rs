@@ -3,6 +3,8 @@
 
 use super::attr;
 use super::keys;
+use super::recurring::RULE_BODY_HASH;
+use crate::tenancy::REMINDER_WEBHOOK;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::activity::{Claim, Index, State, index};
@@ -171,6 +173,12 @@ impl Record {
     /// Whether its creator named it; only such an id can have been known before the activity was.
     pub(super) fn has_callers_id(&self) -> bool {
         !self.body_hash.is_empty()
+    }
+
+    /// Whether the system made it itself: an occurrence of a rule, or the webhook of a reminder.
+    pub fn is_own(&self) -> bool {
+        let is_webhook = matches!(&self.kind, Kind::Type(name) if name.as_str() == REMINDER_WEBHOOK);
+        is_webhook || self.body_hash == RULE_BODY_HASH
     }
 
     /// The attributes that place `state` in its index: exactly one of `due` and `done`.

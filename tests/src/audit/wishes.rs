@@ -145,7 +145,8 @@ impl Wishes {
                 wished.accepted.get_or_insert((exchange.answered, executions));
                 wished.dates.push(time(&body["date"]));
             }
-            Some(status) if (400..500).contains(&status) => {}
+            // One that was throttled may have been tried before, without an answer.
+            Some(status) if (400..500).contains(&status) && status != 429 => {}
             _ => {
                 wished.maybe_accepted = true;
                 wished.dates.push(time(&body["date"]));

@@ -1,6 +1,7 @@
 //! Instances of functions: started, taken down, dying.
 
 use super::gate::{Asked, ProcessId};
+use super::mutation::Mutation;
 use super::process::{Done, Origin, Process, Role, Work};
 use super::world::{Event, World};
 use chrono::TimeDelta;
@@ -34,7 +35,10 @@ impl World {
         let id = self.process_count;
         let origin =
             Origin { embedded: &self.embedded, settings: &self.settings, gate: &self.gate, time: &self.time };
-        let process = Process::start(&origin, id, role, self.faults.skew_ms, &mut self.dice);
+        let skew_ms = self.dice.between(-self.faults.skew_ms, self.faults.skew_ms);
+        let broken = self.mutation.map_or(TimeDelta::zero(), Mutation::clock_ahead);
+        let skew = TimeDelta::milliseconds(skew_ms) + broken;
+        let process = Process::start(&origin, id, role, skew, &mut self.dice);
         self.processes.insert(id, process);
         id
     }

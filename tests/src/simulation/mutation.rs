@@ -6,6 +6,7 @@
 
 use super::process::Role;
 use bytes::Bytes;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::outbound::{Answer, OutboundRequest, OutboundResult};
 
@@ -14,8 +15,12 @@ use shared::outbound::{Answer, OutboundRequest, OutboundResult};
 pub enum Mutation {
     /// Activities are answered as accepted, and not written.
     AcceptUnwritten,
+    /// A cancel is answered as done, and not written.
+    CancelUnwritten,
     /// The sweep finds nothing.
     BlindSweep,
+    /// Time is read wrong, by a minute.
+    ClockAhead,
     /// A claim asks for nothing.
     ClaimWithoutCondition,
     /// A claim does not ask whether another holds.
@@ -54,9 +59,11 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 19] = [
+    pub const ALL: [(&str, Mutation); 21] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
+        ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
+        ("clock-ahead", Mutation::ClockAhead),
         ("claim-without-condition", Mutation::ClaimWithoutCondition),
         ("lease-ignored", Mutation::LeaseIgnored),
         ("claim-uncounted", Mutation::ClaimUncounted),
@@ -79,6 +86,11 @@ impl Mutation {
     /// By its name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, mutation)| mutation)
+    }
+
+    /// How far ahead of the true time the broken build takes it to be.
+    pub(super) fn clock_ahead(self) -> TimeDelta {
+        TimeDelta::minutes(i64::from(self == Self::ClockAhead))
     }
 
     /// The request of a service call as the broken build makes it.
@@ -140,6 +152,12 @@ impl Mutation {
             }
             Self::SettleWithoutToken if text.contains("REMOVE \"tk\"") => {
                 take_out(statement, " AND \"tk\"=?")
+            }
+            Self::CancelUnwritten if statement["Parameters"][0]["S"] == "CANCELED" => {
+                // Written to attributes that nobody reads.
+                let Some((change, condition)) = text.split_once(" WHERE ") else { return };
+                let change = change.replace("SET \"", "SET \"x").replace(" REMOVE \"dp\" REMOVE \"ds\"", "");
+                statement["Statement"] = format!("{change} WHERE {condition}").into();
             }
             Self::StaysDue if text.contains("REMOVE \"dp\"") => {
                 statement["Statement"] = text.replace(" REMOVE \"dp\" REMOVE \"ds\"", "").into();

@@ -113,10 +113,9 @@ pub struct Origin<'a> {
 }
 
 impl Process {
-    /// Starts an instance.
-    pub fn start(origin: &Origin<'_>, id: ProcessId, role: Role, skew_ms: i64, dice: &mut Dice) -> Self {
+    /// Starts an instance whose clock is wrong by `skew`.
+    pub fn start(origin: &Origin<'_>, id: ProcessId, role: Role, skew: TimeDelta, dice: &mut Dice) -> Self {
         let Origin { embedded, settings, gate, time } = origin;
-        let skew = TimeDelta::milliseconds(dice.between(-skew_ms, skew_ms));
         let clock = Arc::new(SkewedClock::new((*time).clone(), skew));
         let entropy = Arc::new(DiceEntropy::new(dice.fork()));
         let clients = gate.clients(id, embedded.clients());

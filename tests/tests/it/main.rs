@@ -39,6 +39,7 @@ mod reminder_crashes;
 mod reminder_life;
 mod reminders;
 mod rolling;
+mod rolling_crashes;
 mod signing;
 mod simulation;
 mod strangers;

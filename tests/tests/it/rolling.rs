@@ -4,34 +4,33 @@ use chrono::TimeDelta;
 use log_roller::{LogRoller, RollEvent, RollReport};
 use rules::activity::{Event, Status};
 use rules::names::Tenant;
+use rules::rolling::OWN_KEPT_MIN;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
 use shared::tenancy::{Actor, Rolling, ServerState};
-use std::collections::{BTreeMap, BTreeSet};
-use tests::steps::{Steps, Stop};
+use shared::work::{NewActivity, RULE_BODY_HASH};
+use std::collections::BTreeSet;
 use tests::world::http;
 use tests::{Reply, World};
 
-/// More service calls than a roller makes here; a loop ends when a stop is not reached.
-const CALLS_MAX: usize = 80;
-const DAY: TimeDelta = TimeDelta::days(1);
+pub const DAY: TimeDelta = TimeDelta::days(1);
 
 fn event(text: &str) -> RollEvent {
     serde_json::from_str(text).unwrap()
 }
 
-async fn roll_on(ctx: Context) -> RollReport {
+pub async fn roll_on(ctx: Context) -> RollReport {
     let daily = event(include_str!("../../../events/log-roller/schedule.json"));
     LogRoller::new(ctx, http()).handle(daily).await.unwrap()
 }
 
-async fn roll(world: &World) -> RollReport {
+pub async fn roll(world: &World) -> RollReport {
     roll_on(world.process()).await
 }
 
 /// Sets where logs go and how long they are kept. The receiver's path tells the roller.
-async fn set(world: &World, tenant: &Tenant, edit: impl FnOnce(&mut Rolling)) {
+pub async fn set(world: &World, tenant: &Tenant, edit: impl FnOnce(&mut Rolling)) {
     let mut rolling = Rolling {
         success_uri: Some(format!("{}/logs/success", world.receiver.url())),
         success_period_days: Some(1.0),
@@ -43,7 +42,7 @@ async fn set(world: &World, tenant: &Tenant, edit: impl FnOnce(&mut Rolling)) {
 }
 
 /// Accepts activities that are due now, and has them called.
-async fn finish(world: &World, tenant: &Tenant, ids: impl IntoIterator<Item = String>) {
+pub async fn finish(world: &World, tenant: &Tenant, ids: impl IntoIterator<Item = String>) {
     let activities: Vec<_> =
         ids.into_iter().map(|id| world.activity(tenant, &id, TimeDelta::zero())).collect();
     for chunk in activities.chunks(100) {
@@ -53,7 +52,7 @@ async fn finish(world: &World, tenant: &Tenant, ids: impl IntoIterator<Item = St
 }
 
 /// The batches that arrived: key, path and body.
-fn batches(world: &World) -> Vec<(String, String, Value)> {
+pub fn batches(world: &World) -> Vec<(String, String, Value)> {
     let arrivals = world.receiver.arrivals().into_iter();
     let logs = arrivals.filter(|arrival| arrival.uri.path().starts_with("/logs/"));
     logs.map(|arrival| {
@@ -63,13 +62,13 @@ fn batches(world: &World) -> Vec<(String, String, Value)> {
     .collect()
 }
 
-fn ids(body: &Value) -> Vec<String> {
+pub fn ids(body: &Value) -> Vec<String> {
     let ids = body["activities"].as_array().unwrap().iter();
     ids.map(|activity| activity["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The ids of the activities that are still there.
-async fn left(world: &World, tenant: &Tenant) -> BTreeSet<String> {
+pub async fn left(world: &World, tenant: &Tenant) -> BTreeSet<String> {
     let prefix = format!("A#{tenant}#");
     let items = world.dump().await.into_iter();
     items.filter_map(|item| item["PK"].as_s().unwrap().strip_prefix(&prefix).map(str::to_owned)).collect()
@@ -145,6 +144,26 @@ async fn without_a_uri_kept_or_deleted_and_without_a_period_kept() {
     assert_eq!(ids(&batches(&world)[0].2), ["c"]);
 }
 
+/// Whoever made one may have died before it wrote that down, and finds it by its id.
+#[tokio::test]
+async fn what_the_system_made_itself_is_kept_for_an_hour_at_least() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    set(&world, &tenant, |rolling| rolling.success_period_days = Some(0.0)).await;
+    let occurrence = NewActivity {
+        body_hash: RULE_BODY_HASH.to_owned(),
+        ..world.activity(&tenant, "daily@1700000000", TimeDelta::zero())
+    };
+    world.accept(vec![occurrence]).await;
+    finish(&world, &tenant, ["mine".to_owned()]).await;
+    roll(&world).await;
+    assert_eq!(left(&world, &tenant).await, BTreeSet::from(["daily@1700000000".to_owned()]));
+    world.clock.advance(OWN_KEPT_MIN - TimeDelta::seconds(1));
+    assert_eq!(roll(&world).await.deleted, 0);
+    world.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(roll(&world).await.deleted, 1);
+}
+
 #[tokio::test]
 async fn what_is_not_acknowledged_is_kept_and_sent_again_with_the_same_key() {
     let world = World::new().await;
@@ -213,109 +232,6 @@ async fn batches_have_their_limits() {
         assert!(arrival.body.len() <= 1 << 20, "{}", arrival.body.len());
     }
     assert!(left(&world, &tenant).await.is_empty());
-}
-
-/// Kills the roller before and after each of its service calls. Whatever is deleted was acknowledged, and a
-/// batch that is sent again has the same key and the same activities.
-#[tokio::test]
-async fn a_roller_killed_at_any_step_deletes_nothing_unacknowledged() {
-    let mut reached = 0;
-    for stop in Stop::all(CALLS_MAX) {
-        let world = World::new().await;
-        let tenant = world.tenant("acme", 1).await;
-        set(&world, &tenant, |_| {}).await;
-        world.receiver.reply((0..3).map(|_| Reply::status(500)));
-        finish(&world, &tenant, ["dead".to_owned()]).await;
-        world.run(world.clock.now() + TimeDelta::minutes(2)).await;
-        finish(&world, &tenant, (0..3).map(|n| format!("a{n}"))).await;
-        world.clock.advance(DAY);
-        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
-        let killed = tokio::select! {
-            biased;
-            () = steps.stopped() => true,
-            _ = roll_on(world.process_with(clients)) => false,
-        };
-        reached += usize::from(killed);
-        let what = format!("{stop:?}");
-        let acknowledged: BTreeSet<String> =
-            batches(&world).iter().flat_map(|(_, _, body)| ids(body)).collect();
-        let everything = ["a0", "a1", "a2", "dead"].map(str::to_owned);
-        for id in &everything {
-            let is_left = left(&world, &tenant).await.contains(id);
-            assert!(is_left || acknowledged.contains(id), "{what}: {id} is gone unsent");
-        }
-        // More finishes meanwhile; the next day's round goes on.
-        finish(&world, &tenant, ["new".to_owned()]).await;
-        world.clock.advance(DAY);
-        assert_eq!(roll(&world).await.refused, 0, "{what}");
-        assert!(left(&world, &tenant).await.is_empty(), "{what}");
-        let mut by_key: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
-        for (key, _, body) in batches(&world) {
-            by_key.entry(key).or_default().push(ids(&body));
-        }
-        for (key, sent) in &by_key {
-            assert!(sent.iter().all(|ids| *ids == sent[0]), "{what}: {key} {sent:?}");
-            assert!(sent.len() <= 1 + usize::from(killed), "{what}: {sent:?}");
-        }
-        let mut once: Vec<String> = by_key.into_values().flat_map(|mut sent| sent.remove(0)).collect();
-        once.sort();
-        assert_eq!(once, ["a0", "a1", "a2", "dead", "new"], "{what}: each in one batch");
-        assert!(
-            !world
-                .dump()
-                .await
-                .iter()
-                .any(|item| item.get("SK").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == "BATCH")),
-            "{what}"
-        );
-        if !killed && !stop.after {
-            break;
-        }
-    }
-    assert!(reached > 30, "{reached}");
-}
-
-/// A dead letter that is retried by hand between the answer and its delete stays, and goes with its new run.
-#[tokio::test]
-async fn what_is_retried_between_the_answer_and_the_delete_stays() {
-    let mut seen = false;
-    for call in 0..CALLS_MAX {
-        let world = World::new().await;
-        let tenant = world.tenant("acme", 1).await;
-        set(&world, &tenant, |rolling| rolling.dead_letter_period_days = Some(0.0)).await;
-        world.receiver.reply((0..3).map(|_| Reply::status(500)));
-        finish(&world, &tenant, ["dead".to_owned()]).await;
-        world.run(world.clock.now() + TimeDelta::minutes(2)).await;
-        let (steps, clients) = Steps::of(world.embedded.clients(), Stop { call, after: true });
-        let first = roll_on(world.process_with(clients));
-        let mut first = std::pin::pin!(first);
-        let stopped = tokio::select! {
-            biased;
-            () = steps.stopped() => true,
-            _ = &mut first => false,
-        };
-        if !stopped {
-            break;
-        }
-        let was_sent = !batches(&world).is_empty();
-        let retried = world.ctx.work.change(&tenant, &"dead".parse().unwrap(), Event::Retry).await.unwrap();
-        let is_retried = matches!(retried, shared::work::Change::Applied(_));
-        seen |= was_sent && is_retried;
-        steps.go_on();
-        first.await;
-        let what = format!("after call {call}");
-        assert_eq!(left(&world, &tenant).await.contains("dead"), is_retried, "{what}");
-        world.receiver.reply((0..3).map(|_| Reply::status(500)));
-        world.work(&world.worker()).await;
-        world.run(world.clock.now() + TimeDelta::minutes(2)).await;
-        roll(&world).await;
-        assert!(left(&world, &tenant).await.is_empty(), "{what}");
-        let sent = batches(&world);
-        let runs: BTreeSet<i64> =
-            sent.iter().map(|(_, _, body)| body["activities"][0]["run"].as_i64().unwrap()).collect();
-        assert!(runs.contains(&i64::from(is_retried)), "{what}: {runs:?}");
-    }
-    assert!(seen, "the retry came between an answer and its delete");
 }
 
 /// A round that is longer than an invocation goes on with the second schedule; otherwise that does nothing.
