@@ -362,7 +362,11 @@ impl Publisher {
             retry_after_fudge_s: self.retry_after_fudge_s,
         };
         let event = if lost { Event::LeaseExpired(policy) } else { Event::Failed(policy) };
-        Ok(self.ctx.work.step_notification(claimed, event, None, Some(&entry)).await)
+        let stepped = self.ctx.work.step_notification(claimed, event, None, Some(&entry)).await;
+        if matches!(&stepped, Ok(Stepped::Applied(after)) if after.state.status == Status::MaxRetried) {
+            self.metrics.given_up();
+        }
+        Ok(stepped)
     }
 }
 

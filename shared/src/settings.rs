@@ -200,8 +200,10 @@ mod tests {
         const HASH: &str = "24300a2b32db899ed3aac780af046abacaa44d9315d8cd74791185dd392b9163";
         assert_eq!(secret("a-key-of-16-chars").unwrap(), HASH);
         assert_eq!(secret(&format!("sha256:{HASH}")).unwrap(), HASH);
-        for bad in ["short", "sha256:0011223344556677", &format!("sha256:{}", HASH.replace('0', "x"))] {
-            assert!(secret(bad).unwrap_err().contains("X must have"), "{bad}");
+        let of_nothing = format!("sha256:{}", SecretHash::of("").hex());
+        let no_hex = format!("sha256:{}", HASH.replace('0', "x"));
+        for bad in ["short", "sha256:0011223344556677", &no_hex, &of_nothing] {
+            assert!(secret(bad).unwrap_err().contains("X must "), "{bad}");
         }
     }
 

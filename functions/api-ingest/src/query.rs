@@ -31,10 +31,11 @@ impl<'f> Query<'f> {
     /// Reads the query of `uri`.
     pub fn read(uri: &Uri, faults: &'f Faults) -> Self {
         let query = uri.query().unwrap_or_default();
-        let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        for (index, (name, _)) in parameters.iter().enumerate() {
-            if parameters[..index].iter().any(|(other, _)| other == name) {
-                faults.add(format!("query:{name}"), "is given twice");
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()).into_owned() {
+            match parameters.iter().any(|(other, _)| *other == name) {
+                true => faults.add(format!("query:{name}"), "is given twice"),
+                false => parameters.push((name, value)),
             }
         }
         Self { parameters, faults }

@@ -243,6 +243,7 @@ impl Worker {
             tracing::warn!(id = view.record.id.as_str(), "the claim was lost before the attempt was settled");
         }
         self.report(&view.record, &report);
+        self.count_end(&settled);
         Ok(())
     }
 
@@ -252,13 +253,22 @@ impl Worker {
         let now = self.ctx.clock.now();
         let attempt =
             Attempt::Failed { event: Event::LeaseExpired { rules: &rules }, entry: HistoryEntry::lost(now) };
-        if settle::settle(&self.ctx, record, &attempt).await? == Settled::Stale {
+        let settled = settle::settle(&self.ctx, record, &attempt).await?;
+        if settled == Settled::Stale {
             // Another worker was first.
             return Ok(());
         }
         let lateness_ms = (now - record.state.due).num_milliseconds();
         self.report(record, &Outcome { word: CRASHED, http_status: None, lateness_ms, duration_ms: 0 });
+        self.count_end(&settled);
         Ok(())
+    }
+
+    /// Counts an activity that this settle made a dead letter.
+    fn count_end(&self, settled: &Settled) {
+        if matches!(settled, Settled::Applied(step) if step.to.status == Status::Failed) {
+            self.metrics.given_up();
+        }
     }
 
     /// The rules of the activity's type; without any, the default wait holds.

@@ -101,6 +101,11 @@ impl Sender {
         let event = Event::Attempted { outcome: entry.outcome, times: &definition.send_times };
         let settled = patiently(clock, || self.ctx.reminders.settle(record, event)).await?;
         self.report(record, &entry, began);
+        // Once, when its last send time is given up: further attempts in review are somebody's own.
+        if matches!(&settled, Settled::Applied(step) if step.to.needs_review() && !record.state.needs_review())
+        {
+            self.metrics.given_up();
+        }
         Ok(Made::Attempt(entry, settled))
     }
 

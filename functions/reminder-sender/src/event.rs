@@ -1,5 +1,6 @@
 //! What invokes the function: the schedule, or the HTTP API. They are told apart by their shape.
 
+use crate::call::TIMEOUT;
 use aws_lambda_events::encodings::Body as LambdaBody;
 use aws_lambda_events::event::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use axum::Router;
@@ -12,8 +13,10 @@ use lambda_runtime::Error;
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// How long a run that is waited for over HTTP begins sends: API Gateway gives up after 30 s.
-pub const HTTP_TIME: TimeDelta = TimeDelta::seconds(20);
+/// How long a run that is waited for over HTTP begins sends: API Gateway gives up after 30 s, and a call begun last takes
+/// [`TIMEOUT`] at most. What is left of them is for settling it.
+pub const HTTP_TIME: TimeDelta = TimeDelta::seconds(6);
+const _: () = assert!(HTTP_TIME.num_seconds() + TIMEOUT.as_secs() as i64 <= 27);
 
 /// What invokes it.
 #[derive(Debug)]

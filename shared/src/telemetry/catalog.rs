@@ -16,6 +16,8 @@ pub const LATENESS: MetricKind = MetricKind { name: "Lateness", unit: "Milliseco
 pub const DURATION: MetricKind = MetricKind { name: "Duration", unit: "Milliseconds", by_outcome: true };
 /// Attempts.
 pub const ATTEMPTS: MetricKind = MetricKind { name: "Attempts", unit: "Count", by_outcome: true };
+/// What ran out of attempts and waits for somebody: activities FAILED, notifications MAX_RETRIED, reminders that need review.
+pub const GIVEN_UP: MetricKind = MetricKind { name: "GivenUp", unit: "Count", by_outcome: false };
 /// Slices in which a sweep left work, or that another sweep held.
 pub const SWEEP_BACKLOG: MetricKind = MetricKind { name: "SweepBacklog", unit: "Count", by_outcome: false };
 /// How long the oldest activity of a running solution has been due. One whose call is under way counts.
@@ -39,6 +41,7 @@ pub const METRICS: &[&MetricKind] = &[
     &LATENESS,
     &DURATION,
     &ATTEMPTS,
+    &GIVEN_UP,
     &SWEEP_BACKLOG,
     &OLDEST_OVERDUE,
     &OCCURRENCES_CREATED,

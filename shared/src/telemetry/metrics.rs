@@ -2,8 +2,8 @@
 
 use super::AttemptRecord;
 use super::catalog::{
-    ACTIVITIES_ROLLED, ATTEMPTS, BATCHES_REFUSED, DURATION, LATENESS, MetricKind, OCCURRENCES_CREATED,
-    OCCURRENCES_SKIPPED, OLDEST_OVERDUE, SWEEP_BACKLOG,
+    ACTIVITIES_ROLLED, ATTEMPTS, BATCHES_REFUSED, DURATION, GIVEN_UP, LATENESS, MetricKind,
+    OCCURRENCES_CREATED, OCCURRENCES_SKIPPED, OLDEST_OVERDUE, SWEEP_BACKLOG,
 };
 use super::emf::{Metric, documents};
 use crate::settings::environment;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Takes one line without its end.
@@ -31,6 +32,7 @@ struct Inner {
     function: String,
     sink: Sink,
     attempts: Mutex<BTreeMap<&'static str, Attempts>>,
+    given_up: AtomicU64,
 }
 
 /// What there is to tell about the attempts with one outcome.
@@ -53,7 +55,12 @@ impl Metrics {
 
     /// To a sink of one's own.
     pub fn to(function: impl Into<String>, sink: Sink) -> Self {
-        Self(Some(Arc::new(Inner { function: function.into(), sink, attempts: Mutex::default() })))
+        Self(Some(Arc::new(Inner {
+            function: function.into(),
+            sink,
+            attempts: Mutex::default(),
+            given_up: AtomicU64::new(0),
+        })))
     }
 
     /// To nowhere, as in local mode.
@@ -68,6 +75,13 @@ impl Metrics {
         let attempts = attempts.entry(record.outcome).or_default();
         attempts.lateness_ms.push(json!(record.lateness_ms));
         attempts.duration_ms.push(json!(record.duration_ms));
+    }
+
+    /// Counts what ran out of attempts with the last one.
+    pub fn given_up(&self) {
+        if let Some(inner) = &self.0 {
+            inner.given_up.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Writes what a sweep found: slices with work left, and how long the oldest activity has been due. Nothing to
@@ -109,6 +123,10 @@ impl Metrics {
                 Metric { kind: &ATTEMPTS, values: vec![json!(count)] },
             ];
             inner.write(now, &[(OUTCOME, outcome)], &metrics);
+        }
+        let given_up = inner.given_up.swap(0, Ordering::Relaxed);
+        if given_up > 0 {
+            self.write(now, &[(&GIVEN_UP, given_up)]);
         }
     }
 }

@@ -49,7 +49,7 @@ impl SecretHash {
     /// A secret as the configuration has it: `sha256:` and its hash in hex, or the secret itself.
     ///
     /// # Errors
-    /// A hash that is none.
+    /// A hash that is none, or that of nothing, which a shell makes of a variable that is not set.
     pub fn configured(text: &str) -> Result<Self, &'static str> {
         let Some(hex) = text.strip_prefix(CONFIGURED_HASH) else { return Ok(Self::of(text)) };
         let mut hash = [0; 32];
@@ -59,7 +59,12 @@ impl SecretHash {
         for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
             *byte = (pair[0] * 16 + pair[1]) as u8;
         }
-        Ok(Self(hash))
+        let hash = Self(hash);
+        if hash.matches(&Self::of("")) {
+            Err("must be the hash of a key, not that of an empty text")
+        } else {
+            Ok(hash)
+        }
     }
 
     /// The hash in hex, as template.yaml's parameters take it.

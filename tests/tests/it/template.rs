@@ -288,7 +288,7 @@ fn the_api_has_every_route_and_the_sender_its_two() {
             routes.insert((function, route));
         }
     }
-    let sender = |path: &str| ("ReminderSender".to_owned(), ["POST".to_owned(), path.to_owned()]);
+    let sender = |path: &str| ("ReminderSender".to_owned(), ["ANY".to_owned(), path.to_owned()]);
     // Without a path, an event is the route of everything that has none.
     let api = ("ApiIngest".to_owned(), ["*".to_owned(), "*".to_owned()]);
     assert_eq!(routes, BTreeSet::from([api, sender(PENDING_PATH), sender(SEND_PATH)]));

@@ -199,6 +199,10 @@ async fn notifications(stage: &Stage) {
         stage.world.receiver.reply([Reply::status(500)]);
         stage.call("POST", &path, Some(body(id, text)), 202).await;
     }
+    let once = format!("{S}/notification-types/once");
+    stage.call("PUT", &once, Some(json!({"uri": uri, "maxRetries": 0})), 201).await;
+    stage.world.receiver.reply([Reply::status(500)]);
+    stage.call("POST", &path, Some(json!({"id": "n5", "type": "once", "payload": {}})), 202).await;
     stage.call("GET", &format!("{path}/n3"), None, 200).await;
     stage.call("GET", &path, None, 200).await;
     stage.call("GET", &format!("{path}?status=PENDING&type=box"), None, 200).await;
@@ -206,8 +210,10 @@ async fn notifications(stage: &Stage) {
     // What waits when its solution goes to running is sent at once.
     stage.call("PUT", &format!("{S}/server-state"), Some(json!({"serverState": "paused"})), 200).await;
     stage.world.clock.advance(TimeDelta::minutes(15));
+    // n2, n4, and n5, which has had its one re-send with that.
+    stage.world.receiver.reply((0..3).map(|_| Reply::status(500)));
     stage.call("PUT", &format!("{S}/server-state"), Some(json!({"serverState": "running"})), 200).await;
-    for id in ["n1", "n2", "n3", "n4"] {
+    for id in ["n1", "n2", "n3", "n4", "n5"] {
         stage.call("DELETE", &format!("{path}/{id}"), None, 204).await;
     }
     stage.call("DELETE", &types, None, 204).await;

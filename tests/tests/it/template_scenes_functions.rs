@@ -278,6 +278,13 @@ async fn resends(stage: &Stage) {
         world.clock.advance(TimeDelta::minutes(11));
         cycle(stage.process(RESENDER)).await;
     }
+    put_type(world, &tenant, "last", 1, json!({})).await;
+    fail(3);
+    publish(world, &tenant, "last", "given-up").await;
+    for _ in 0..3 {
+        world.clock.advance(TimeDelta::minutes(20));
+        cycle(stage.process(RESENDER)).await;
+    }
     let before = async |call: usize| {
         fail(2);
         publish(world, &tenant, "box", &format!("stopped-{call}")).await;
