@@ -8,6 +8,7 @@
 //! the parameter of an activity has its id as `id`.
 
 mod activities;
+mod duplicates;
 mod evidence;
 mod executions;
 mod history;
