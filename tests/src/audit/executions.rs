@@ -103,21 +103,24 @@ pub fn subject(arrival: &Arrival) -> Option<Subject> {
     Some(Subject { tenant: arrival.tenant(), id: id.to_owned() })
 }
 
-/// The executions that a run may have: what was accepted, or what a rule of its type made of it.
+/// The executions that a run may have: what was asked for, or what a rule of its type made of it.
 fn executions_most(
     (table, wishes, rolled): (&Table, &Wishes, &BTreeMap<Subject, Vec<Value>>),
     subject: &Subject,
     run: u64,
 ) -> Option<i64> {
-    let accepted = wishes.activities.get(subject).and_then(|wished| wished.accepted).map(|(_, most)| most);
+    let asked = match wishes.activities.get(subject) {
+        Some(wished) if !wished.executions.is_empty() => wished.executions.clone(),
+        _ => wishes.policies.of_own(subject),
+    };
     let item = table.get('A', subject).and_then(|entity| entity.item.as_ref());
     let last = item.filter(|item| item.number("r") as u64 == run).map(|item| item.number("m"));
     // What was rolled away has told how many it had.
     let last =
         last.or_else(|| rolled.get(subject)?.iter().filter_map(|one| one["maxAttempts"].as_i64()).max());
     // Of a run that is past, what a rule had granted is not on the item any more.
-    let last = last.or_else(|| wishes.granted.get(&subject.tenant).copied());
-    accepted.into_iter().chain(last).max().filter(|most| *most > 0)
+    let last = last.or_else(|| wishes.policies.granted_most(&subject.tenant));
+    asked.into_iter().chain(last).max().filter(|most| *most > 0)
 }
 
 /// What history tells of a run: the entries in the table, and, of what was rolled away, the log that went along, which

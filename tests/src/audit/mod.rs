@@ -16,6 +16,7 @@ mod items;
 mod notifications;
 mod paths;
 mod pauses;
+mod policy;
 mod recurring;
 mod reminders;
 mod results;

@@ -68,12 +68,15 @@ impl Script<'_> {
         let ends = starts + self.dice.between(60, self.seconds);
         let (start, end) = (self.at(starts), self.at(ends));
         let name = format!("rule{}", self.ops.len());
-        let body = json!({
+        let mut body = json!({
             "activityType": "call",
             "parameter": {"id": name, "owner": tenant.0, "object": "o0"},
             "expression": format!("*/{} * * * *", self.dice.pick(&[1, 2, 5])),
             "startAt": start.to_rfc3339(), "endAt": end.to_rfc3339(),
         });
+        if self.dice.chance(300) {
+            body["retries"] = json!(self.dice.between(0, 4));
+        }
         let path = format!("/recurring-activities/{name}");
         self.add(1, tenant, "PUT", &path, body);
         if let Some((_, put)) = self.ops.last_mut() {

@@ -51,6 +51,8 @@ pub enum Mutation {
     OccurrenceRenamed,
     /// A result is answered as taken, and not written.
     ResultUnwritten,
+    /// What an activity's own `retries`, or its type's, says is not kept: the default holds.
+    RetriesIgnored,
     /// A notification that failed stands where the re-sender does not look.
     NotificationForgotten,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
@@ -59,7 +61,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 21] = [
+    pub const ALL: [(&str, Mutation); 22] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -79,6 +81,7 @@ impl Mutation {
         ("occurrence-skipped", Mutation::OccurrenceSkipped),
         ("occurrence-renamed", Mutation::OccurrenceRenamed),
         ("result-unwritten", Mutation::ResultUnwritten),
+        ("retries-ignored", Mutation::RetriesIgnored),
         ("notification-forgotten", Mutation::NotificationForgotten),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
     ];
@@ -171,6 +174,12 @@ impl Mutation {
                     if let Some(pk) = parameter["S"].as_str().filter(|pk| pk.starts_with("A#")) {
                         *parameter = json!({"S": format!("{pk}1")});
                     }
+                }
+            }
+            Self::RetriesIgnored if is_insert && names(statement, "A#") => {
+                if let Some(at) = text.find("'m':?") {
+                    let before = text[..at].matches('?').count();
+                    statement["Parameters"][before] = json!({"N": "3"});
                 }
             }
             Self::NotificationForgotten => {

@@ -168,6 +168,9 @@ impl Script<'_> {
             parameter["large"] = json!("x".repeat(700));
         }
         let mut body = json!({"activityType": "call", "id": id, "parameter": parameter});
+        if self.dice.chance(200) {
+            body["retries"] = json!(self.dice.between(0, 5));
+        }
         if self.dice.chance(700) {
             let after = self.dice.pick(&[0, 1, 2, 30, 60, 300, 900, 1_000]);
             let date = self.at(second + after) + TimeDelta::milliseconds(self.dice.between(0, 999));
