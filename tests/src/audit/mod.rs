@@ -21,6 +21,7 @@ mod recurring;
 mod reminders;
 mod results;
 mod rolling;
+mod sends;
 mod story;
 mod tenants;
 mod wishes;

@@ -55,13 +55,17 @@ pub enum Mutation {
     RetriesIgnored,
     /// A notification that failed stands where the re-sender does not look.
     NotificationForgotten,
+    /// A notification is given up at its first failure.
+    NotificationGivenUp,
+    /// What a rule says of a notification's retries does not stay on it.
+    NotificationRuleForgotten,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
     ReminderLockIgnored,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 22] = [
+    pub const ALL: [(&str, Mutation); 24] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -83,6 +87,8 @@ impl Mutation {
         ("result-unwritten", Mutation::ResultUnwritten),
         ("retries-ignored", Mutation::RetriesIgnored),
         ("notification-forgotten", Mutation::NotificationForgotten),
+        ("notification-given-up", Mutation::NotificationGivenUp),
+        ("notification-rule-forgotten", Mutation::NotificationRuleForgotten),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
     ];
 
@@ -182,6 +188,22 @@ impl Mutation {
                     statement["Parameters"][before] = json!({"N": "3"});
                 }
             }
+            // What succeeds is out of `due` already.
+            Self::NotificationGivenUp
+                if names(statement, "N#")
+                    && text.contains("REMOVE \"tk\"")
+                    && !text.contains("SET \"st\"") =>
+            {
+                let text = text.replace("SET \"ds\"", "SET \"fs\"");
+                let text = text.replacen(" SET ", " SET \"st\"=? SET \"fp\"=? SET ", 1);
+                let text = text.replacen(" WHERE ", " REMOVE \"dp\" REMOVE \"ds\" WHERE ", 1);
+                statement["Statement"] = text.into();
+                if let Some(parameters) = statement["Parameters"].as_array_mut() {
+                    parameters.insert(0, json!({"S": "MAX_RETRIED"}));
+                    parameters.insert(1, json!({"S": "given-up"}));
+                }
+            }
+            Self::NotificationRuleForgotten if names(statement, "N#") => take_out(statement, " SET \"m\"=?"),
             Self::NotificationForgotten => {
                 for parameter in statement["Parameters"].as_array_mut().into_iter().flatten() {
                     if let Some(partition) = parameter["S"].as_str().filter(|text| text.contains("/N:")) {
