@@ -59,13 +59,15 @@ pub enum Mutation {
     NotificationGivenUp,
     /// What a rule says of a notification's retries does not stay on it.
     NotificationRuleForgotten,
+    /// A reminder is done with at its first failure.
+    ReminderGivenUp,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
     ReminderLockIgnored,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 24] = [
+    pub const ALL: [(&str, Mutation); 25] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -89,6 +91,7 @@ impl Mutation {
         ("notification-forgotten", Mutation::NotificationForgotten),
         ("notification-given-up", Mutation::NotificationGivenUp),
         ("notification-rule-forgotten", Mutation::NotificationRuleForgotten),
+        ("reminder-given-up", Mutation::ReminderGivenUp),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
     ];
 
@@ -201,6 +204,18 @@ impl Mutation {
                 if let Some(parameters) = statement["Parameters"].as_array_mut() {
                     parameters.insert(0, json!({"S": "MAX_RETRIED"}));
                     parameters.insert(1, json!({"S": "given-up"}));
+                }
+            }
+            // An attempt that another follows changes nothing but the claim.
+            Self::ReminderGivenUp
+                if names(statement, "R#") && text.contains("REMOVE \"tk\"") && !text.contains(" SET ") =>
+            {
+                let done =
+                    " SET \"st\"=? SET \"fp\"=? SET \"fs\"=? REMOVE \"dp\" REMOVE \"ds\" REMOVE \"tk\"";
+                statement["Statement"] = text.replacen(" REMOVE \"tk\"", done, 1).into();
+                if let Some(parameters) = statement["Parameters"].as_array_mut() {
+                    let given_up = ["completed", "given-up", "given-up"].map(|text| json!({"S": text}));
+                    parameters.splice(0..0, given_up);
                 }
             }
             Self::NotificationRuleForgotten if names(statement, "N#") => take_out(statement, " SET \"m\"=?"),
