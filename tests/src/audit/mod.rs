@@ -5,7 +5,7 @@
 //! the tables hold. From that it works out for itself what SPEC allows.
 //!
 //! What it needs to tell tenants apart: the path of every receiver's URL begins with `/{company}/{solution}/`, and
-//! the parameter of an activity has its id as `id`.
+//! the parameter of an activity has its id as `id` and, where it has an `owner`, its `company/solution` as that.
 
 mod activities;
 mod duplicates;

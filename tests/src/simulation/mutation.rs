@@ -43,6 +43,8 @@ pub enum Mutation {
     PauseUnseen,
     /// Lists are read from another tenant's partitions.
     OthersList,
+    /// The same of a solution of the same company.
+    SiblingsList,
     /// A batch that its receiver refused is deleted.
     DeleteBeforeAcknowledge,
     /// A rule moves on past an occurrence that was not written.
@@ -67,7 +69,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 25] = [
+    pub const ALL: [(&str, Mutation); 26] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -83,6 +85,7 @@ impl Mutation {
         ("refusal-is-success", Mutation::RefusalIsSuccess),
         ("pause-unseen", Mutation::PauseUnseen),
         ("others-list", Mutation::OthersList),
+        ("siblings-list", Mutation::SiblingsList),
         ("delete-before-acknowledge", Mutation::DeleteBeforeAcknowledge),
         ("occurrence-skipped", Mutation::OccurrenceSkipped),
         ("occurrence-renamed", Mutation::OccurrenceRenamed),
@@ -117,11 +120,15 @@ impl Mutation {
                     }
                 }
             }
-            (Self::OthersList, "Query") if role == Some(Role::Api) && !request["IndexName"].is_null() => {
-                return Bytes::from(String::from_utf8_lossy(&body).replace("\"acme/main", "\"beta/main"));
+            (Self::OthersList | Self::SiblingsList, "Query")
+                if role == Some(Role::Api) && !request["IndexName"].is_null() =>
+            {
+                let of = format!("\"{}", self.other());
+                return Bytes::from(String::from_utf8_lossy(&body).replace("\"acme/main", &of));
             }
-            (Self::OthersList, "BatchGetItem") if role == Some(Role::Api) => {
-                return Bytes::from(String::from_utf8_lossy(&body).replace("A#acme/main", "A#beta/main"));
+            (Self::OthersList | Self::SiblingsList, "BatchGetItem") if role == Some(Role::Api) => {
+                let of = format!("A#{}", self.other());
+                return Bytes::from(String::from_utf8_lossy(&body).replace("A#acme/main", &of));
             }
             (Self::ReminderLockIgnored, "UpdateItem") => {
                 if request["Key"]["PK"]["S"] == "LEASE#reminder-processor" {
@@ -137,6 +144,14 @@ impl Mutation {
             _ => return body,
         }
         request.to_string().into()
+    }
+
+    /// Whose items are listed in place of those of `acme/main`.
+    fn other(self) -> &'static str {
+        match self {
+            Self::SiblingsList => "acme/side",
+            _ => "beta/main",
+        }
     }
 
     fn statements(self, statements: &mut Value) {
