@@ -28,7 +28,7 @@ pub fn ends(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut 
         }
         match (found, wished.accepted) {
             (None, Some(at)) => {
-                let gone = rolled.contains(subject) || wished.removed || may_expire(wishes, &subject.tenant);
+                let gone = rolled.contains(subject) || may_expire(wishes, &subject.tenant);
                 if !gone {
                     report("kept", format!("accepted at {at}, and gone"));
                 }

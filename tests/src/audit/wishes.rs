@@ -25,8 +25,6 @@ pub struct Wished {
     pub retries: usize,
     /// Results that may have been recorded: their status.
     pub results: Vec<String>,
-    /// It, or all of its kind, may have been removed on purpose.
-    pub removed: bool,
 }
 
 /// What an answer said of the executions.
