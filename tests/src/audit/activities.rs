@@ -14,14 +14,29 @@ pub fn ends(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut 
         let mut report = |property, what: String| {
             findings.push(Finding { property, subject: subject.clone(), what });
         };
+        for told in &wished.told {
+            let kind = found.map_or("", |item| item.text("k"));
+            let mut allowed = wished.executions.clone();
+            if !told.created {
+                allowed.extend(wishes.policies.granted(&subject.tenant, kind));
+            }
+            if !allowed.contains(&told.executions) && (found.is_some() || told.created) {
+                let what =
+                    format!("answered that it may have {} executions, asked {allowed:?}", told.executions);
+                report("terminal", what);
+            }
+        }
         match (found, wished.accepted) {
-            (None, Some((at, _))) => {
-                let gone = rolled.contains(subject) || wished.removed || may_expire(wishes, &subject.tenant);
+            (None, Some(at)) => {
+                let gone = rolled.contains(subject) || may_expire(wishes, &subject.tenant);
                 if !gone {
                     report("kept", format!("accepted at {at}, and gone"));
                 }
             }
             (Some(item), _) => {
+                if let Some(what) = wrong_policy(wishes, subject, &wished.executions, item) {
+                    report("terminal", what);
+                }
                 if let Some(what) = wrong_end(evidence, wishes, subject, wished, item) {
                     report("terminal", what);
                 }
@@ -41,6 +56,10 @@ pub fn ends(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut 
         if entity.item.is_some() && own {
             let none = Wished::default();
             let item = entity.item.as_ref().unwrap_or_else(|| unreachable!("it is there"));
+            let executions = wishes.policies.of_own(subject);
+            if let Some(what) = wrong_policy(wishes, subject, &executions, item) {
+                findings.push(Finding { property: "terminal", subject: subject.clone(), what });
+            }
             if let Some(what) =
                 wrong_end(evidence, wishes, subject, wishes.of_activity(subject).unwrap_or(&none), item)
             {
@@ -48,6 +67,16 @@ pub fn ends(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut 
             }
         }
     }
+}
+
+/// Whether it may have other executions than were asked for, or than a rule grants once an attempt has failed.
+fn wrong_policy(wishes: &Wishes, subject: &Subject, asked: &BTreeSet<i64>, item: &Item) -> Option<String> {
+    let mut allowed = asked.clone();
+    if item.number("a") > 0 || item.number("r") > 0 {
+        allowed.extend(wishes.policies.granted(&subject.tenant, item.text("k")));
+    }
+    let most = item.number("m");
+    (!allowed.contains(&most)).then(|| format!("may have {most} executions, asked {allowed:?}"))
 }
 
 /// What is wrong with how it stands, if anything is.

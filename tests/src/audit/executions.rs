@@ -1,9 +1,11 @@
 //! Executions: never too many, never two at once, each under its key, none before its time or after its end.
 
 use super::activities::batches;
+use super::duplicates::{Told, UNHEARD, unexplained};
 use super::evidence::{Arrival, Evidence, Finding, Subject};
 use super::items::{Item, Table};
 use super::wishes::Wishes;
+use chrono::DateTime;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -14,9 +16,8 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
         let Some(subject) = subject(arrival) else { continue };
         runs.entry((subject, arrival.key().to_owned())).or_default().push(arrival);
     }
-    let rolled: BTreeMap<Subject, i64> = batches(evidence)
-        .map(|(subject, activity)| (subject, activity["maxAttempts"].as_i64().unwrap_or_default()))
-        .collect();
+    let mut rolled: BTreeMap<Subject, Vec<Value>> = BTreeMap::new();
+    batches(evidence).for_each(|(subject, activity)| rolled.entry(subject).or_default().push(activity));
     for ((subject, key), arrivals) in &runs {
         let mut report = |property, what: String| {
             findings.push(Finding { property, subject: subject.clone(), what });
@@ -57,12 +58,9 @@ pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut
                 report("one-claim", format!("called at {} without a claim: {item}", arrival.at));
             }
         }
-        let taken = arrivals.iter().position(|arrival| arrival.is_taken());
-        if let Some(taken) = taken
-            && let Some(after) = arrivals.get(taken + 1)
-            && !excused(table, subject, run)
+        if let Some(told) = told(table, rolled.get(subject), subject, run)
+            && let Some(what) = unexplained(arrivals, &told, &UNHEARD, evidence.tolerance())
         {
-            let what = format!("called at {} though the call of {} was taken", after.at, arrivals[taken].at);
             report("duplicate", what);
         }
         let Some(wished) = wishes.activities.get(subject) else { continue };
@@ -105,29 +103,43 @@ pub fn subject(arrival: &Arrival) -> Option<Subject> {
     Some(Subject { tenant: arrival.tenant(), id: id.to_owned() })
 }
 
-/// The executions that a run may have: what was accepted, or what a rule of its type made of it.
+/// The executions that a run may have: what was asked for, or what a rule of its type made of it.
 fn executions_most(
-    (table, wishes, rolled): (&Table, &Wishes, &BTreeMap<Subject, i64>),
+    (table, wishes, rolled): (&Table, &Wishes, &BTreeMap<Subject, Vec<Value>>),
     subject: &Subject,
     run: u64,
 ) -> Option<i64> {
-    let accepted = wishes.activities.get(subject).and_then(|wished| wished.accepted).map(|(_, most)| most);
+    let asked = match wishes.activities.get(subject) {
+        Some(wished) if !wished.executions.is_empty() => wished.executions.clone(),
+        _ => wishes.policies.of_own(subject),
+    };
     let item = table.get('A', subject).and_then(|entity| entity.item.as_ref());
     let last = item.filter(|item| item.number("r") as u64 == run).map(|item| item.number("m"));
     // What was rolled away has told how many it had.
-    let last = last.or_else(|| rolled.get(subject).copied());
+    let last =
+        last.or_else(|| rolled.get(subject)?.iter().filter_map(|one| one["maxAttempts"].as_i64()).max());
     // Of a run that is past, what a rule had granted is not on the item any more.
-    let last = last.or_else(|| wishes.granted.get(&subject.tenant).copied());
-    accepted.into_iter().chain(last).max().filter(|most| *most > 0)
+    let last = last.or_else(|| wishes.policies.granted_most(&subject.tenant));
+    asked.into_iter().chain(last).max().filter(|most| *most > 0)
 }
 
-/// A duplicate can only follow a crash between sending and settling, and that is told in the history: as lost, or
-/// as an attempt whose answer did not come.
-fn excused(table: &Table, subject: &Subject, run: u64) -> bool {
-    let Some(entity) = table.get('A', subject) else { return true };
+/// What history tells of a run: the entries in the table, and, of what was rolled away, the log that went along, which
+/// does not say of which run. `None` if it is gone with its log.
+fn told(table: &Table, rolled: Option<&Vec<Value>>, subject: &Subject, run: u64) -> Option<Vec<Told>> {
+    let entity = table.get('A', subject);
+    if entity.is_none() && rolled.is_none() {
+        return None;
+    }
     let prefix = format!("H#{run:05}#");
-    let told = |(_, entry): (&str, &Item)| {
-        matches!(entry.text("o"), "CRASHED" | "TIMEOUT" | "NO_ANSWER" | "NO_CONNECTION")
-    };
-    entity.beside(&prefix).any(told)
+    let entries = entity.into_iter().flat_map(|entity| entity.beside(&prefix));
+    let entries = entries.filter_map(|(_, entry)| {
+        Some(Told { at: entry.instant("at")?, outcome: entry.text("o").to_owned() })
+    });
+    let batches = rolled.into_iter().flatten();
+    let logs = batches.flat_map(|activity| activity["logDetails"].as_array().into_iter().flatten());
+    let logs = logs.filter_map(|detail| {
+        let at = DateTime::parse_from_rfc3339(detail["at"].as_str()?).ok()?.to_utc();
+        Some(Told { at, outcome: detail["outcome"].as_str()?.to_owned() })
+    });
+    Some(entries.chain(logs).collect())
 }

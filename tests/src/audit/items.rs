@@ -116,12 +116,28 @@ pub fn places(table: &Table, findings: &mut Vec<Finding>) {
             let waits = match letter {
                 'A' => item.text("st") == "READY",
                 'N' => item.text("st") == "PENDING",
-                _ => due[0],
+                // One that was completed or cancelled under its sender's hands waits for what comes of that.
+                'R' => item.has("tk") || (item.text("st") == "active" && item.has("n")),
+                // A rule is paused, or has ended, or has an occurrence to come.
+                _ => item.text("st") == "running" && item.has("n"),
             };
+            if letter == 'Q' && !is_rule(item) {
+                let next = item.instant("n");
+                findings.push(found(subject, format!("a rule that is {}, next {next:?}", item.text("st"))));
+            }
             if waits != due[0] {
                 findings.push(found(subject, format!("{} stands in the wrong index", item.text("st"))));
             }
         }
+    }
+}
+
+/// Whether a rule's state and its next occurrence fit: one that runs has one, one that has ended has none.
+fn is_rule(item: &Item) -> bool {
+    match item.text("st") {
+        "running" => item.has("n"),
+        "ended" => !item.has("n"),
+        status => status == "paused",
     }
 }
 

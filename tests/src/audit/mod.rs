@@ -5,9 +5,10 @@
 //! the tables hold. From that it works out for itself what SPEC allows.
 //!
 //! What it needs to tell tenants apart: the path of every receiver's URL begins with `/{company}/{solution}/`, and
-//! the parameter of an activity has its id as `id`.
+//! the parameter of an activity has its id as `id` and, where it has an `owner`, its `company/solution` as that.
 
 mod activities;
+mod duplicates;
 mod evidence;
 mod executions;
 mod history;
@@ -15,10 +16,12 @@ mod items;
 mod notifications;
 mod paths;
 mod pauses;
+mod policy;
 mod recurring;
 mod reminders;
 mod results;
 mod rolling;
+mod sends;
 mod story;
 mod tenants;
 mod wishes;

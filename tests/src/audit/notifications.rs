@@ -1,8 +1,10 @@
 //! Notifications: kept, ended as their rules allow, one call at a time, with a complete history (SPEC §7).
 
+use super::duplicates::{Told, UNHEARD, unexplained};
 use super::evidence::{Arrival, Evidence, Exchange, Finding, Subject};
-use super::items::{Entity, Table};
+use super::items::{Entity, Item, Table};
 use super::paths::{Path, tenant_path};
+use super::sends::{self, Sends};
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -10,11 +12,13 @@ struct Wished {
     accepted: bool,
     asked: bool,
     deleted: bool,
+    /// Re-sends by hand that may have begun a run.
+    resends: i64,
 }
 
 /// Checks notifications.
 pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
-    let wishes = wishes(&evidence.exchanges);
+    let (wishes, sends) = (wishes(&evidence.exchanges), sends::of(&evidence.exchanges));
     for (subject, wished) in &wishes {
         let item = table.get('N', subject).and_then(|entity| entity.item.as_ref());
         if wished.accepted && item.is_none() && !wished.deleted {
@@ -26,8 +30,21 @@ pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
             report(findings, "kept", subject, "a notification that nobody asked for".to_owned());
         }
         let arrivals: Vec<&Arrival> = arrivals(evidence, subject).collect();
+        let wished = wishes.get(subject);
         for what in faults(evidence, subject, entity, &arrivals) {
             report(findings, "notification", subject, what);
+        }
+        let Some(item) = &entity.item else { continue };
+        // One that was deleted may have had another life.
+        let Some(wished) = wished.filter(|wished| !wished.deleted) else { continue };
+        if item.number("r") > wished.resends {
+            let what = format!("run {}, and {} re-sends were asked for", item.number("r"), wished.resends);
+            report(findings, "notification", subject, what);
+        }
+        for run in 0..=item.number("r") {
+            for what in wrong_run(evidence, &sends, subject, (entity, item), &arrivals, run) {
+                report(findings, "notification", subject, what);
+            }
         }
     }
 }
@@ -69,6 +86,40 @@ fn faults(evidence: &Evidence, subject: &Subject, entity: &Entity, arrivals: &[&
     faults
 }
 
+/// What is wrong with a run: it ends when its type's sends are used up and not before, and after a send that was taken
+/// another follows only where that was not heard of.
+fn wrong_run(
+    evidence: &Evidence,
+    sends: &Sends,
+    subject: &Subject,
+    (entity, item): (&Entity, &Item),
+    arrivals: &[&Arrival],
+    run: i64,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    let (key, prefix) = (format!("{}:{run}", subject.id), format!("H#{run:05}#"));
+    let arrivals: Vec<&Arrival> = arrivals.iter().copied().filter(|one| one.key() == key).collect();
+    let told: Vec<Told> = entity
+        .beside(&prefix)
+        .filter_map(|(_, entry)| Some(Told { at: entry.instant("at")?, outcome: entry.text("o").to_owned() }))
+        .collect();
+    faults.extend(unexplained(&arrivals, &told, &UNHEARD, evidence.tolerance()));
+    let kind = item.text("k").trim_start_matches("N:").to_owned();
+    let Some(Some(most)) = sends.get(&(subject.tenant.clone(), kind)) else { return faults };
+    // A send whose sender was lost counts, whether it arrived or not.
+    let (failed, sent) = (told.len() as i64, arrivals.len() as i64);
+    let over = run < item.number("r") || item.text("st") == "MAX_RETRIED";
+    if over && failed != *most {
+        faults.push(format!("given up in run {run} after {failed} sends, and its type has {most}"));
+    }
+    if failed > *most || sent > *most {
+        faults.push(format!(
+            "{sent} arrivals and {failed} failures in run {run}, and its type has {most} sends"
+        ));
+    }
+    faults
+}
+
 fn arrivals<'a>(evidence: &'a Evidence, subject: &'a Subject) -> impl Iterator<Item = &'a Arrival> {
     let prefix = format!("{}:", subject.id);
     evidence.arrivals.iter().filter(move |one| {
@@ -86,6 +137,9 @@ fn wishes(exchanges: &[Exchange]) -> BTreeMap<Subject, Wished> {
                 let wished = wishes.entry(Subject { tenant, id: id.to_owned() }).or_default();
                 wished.asked = true;
                 wished.accepted |= exchange.is_done();
+            }
+            ("POST", ["notifications", id, "resend"]) => {
+                wishes.entry(Subject { tenant, id: (*id).to_owned() }).or_default().resends += 1;
             }
             ("DELETE", ["notifications", id]) => {
                 wishes.entry(Subject { tenant, id: (*id).to_owned() }).or_default().deleted = true;

@@ -2,8 +2,9 @@
 //! told (SPEC §6).
 
 use super::activities::rolled;
+use super::duplicates::{Told, unexplained};
 use super::evidence::{Arrival, Evidence, Exchange, Finding, Subject};
-use super::items::{Entity, Table};
+use super::items::{Entity, Item, Table};
 use chrono::DateTime;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,25 +12,64 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Failures after which the next send time follows.
 const FAILURES_MAX: usize = 5;
 
+/// What was asked of one reminder.
+#[derive(Default)]
+struct Asked<'a> {
+    /// Writes that may have been done.
+    puts: Vec<&'a Exchange>,
+    /// Deletes that may have been done.
+    deletes: Vec<&'a Exchange>,
+}
+
+impl Asked<'_> {
+    fn is_accepted(&self) -> bool {
+        self.puts.iter().any(|put| put.is_done())
+    }
+
+    /// It was called off for certain, and nothing was written since. What was not answered may take effect later.
+    fn is_called_off(&self) -> bool {
+        let stands =
+            |delete: &Exchange| self.puts.iter().all(|put| put.is_done() && put.answered < delete.asked);
+        self.deletes.iter().any(|delete| delete.is_done() && stands(delete))
+    }
+
+    /// Its send times, in milliseconds; `None` if it was written anew, with others.
+    fn times(&self) -> Option<BTreeSet<i64>> {
+        let (first, rest) = self.puts.split_first()?;
+        let times = first.body["sendTimes"].as_array()?;
+        let time = |time: &Value| Some(DateTime::parse_from_rfc3339(time.as_str()?).ok()?.timestamp_millis());
+        if rest.iter().any(|put| put.body != first.body) {
+            return None;
+        }
+        times.iter().map(time).collect()
+    }
+}
+
 /// Checks reminders.
 pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
-    let accepted = accepted(&evidence.exchanges);
+    let asked = asked(&evidence.exchanges);
     let hooked = hooked(&evidence.exchanges);
     let rolled = rolled(evidence);
     let mut report = |subject: &Subject, what: String| {
         findings.push(Finding { property: "reminder", subject: subject.clone(), what });
     };
-    for subject in &accepted {
+    for (subject, _) in asked.iter().filter(|(_, asked)| asked.is_accepted()) {
         if table.get('R', subject).is_none_or(|entity| entity.item.is_none()) {
             report(subject, "was accepted, and is gone".to_owned());
         }
     }
+    let by_hand = evidence.exchanges.iter().any(|one| one.path.starts_with("/api/reminder/item/send"));
     for (subject, entity) in table.all('R') {
-        if entity.item.is_none() {
+        let Some(item) = &entity.item else { continue };
+        let Some(asked) = asked.get(subject) else {
+            report(subject, "is in the table, and nobody asked for it".to_owned());
             continue;
-        }
+        };
         let arrivals: Vec<&Arrival> = dialogs(evidence, subject).collect();
-        faults(evidence, entity, &arrivals).into_iter().for_each(|what| report(subject, what));
+        let times = attempts(entity);
+        wrong_end(asked, item, &times).into_iter().for_each(|what| report(subject, what));
+        wrong_history(item, entity, &times, by_hand).into_iter().for_each(|what| report(subject, what));
+        faults(evidence, item, &times, &arrivals).into_iter().for_each(|what| report(subject, what));
         if !hooked.contains(&subject.tenant) {
             continue;
         }
@@ -45,42 +85,90 @@ pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
     one_at_a_time(evidence, findings);
 }
 
-fn faults(evidence: &Evidence, entity: &Entity, arrivals: &[&Arrival]) -> Vec<String> {
-    let mut faults = Vec::new();
-    let Some(item) = &entity.item else { return faults };
-    if item.has("dp") && item.instant("n").is_none_or(|next| next + evidence.tolerance() < evidence.ended) {
-        faults.push(format!("still pending at the end, for {:?}", item.instant("n")));
-    }
-    let mut times: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+/// Its attempts, by the send time that they were about, in the order in which they began.
+type Attempts<'a> = BTreeMap<i64, Vec<&'a Item>>;
+
+fn attempts(entity: &Entity) -> Attempts<'_> {
+    let mut times: Attempts<'_> = BTreeMap::new();
     for (_, entry) in entity.beside("H#") {
-        times.entry(entry.number("t")).or_default().push(entry.text("o"));
+        times.entry(entry.number("t")).or_default().push(entry);
     }
-    let definition = entity.beside.get("PAYLOAD").map_or("", |payload| payload.text("d"));
-    let definition: Value = serde_json::from_str(definition).unwrap_or_default();
-    let asked = definition["sendTimes"].as_array().into_iter().flatten().filter_map(Value::as_i64);
-    let asked: BTreeSet<i64> = asked.collect();
-    for time in
-        asked.iter().filter(|time| !times.contains_key(time) && item.text("fp").contains("#completed"))
-    {
-        faults.push(format!("completed, and the send time {time} was never tried"));
-    }
-    for (time, outcomes) in &times {
-        if outcomes.len() > FAILURES_MAX {
-            faults.push(format!("{} attempts at the send time {time}", outcomes.len()));
+    times
+}
+
+fn is_sent(entries: &[&Item]) -> bool {
+    entries.iter().any(|entry| entry.text("o") == "Sent")
+}
+
+/// What is wrong with how it stands: completed or in review before every send time was sent or given up, or in the
+/// other one's place; cancelled though nobody asked, or not though somebody did.
+fn wrong_end(asked: &Asked<'_>, item: &Item, times: &Attempts<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let status = item.text("st");
+    match status {
+        "cancelled" if asked.deletes.is_empty() => {
+            faults.push("cancelled, and nobody asked for it".to_owned());
         }
-        if let Some(sent) = outcomes.iter().position(|outcome| *outcome == "Sent")
-            && sent + 1 < outcomes.len()
-        {
+        "cancelled" => {}
+        _ if asked.is_called_off() => faults.push(format!("{status}, and it was called off")),
+        _ => {}
+    }
+    let (done, wanted) = match (status, item.has("n")) {
+        ("completed", _) => ("completed", true),
+        ("active", false) => ("in review", false),
+        _ => return faults,
+    };
+    let Some(asked) = asked.times() else { return faults };
+    for time in &asked {
+        let entries = times.get(time).map_or(&[][..], Vec::as_slice);
+        if !is_sent(entries) && entries.len() < FAILURES_MAX {
+            faults.push(format!("{done}, and the send time {time} was tried {} times", entries.len()));
+        }
+    }
+    // The last send time says which of the two it is.
+    let last = asked.last().and_then(|last| times.get(last));
+    if last.is_some_and(|entries| is_sent(entries) != wanted) {
+        faults.push(format!("{done}, and its last send time was {}sent", if wanted { "not " } else { "" }));
+    }
+    faults
+}
+
+/// What is wrong with what is told: each send time's attempts are numbered without a gap, none follows one that was sent,
+/// and the item counts as many. Numbers of attempts that were not made are used up, so the sequence itself may have gaps.
+fn wrong_history(item: &Item, entity: &Entity, times: &Attempts<'_>, by_hand: bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (time, entries) in times {
+        if entries.len() > FAILURES_MAX {
+            faults.push(format!("{} attempts at the send time {time}", entries.len()));
+        }
+        let sent = entries.iter().position(|entry| entry.text("o") == "Sent");
+        if sent.is_some_and(|sent| sent + 1 < entries.len()) {
             faults.push(format!("attempts at the send time {time} after it was sent"));
         }
-        // Its owner may have put it anew, without send times that it had.
-        if !asked.contains(time) {
-            continue;
+        let numbers: Vec<i64> = entries.iter().map(|entry| entry.number("a")).collect();
+        // One that is sent by hand in review is counted anew.
+        if !by_hand && numbers != (1..=numbers.len() as i64).collect::<Vec<_>>() {
+            faults.push(format!("the attempts at the send time {time} have the numbers {numbers:?}"));
         }
-        let ended = outcomes.contains(&"Sent") || outcomes.len() == FAILURES_MAX;
-        if !ended && item.text("fp").contains("#completed") {
-            faults.push(format!("completed, and the send time {time} was tried {outcomes:?}"));
+    }
+    let last = entity.beside("H#").last().and_then(|(sequence, _)| sequence.parse::<i64>().ok());
+    if last.is_some_and(|last| last > item.number("q")) {
+        faults.push(format!("attempt {last:?} is told, and {} were begun", item.number("q")));
+    }
+    if item.text("st") == "active" && item.has("n") && !item.has("tk") {
+        let told = times.get(&item.number("n")).map_or(0, Vec::len) as i64;
+        if told != item.number("a") {
+            faults.push(format!("{} attempts at its next send time, and {told} are told", item.number("a")));
         }
+    }
+    faults
+}
+
+/// What is wrong with what arrived.
+fn faults(evidence: &Evidence, item: &Item, times: &Attempts<'_>, arrivals: &[&Arrival]) -> Vec<String> {
+    let mut faults = Vec::new();
+    if item.has("dp") && item.instant("n").is_none_or(|next| next + evidence.tolerance() < evidence.ended) {
+        faults.push(format!("still pending at the end, for {:?}", item.instant("n")));
     }
     let mut keys: BTreeMap<&str, Vec<&Arrival>> = BTreeMap::new();
     arrivals.iter().for_each(|one| keys.entry(one.key()).or_default().push(one));
@@ -90,18 +178,22 @@ fn faults(evidence: &Evidence, entity: &Entity, arrivals: &[&Arrival]) -> Vec<St
             faults.push(format!("arrived under the key {key}"));
             continue;
         };
-        let told = times.get(&time.timestamp_millis()).map_or(&[][..], Vec::as_slice);
-        if arrivals.len() > told.len().max(FAILURES_MAX) {
-            faults.push(format!("arrived {} times for {time}", arrivals.len()));
+        let entries = times.get(&time.timestamp_millis()).map_or(&[][..], Vec::as_slice);
+        if arrivals.len() > entries.len() + usize::from(item.has("tk")) {
+            faults.push(format!(
+                "arrived {} times for {time}, and {} are told",
+                arrivals.len(),
+                entries.len()
+            ));
         }
         if arrivals.first().is_some_and(|first| first.at + evidence.tolerance() < time) {
             faults.push(format!("arrived before its send time {time}"));
         }
-        let taken = arrivals.iter().position(|one| one.is_taken());
-        let unheard = told.contains(&"SendError");
-        if taken.is_some_and(|taken| taken + 1 < arrivals.len()) && !unheard {
-            faults.push(format!("arrived again for {time} after it was taken"));
-        }
+        let told: Vec<Told> = entries
+            .iter()
+            .filter_map(|entry| Some(Told { at: entry.instant("at")?, outcome: entry.text("o").to_owned() }))
+            .collect();
+        faults.extend(unexplained(&arrivals, &told, &["SendError"], evidence.tolerance()));
     }
     faults
 }
@@ -132,17 +224,24 @@ fn dialogs<'a>(evidence: &'a Evidence, subject: &'a Subject) -> impl Iterator<It
     })
 }
 
-fn accepted(exchanges: &[Exchange]) -> BTreeSet<Subject> {
-    let of = |exchange: &Exchange| {
-        let parts: Vec<&str> = exchange.path.trim_start_matches('/').split('/').collect();
-        match parts.as_slice() {
-            ["api", "reminder", company, solution, id] if *company != "configuration" => {
-                Some(Subject { tenant: format!("{company}/{solution}"), id: (*id).to_owned() })
-            }
-            _ => None,
+fn asked(exchanges: &[Exchange]) -> BTreeMap<Subject, Asked<'_>> {
+    let mut all: BTreeMap<Subject, Asked<'_>> = BTreeMap::new();
+    for exchange in exchanges.iter().filter(|one| one.may_be_done()) {
+        let path = exchange.path.split('?').next().unwrap_or_default();
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let ["api", "reminder", company, solution, id] = parts.as_slice() else { continue };
+        if matches!(*company, "configuration" | "item") {
+            continue;
         }
-    };
-    exchanges.iter().filter(|one| one.method == "PUT" && one.is_done()).filter_map(of).collect()
+        let subject = Subject { tenant: format!("{company}/{solution}"), id: (*id).to_owned() };
+        let asked = all.entry(subject).or_default();
+        match exchange.method.as_str() {
+            "PUT" => asked.puts.push(exchange),
+            "DELETE" => asked.deletes.push(exchange),
+            _ => {}
+        }
+    }
+    all
 }
 
 /// Tenants with a webhook.

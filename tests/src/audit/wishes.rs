@@ -1,15 +1,20 @@
 //! What callers asked for, sorted by whom it is about.
 
 use super::evidence::{Exchange, Subject};
+use super::policy::Policies;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was asked of one activity.
 #[derive(Debug, Default)]
 pub struct Wished {
-    /// Acceptances that were answered: when, and the executions it may have.
-    pub accepted: Option<(DateTime<Utc>, i64)>,
+    /// When its acceptance was answered first.
+    pub accepted: Option<DateTime<Utc>>,
+    /// The executions that it may have by what was asked, in all of its acceptances.
+    pub executions: BTreeSet<i64>,
+    /// What answers said that it may have.
+    pub told: Vec<Told>,
     /// Acceptances that may have been done without an answer that says so.
     pub maybe_accepted: bool,
     /// The earliest date that was ever asked for it; `None` if it was to be sent at once.
@@ -20,8 +25,15 @@ pub struct Wished {
     pub retries: usize,
     /// Results that may have been recorded: their status.
     pub results: Vec<String>,
-    /// It, or all of its kind, may have been removed on purpose.
-    pub removed: bool,
+}
+
+/// What an answer said of the executions.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// As it was answered.
+    pub executions: i64,
+    /// It was the answer to the creation itself, so that no rule can have changed it yet.
+    pub created: bool,
 }
 
 /// A cancel.
@@ -55,8 +67,8 @@ pub struct Wishes {
     pub states: BTreeMap<String, Vec<StateChange>>,
     /// What bulk changes asked of all of a tenant's activities, those included that the system made itself.
     pub bulk: BTreeMap<String, Wished>,
-    /// The most executions that a rule of the tenant's types may grant.
-    pub granted: BTreeMap<String, i64>,
+    /// How many executions activities may have.
+    pub policies: Policies,
     /// Rollers' URIs, by `company/solution`: the last that was put.
     pub rolling: BTreeMap<String, Value>,
 }
@@ -64,7 +76,7 @@ pub struct Wishes {
 impl Wishes {
     /// Sorts the exchanges.
     pub fn of(exchanges: &[Exchange]) -> Self {
-        let mut wishes = Self::default();
+        let mut wishes = Self { policies: Policies::of(exchanges), ..Self::default() };
         // Bulk changes meet what was accepted whenever, so they come last.
         let (bulk, single): (Vec<_>, Vec<_>) = exchanges
             .iter()
@@ -87,12 +99,6 @@ impl Wishes {
         let tenant = format!("{company}/{solution}");
         match (exchange.method.as_str(), rest) {
             ("PUT", []) => drop(self.rolling.insert(tenant, exchange.body.clone())),
-            ("PUT", ["activity-types", _]) => {
-                let rules = exchange.body["rescheduleRules"].as_object().into_iter().flatten();
-                let most = rules.filter_map(|(_, rule)| rule["retries"].as_i64()).max().unwrap_or_default();
-                let granted = self.granted.entry(tenant).or_default();
-                *granted = most.max(*granted);
-            }
             ("PUT", ["server-state"]) => self.states.entry(tenant).or_default().push(StateChange {
                 paused: exchange.body["serverState"] == "paused",
                 asked: exchange.asked,
@@ -138,17 +144,22 @@ impl Wishes {
         answer: &Value,
     ) {
         let Some(id) = body["id"].as_str().or_else(|| answer["id"].as_str()) else { return };
+        let asked = self.policies.asked(tenant, body);
         let wished = self.activity(tenant, id);
         match status {
-            Some(200 | 201) => {
-                let executions = answer["maxAttempts"].as_i64().unwrap_or_default();
-                wished.accepted.get_or_insert((exchange.answered, executions));
+            Some(status @ (200 | 201)) => {
+                wished.accepted.get_or_insert(exchange.answered);
+                wished.executions.extend(asked);
+                if let Some(executions) = answer["maxAttempts"].as_i64() {
+                    wished.told.push(Told { executions, created: status == 201 });
+                }
                 wished.dates.push(time(&body["date"]));
             }
             // One that was throttled may have been tried before, without an answer.
             Some(status) if (400..500).contains(&status) && status != 429 => {}
             _ => {
                 wished.maybe_accepted = true;
+                wished.executions.extend(asked);
                 wished.dates.push(time(&body["date"]));
             }
         }

@@ -43,7 +43,11 @@ struct Arguments {
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("from..to")?;
     let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
-    Ok(number(from)?..number(to)?)
+    let (from, to) = (number(from)?, number(to)?);
+    if from >= to {
+        return Err("0 seeds".to_owned());
+    }
+    Ok(from..to)
 }
 
 fn main() -> anyhow::Result<()> {
@@ -58,12 +62,13 @@ fn main() -> anyhow::Result<()> {
             format!("mutations are {}", names.join(", "))
         })?),
     };
+    let jobs = arguments.jobs.unwrap_or_else(cores);
+    anyhow::ensure!(jobs > 0, "0 seeds at a time are none");
     if arguments.mutations {
-        return mutations(arguments.jobs.unwrap_or_else(cores));
+        return mutations(jobs);
     }
     let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
     let options = Options::in_memory()?;
-    let jobs = arguments.jobs.unwrap_or_else(cores);
     let (next, failed, done) = (AtomicU64::new(seeds.start), AtomicUsize::new(0), AtomicUsize::new(0));
     let steps = AtomicUsize::new(0);
     let output = Mutex::new(());
@@ -96,6 +101,7 @@ fn main() -> anyhow::Result<()> {
         }
     });
     let (done, failed) = (done.into_inner(), failed.into_inner());
+    let asked = usize::try_from(seeds.end - seeds.start)?;
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "{done} seeds, {failed} not clean, {} steps a seed, {:.1} seeds/s",
@@ -104,6 +110,13 @@ fn main() -> anyhow::Result<()> {
     );
     if failed > 0 {
         bail!("{failed} seeds are not clean");
+    }
+    // Whoever asked for seeds and reads that none was unclean takes all of them to have been lived.
+    match arguments.seconds {
+        Some(_) if done == 0 => bail!("no seed was lived in the time given"),
+        Some(_) if done < asked => println!("not all: {done} of {asked} seeds in the time given"),
+        None if done < asked => bail!("{done} of {asked} seeds were lived"),
+        _ => {}
     }
     Ok(())
 }

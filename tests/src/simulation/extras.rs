@@ -1,6 +1,6 @@
 //! What a seed has beside activities of a type: channels, recurring rules, notifications, reminders, rolling.
 
-use super::plan::{Op, RECEIVERS, Script, admin, base};
+use super::plan::{Op, RECEIVERS, Script, admin, base, owner};
 use super::process::Role;
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ impl Script<'_> {
             let body = json!({
                 "channel": "EMAIL", "type": "MESSAGE", "reason": "simulated", "id": id,
                 "commerce": {"assignment": "shop", "targetUsers": []},
-                "attributes": {"owner": tenant.0, "id": id},
+                "attributes": {"owner": owner(tenant), "id": id},
             });
             self.ids.push((tenant, id, second));
             self.add(second, tenant, "POST", "/activities", body);
@@ -68,12 +68,15 @@ impl Script<'_> {
         let ends = starts + self.dice.between(60, self.seconds);
         let (start, end) = (self.at(starts), self.at(ends));
         let name = format!("rule{}", self.ops.len());
-        let body = json!({
+        let mut body = json!({
             "activityType": "call",
-            "parameter": {"id": name, "owner": tenant.0, "object": "o0"},
+            "parameter": {"id": name, "owner": owner(tenant), "object": "o0"},
             "expression": format!("*/{} * * * *", self.dice.pick(&[1, 2, 5])),
             "startAt": start.to_rfc3339(), "endAt": end.to_rfc3339(),
         });
+        if self.dice.chance(300) {
+            body["retries"] = json!(self.dice.between(0, 4));
+        }
         let path = format!("/recurring-activities/{name}");
         self.add(1, tenant, "PUT", &path, body);
         if let Some((_, put)) = self.ops.last_mut() {
@@ -100,7 +103,7 @@ impl Script<'_> {
         for number in 0..self.dice.between(1, 4) {
             let second = self.dice.between(0, self.seconds * 4 / 5);
             let id = format!("n{number}");
-            let body = json!({"type": "note", "id": id, "payload": {"id": id, "owner": tenant.0}});
+            let body = json!({"type": "note", "id": id, "payload": {"id": id, "owner": owner(tenant)}});
             self.add(second, tenant, "POST", "/notifications", body);
             if self.dice.chance(300) {
                 let second = second + self.dice.between(0, 400);
@@ -130,7 +133,7 @@ impl Script<'_> {
                 .collect();
             let body = json!({
                 "countryCode": "1", "phoneNumber": format!("55{}", self.dice.below(2)), "notificationTemplateName": "visit",
-                "templateParameters": [{"owner": company}], "sendTimes": send_times,
+                "templateParameters": [{"owner": owner(tenant)}], "sendTimes": send_times,
             });
             let path = format!("/api/reminder/{company}/{solution}/r{number}");
             self.add_path(second, tenant, "PUT", path.clone(), body);

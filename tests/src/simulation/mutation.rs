@@ -43,6 +43,8 @@ pub enum Mutation {
     PauseUnseen,
     /// Lists are read from another tenant's partitions.
     OthersList,
+    /// The same of a solution of the same company.
+    SiblingsList,
     /// A batch that its receiver refused is deleted.
     DeleteBeforeAcknowledge,
     /// A rule moves on past an occurrence that was not written.
@@ -51,15 +53,23 @@ pub enum Mutation {
     OccurrenceRenamed,
     /// A result is answered as taken, and not written.
     ResultUnwritten,
+    /// What an activity's own `retries`, or its type's, says is not kept: the default holds.
+    RetriesIgnored,
     /// A notification that failed stands where the re-sender does not look.
     NotificationForgotten,
+    /// A notification is given up at its first failure.
+    NotificationGivenUp,
+    /// What a rule says of a notification's retries does not stay on it.
+    NotificationRuleForgotten,
+    /// A reminder is done with at its first failure.
+    ReminderGivenUp,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
     ReminderLockIgnored,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 21] = [
+    pub const ALL: [(&str, Mutation); 26] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -75,11 +85,16 @@ impl Mutation {
         ("refusal-is-success", Mutation::RefusalIsSuccess),
         ("pause-unseen", Mutation::PauseUnseen),
         ("others-list", Mutation::OthersList),
+        ("siblings-list", Mutation::SiblingsList),
         ("delete-before-acknowledge", Mutation::DeleteBeforeAcknowledge),
         ("occurrence-skipped", Mutation::OccurrenceSkipped),
         ("occurrence-renamed", Mutation::OccurrenceRenamed),
         ("result-unwritten", Mutation::ResultUnwritten),
+        ("retries-ignored", Mutation::RetriesIgnored),
         ("notification-forgotten", Mutation::NotificationForgotten),
+        ("notification-given-up", Mutation::NotificationGivenUp),
+        ("notification-rule-forgotten", Mutation::NotificationRuleForgotten),
+        ("reminder-given-up", Mutation::ReminderGivenUp),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
     ];
 
@@ -105,11 +120,15 @@ impl Mutation {
                     }
                 }
             }
-            (Self::OthersList, "Query") if role == Some(Role::Api) && !request["IndexName"].is_null() => {
-                return Bytes::from(String::from_utf8_lossy(&body).replace("\"acme/main", "\"beta/main"));
+            (Self::OthersList | Self::SiblingsList, "Query")
+                if role == Some(Role::Api) && !request["IndexName"].is_null() =>
+            {
+                let of = format!("\"{}", self.other());
+                return Bytes::from(String::from_utf8_lossy(&body).replace("\"acme/main", &of));
             }
-            (Self::OthersList, "BatchGetItem") if role == Some(Role::Api) => {
-                return Bytes::from(String::from_utf8_lossy(&body).replace("A#acme/main", "A#beta/main"));
+            (Self::OthersList | Self::SiblingsList, "BatchGetItem") if role == Some(Role::Api) => {
+                let of = format!("A#{}", self.other());
+                return Bytes::from(String::from_utf8_lossy(&body).replace("A#acme/main", &of));
             }
             (Self::ReminderLockIgnored, "UpdateItem") => {
                 if request["Key"]["PK"]["S"] == "LEASE#reminder-processor" {
@@ -125,6 +144,14 @@ impl Mutation {
             _ => return body,
         }
         request.to_string().into()
+    }
+
+    /// Whose items are listed in place of those of `acme/main`.
+    fn other(self) -> &'static str {
+        match self {
+            Self::SiblingsList => "acme/side",
+            _ => "beta/main",
+        }
     }
 
     fn statements(self, statements: &mut Value) {
@@ -173,6 +200,40 @@ impl Mutation {
                     }
                 }
             }
+            Self::RetriesIgnored if is_insert && names(statement, "A#") => {
+                if let Some(at) = text.find("'m':?") {
+                    let before = text[..at].matches('?').count();
+                    statement["Parameters"][before] = json!({"N": "3"});
+                }
+            }
+            // What succeeds is out of `due` already.
+            Self::NotificationGivenUp
+                if names(statement, "N#")
+                    && text.contains("REMOVE \"tk\"")
+                    && !text.contains("SET \"st\"") =>
+            {
+                let text = text.replace("SET \"ds\"", "SET \"fs\"");
+                let text = text.replacen(" SET ", " SET \"st\"=? SET \"fp\"=? SET ", 1);
+                let text = text.replacen(" WHERE ", " REMOVE \"dp\" REMOVE \"ds\" WHERE ", 1);
+                statement["Statement"] = text.into();
+                if let Some(parameters) = statement["Parameters"].as_array_mut() {
+                    parameters.insert(0, json!({"S": "MAX_RETRIED"}));
+                    parameters.insert(1, json!({"S": "given-up"}));
+                }
+            }
+            // An attempt that another follows changes nothing but the claim.
+            Self::ReminderGivenUp
+                if names(statement, "R#") && text.contains("REMOVE \"tk\"") && !text.contains(" SET ") =>
+            {
+                let done =
+                    " SET \"st\"=? SET \"fp\"=? SET \"fs\"=? REMOVE \"dp\" REMOVE \"ds\" REMOVE \"tk\"";
+                statement["Statement"] = text.replacen(" REMOVE \"tk\"", done, 1).into();
+                if let Some(parameters) = statement["Parameters"].as_array_mut() {
+                    let given_up = ["completed", "given-up", "given-up"].map(|text| json!({"S": text}));
+                    parameters.splice(0..0, given_up);
+                }
+            }
+            Self::NotificationRuleForgotten if names(statement, "N#") => take_out(statement, " SET \"m\"=?"),
             Self::NotificationForgotten => {
                 for parameter in statement["Parameters"].as_array_mut().into_iter().flatten() {
                     if let Some(partition) = parameter["S"].as_str().filter(|text| text.contains("/N:")) {

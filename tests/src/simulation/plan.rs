@@ -40,6 +40,11 @@ pub fn base((company, solution): (&str, &str)) -> String {
     format!("/v1/companies/{company}/solutions/{solution}")
 }
 
+/// Whose a body is, as it says itself.
+pub fn owner((company, solution): (&str, &str)) -> String {
+    format!("{company}/{solution}")
+}
+
 impl Plan {
     /// By lot.
     pub fn of(dice: &mut Dice, began: DateTime<Utc>) -> Self {
@@ -163,11 +168,14 @@ impl Script<'_> {
     fn activity(&mut self, tenant: (&'static str, &'static str), second: i64, id: &str) -> Value {
         self.ids.push((tenant, id.to_owned(), second));
         let object = format!("o{}", self.dice.below(3));
-        let mut parameter = json!({"id": id, "owner": tenant.0, "object": object});
+        let mut parameter = json!({"id": id, "owner": owner(tenant), "object": object});
         if self.dice.chance(150) {
             parameter["large"] = json!("x".repeat(700));
         }
         let mut body = json!({"activityType": "call", "id": id, "parameter": parameter});
+        if self.dice.chance(200) {
+            body["retries"] = json!(self.dice.between(0, 5));
+        }
         if self.dice.chance(700) {
             let after = self.dice.pick(&[0, 1, 2, 30, 60, 300, 900, 1_000]);
             let date = self.at(second + after) + TimeDelta::milliseconds(self.dice.between(0, 999));

@@ -152,7 +152,8 @@ impl Client {
 }
 
 fn activity(id: &str, dice: &mut Dice) -> Value {
-    let mut body = json!({ "activityType": TYPE, "id": id, "parameter": { "id": id } });
+    let mut body =
+        json!({ "activityType": TYPE, "id": id, "parameter": { "id": id, "owner": "campaign/main" } });
     if dice.chance(500) {
         let ahead = TimeDelta::milliseconds(dice.between(0, AHEAD_MAX_MILLIS));
         body["date"] = json!(rules::time::format(SystemClock.now() + ahead));
