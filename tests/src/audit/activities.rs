@@ -76,6 +76,15 @@ fn wrong_policy(wishes: &Wishes, subject: &Subject, asked: &BTreeSet<i64>, item:
         allowed.extend(wishes.policies.granted(&subject.tenant, item.text("k")));
     }
     let most = item.number("m");
+    // A dead letter without a result of its own has used up what its rules grant.
+    if let (1, "FAILED", false, 0, Some(asked)) =
+        (asked.len(), item.text("st"), item.has("rs"), item.number("r"), asked.first())
+        && let Some(granted) =
+            wishes.policies.fewest_after(&subject.tenant, item.text("k"), *asked, item.number("a"))
+        && item.number("a") < granted
+    {
+        return Some(format!("FAILED after {} executions, and its rules grant {granted}", item.number("a")));
+    }
     (!allowed.contains(&most)).then(|| format!("may have {most} executions, asked {allowed:?}"))
 }
 

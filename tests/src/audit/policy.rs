@@ -20,6 +20,8 @@ pub struct Policies {
     types: BTreeMap<(String, String), BTreeSet<i64>>,
     /// Executions that its reschedule rules may have set after a failure.
     granted: BTreeMap<(String, String), BTreeSet<i64>>,
+    /// Reschedule rules, as they were put.
+    rules: BTreeMap<(String, String), Vec<Value>>,
     /// Bodies of recurring rules.
     recurring: BTreeMap<Subject, Vec<Value>>,
 }
@@ -46,6 +48,7 @@ impl Policies {
         let rules = body["rescheduleRules"].as_object().into_iter().flatten();
         let granted = rules.filter_map(|(_, rule)| rule["retries"].as_i64());
         self.granted.entry(of.clone()).or_default().extend(granted);
+        self.rules.entry(of.clone()).or_default().push(body["rescheduleRules"].clone());
         let retries = body["retries"].as_i64().unwrap_or(RETRIES_DEFAULT);
         self.types.entry(of).or_default().insert(executions(retries));
     }
@@ -81,6 +84,26 @@ impl Policies {
     pub fn granted(&self, tenant: &str, kind: &str) -> BTreeSet<i64> {
         let name = kind.strip_prefix("A:").unwrap_or_default();
         self.granted.get(&(tenant.to_owned(), name.to_owned())).cloned().unwrap_or_default()
+    }
+
+    /// The fewest executions that there are after the `attempts`-th of a first run has failed, where all that was put of
+    /// the type agrees. Of several rules that match, the one that was written first decides, and which that was is not
+    /// known any more.
+    pub fn fewest_after(&self, tenant: &str, kind: &str, asked: i64, attempts: i64) -> Option<i64> {
+        let name = kind.strip_prefix("A:").unwrap_or_default();
+        let (first, rest) = self.rules.get(&(tenant.to_owned(), name.to_owned()))?.split_first()?;
+        if rest.iter().any(|rules| rules != first) {
+            return None;
+        }
+        let mut may_be = BTreeSet::from([asked]);
+        for attempt in 1..=attempts {
+            let rules = first.as_object().into_iter().flatten().map(|(_, rule)| rule);
+            let matching = rules.filter(|rule| rule["attempt"].as_i64().is_none_or(|at| at == attempt));
+            let says: Vec<Option<i64>> = matching.map(|rule| rule["retries"].as_i64()).collect();
+            let kept = if says.iter().all(Option::is_some) && !says.is_empty() { None } else { Some(may_be) };
+            may_be = kept.into_iter().flatten().chain(says.into_iter().flatten()).collect();
+        }
+        may_be.first().copied()
     }
 
     /// The most that a rule of any of the tenant's types grants.

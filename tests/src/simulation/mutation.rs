@@ -55,6 +55,8 @@ pub enum Mutation {
     ResultUnwritten,
     /// What an activity's own `retries`, or its type's, says is not kept: the default holds.
     RetriesIgnored,
+    /// A worker does not see a type's reschedule rules.
+    RulesUnseen,
     /// A notification that failed stands where the re-sender does not look.
     NotificationForgotten,
     /// A notification is given up at its first failure.
@@ -69,7 +71,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 26] = [
+    pub const ALL: [(&str, Mutation); 27] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -91,6 +93,7 @@ impl Mutation {
         ("occurrence-renamed", Mutation::OccurrenceRenamed),
         ("result-unwritten", Mutation::ResultUnwritten),
         ("retries-ignored", Mutation::RetriesIgnored),
+        ("rules-unseen", Mutation::RulesUnseen),
         ("notification-forgotten", Mutation::NotificationForgotten),
         ("notification-given-up", Mutation::NotificationGivenUp),
         ("notification-rule-forgotten", Mutation::NotificationRuleForgotten),
@@ -279,6 +282,13 @@ impl Mutation {
         match self {
             Self::PauseUnseen if role != Some(Role::Api) => {
                 String::from_utf8_lossy(&body).replace("\"paused\"", "\"running\"").into_bytes()
+            }
+            Self::RulesUnseen if role == Some(Role::Worker) => {
+                let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
+                if answer["Item"]["rescheduleRules"].is_object() {
+                    answer["Item"]["rescheduleRules"] = json!({"S": "{}"});
+                }
+                answer.to_string().into_bytes()
             }
             Self::LeaseOutlasted if role == Some(Role::Worker) => {
                 let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
