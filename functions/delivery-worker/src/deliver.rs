@@ -83,12 +83,7 @@ impl Worker {
         let recoveries =
             join_all(abandoned.into_iter().map(|record| async move { self.recover(&record).await }));
         let (attempts, recoveries) = futures::join!(attempts, recoveries);
-        for settled in attempts.into_iter().chain(recoveries) {
-            if let Err(error) = settled {
-                failed = Some(error);
-            }
-        }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        attempts.into_iter().chain(recoveries).chain(failed.map(|error| Err(error.into()))).collect()
     }
 
     /// Comes back to activities that other workers have once their leases are over: should those be lost, this message
@@ -150,7 +145,7 @@ impl Worker {
     }
 
     /// One attempt on an activity that is claimed: hold it until its instant, call, settle.
-    async fn attempt(&self, view: &ActivityView) -> Result<(), StoreError> {
+    async fn attempt(&self, view: &ActivityView) -> Result<(), DeliveryError> {
         let due = view.record.state.due;
         let call = call::prepare(&self.ctx, view).await;
         self.ctx.clock.sleep_until(due).await;
@@ -159,20 +154,20 @@ impl Worker {
             None => None,
         };
         // It may have been paused while this was held: a pause is in effect within 5 s of its answer.
-        match self.is_paused(&view.record.tenant).await {
-            Ok(false) => {}
-            Ok(true) => return self.free(&view.record).await.map(drop),
-            // Not known is not running: it comes again.
+        let rules = match self.terms(&view.record).await {
+            Ok(Some(rules)) => rules,
+            Ok(None) => return Ok(self.free(&view.record).await.map(drop)?),
+            // Not known is not running, nor is it without rules: it comes again.
             Err(error) => {
-                tracing::warn!(%error, "cannot tell whether the solution is paused");
-                return self.give_back(&view.record).await;
+                tracing::warn!(%error, "cannot tell whether the solution is paused, or by which rules it retries");
+                return Ok(self.give_back(&view.record).await?);
             }
-        }
+        };
         let began = self.ctx.clock.now();
         if let Ok(call) = &call
             && !is_in_time(&view.record, call, began)
         {
-            return self.give_back(&view.record).await;
+            return Ok(self.give_back(&view.record).await?);
         }
         let outcome = match call {
             Ok(call) => call.make(&self.http).await,
@@ -181,7 +176,7 @@ impl Worker {
         let ended = self.ctx.clock.now();
         drop(place);
         self.gate.calm().await;
-        self.settle_attempt(view, outcome, began, ended).await
+        Ok(self.settle_attempt(view, outcome, (began, ended), &rules).await?)
     }
 
     /// Gives back an activity that may not be called now, and has it come again.
@@ -212,8 +207,8 @@ impl Worker {
         &self,
         view: &ActivityView,
         outcome: call::Outcome,
-        began: DateTime<Utc>,
-        ended: DateTime<Utc>,
+        (began, ended): (DateTime<Utc>, DateTime<Utc>),
+        rules: &RescheduleRules,
     ) -> Result<(), StoreError> {
         let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
         let mut report = Outcome {
@@ -231,9 +226,8 @@ impl Worker {
             Err((failure, answer)) => {
                 report.word = failure.outcome;
                 report.http_status = answer.as_ref().map(|answer| answer.status);
-                let rules = self.rules(&view.record).await;
                 let retry_after = answer.and_then(|answer| answer.retry_after).map(|asked| asked.wait(ended));
-                let event = Event::Failed { retry_after, rules: &rules };
+                let event = Event::Failed { retry_after, rules };
                 let entry = entry(failure, report.http_status, duration_ms, ended);
                 settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?
             }
@@ -248,8 +242,8 @@ impl Worker {
     }
 
     /// Accounts for an attempt whose worker was lost (SPEC §9.3).
-    async fn recover(&self, record: &Record) -> Result<(), StoreError> {
-        let rules = self.rules(record).await;
+    async fn recover(&self, record: &Record) -> Result<(), DeliveryError> {
+        let rules = self.rules(record).await?;
         let now = self.ctx.clock.now();
         let attempt =
             Attempt::Failed { event: Event::LeaseExpired { rules: &rules }, entry: HistoryEntry::lost(now) };
@@ -271,10 +265,18 @@ impl Worker {
         }
     }
 
+    /// By which rules a call that is made now is retried; `None` while its solution is paused.
+    async fn terms(&self, record: &Record) -> Result<Option<RescheduleRules>, TenancyError> {
+        if self.is_paused(&record.tenant).await? {
+            return Ok(None);
+        }
+        self.rules(record).await.map(Some)
+    }
+
     /// The rules of the activity's type; without any, the default wait holds.
-    async fn rules(&self, record: &Record) -> RescheduleRules {
-        let found = call::activity_type(&self.ctx, &record.tenant, &record.kind).await;
-        found.ok().flatten().map_or_else(RescheduleRules::default, |found| found.reschedule_rules.clone())
+    async fn rules(&self, record: &Record) -> Result<RescheduleRules, TenancyError> {
+        let found = call::activity_type(&self.ctx, &record.tenant, &record.kind).await?;
+        Ok(found.map_or_else(RescheduleRules::default, |found| found.reschedule_rules.clone()))
     }
 }
 
