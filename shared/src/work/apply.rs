@@ -35,6 +35,7 @@ pub(super) enum Applied {
 }
 
 /// What became of a write.
+#[derive(PartialEq, Eq)]
 pub(super) enum Written {
     /// It stands.
     Yes,

@@ -17,6 +17,8 @@ struct Rule {
     start: i64,
     end: i64,
     every: i64,
+    /// When its state was last asked for, and whether it certainly runs since then.
+    state: Option<(DateTime<Utc>, bool)>,
 }
 
 /// Checks the occurrences of rules.
@@ -26,8 +28,12 @@ pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
     let mut report = |subject: &Subject, what: String| {
         findings.push(Finding { property: "occurrences", subject: subject.clone(), what });
     };
-    for (rule, Rule { known, start, end, every }) in &rules {
+    for (rule, Rule { known, start, end, every, state }) in &rules {
         let Some(known) = known else { continue };
+        // One that may be paused at the end keeps back what falls into its pause.
+        if state.is_some_and(|(_, runs)| !runs) {
+            continue;
+        }
         let first = start.div_euclid(*every) * every;
         let from = *start.max(&(known.timestamp() + 1));
         for at in (first..=*end)
@@ -71,10 +77,18 @@ fn rules(evidence: &Evidence) -> BTreeMap<Subject, Rule> {
             continue;
         };
         let rule = rules.entry(Subject { tenant, id: (*name).to_owned() });
-        let rule = rule.or_insert(Rule { known: None, start, end, every: every * 60 });
+        let rule = rule.or_insert(Rule { known: None, start, end, every: every * 60, state: None });
         if exchange.is_done() {
             rule.known = rule.known.into_iter().chain([exchange.answered]).min();
         }
+    }
+    let puts = evidence.exchanges.iter().filter(|one| one.method == "PUT" && one.may_be_done());
+    for exchange in puts {
+        let Some(Path { tenant, rest }) = tenant_path(exchange) else { continue };
+        let ["recurring-activities", name, "server-state"] = rest.as_slice() else { continue };
+        let Some(rule) = rules.get_mut(&Subject { tenant, id: (*name).to_owned() }) else { continue };
+        let runs = exchange.is_done() && exchange.body["serverState"] == "running";
+        rule.state = rule.state.into_iter().chain([(exchange.answered, runs)]).max();
     }
     rules
 }

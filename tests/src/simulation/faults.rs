@@ -46,7 +46,7 @@ impl Faults {
             crash: rate(&[0, 0, 3, 8, 20]),
             fail: rate(&[0, 0, 5, 15, 60]),
             slow: rate(&[0, 0, 5, 20]),
-            freeze: rate(&[0, 0, 2, 8]),
+            freeze: rate(&[0, 2, 8, 30]),
             partial: rate(&[0, 0, 20, 100]),
             stale: rate(&[0, 0, 100, 500]),
             twice: rate(&[0, 50, 200]),

@@ -6,6 +6,7 @@ mod find;
 pub use codec::Notification;
 pub use find::{NotificationCounts, NotificationFilter, NotificationPage, NotificationView};
 
+use super::apply::Written;
 use super::batcher::Outcome;
 use super::codec::{Success, s};
 use super::create::INLINE_PARAMETER_MAX_BYTES;
@@ -158,17 +159,25 @@ impl WorkStore {
         entry: Option<&HistoryEntry>,
     ) -> Result<Stepped, StoreError> {
         let now = rules::time::truncate(self.clock.now());
+        let lost = matches!(event, Event::LeaseExpired(_));
         let state = match decide(&from.state, event, now) {
             Ok(state) => state,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };
+        let to = Notification { state, success, ..from.clone() };
+        let step = self.step_statement(from, &to);
         if let Some(entry) = entry {
             let sk = keys::history(from.state.run, from.state.sends);
             let item = encode_entry(from.pk(), &sk, entry);
-            self.batcher.run(statements::insert(&self.table, from.pk(), &sk, item)).await?;
+            let told = statements::insert(&self.table, from.pk(), &sk, item);
+            if !lost {
+                self.batcher.run(told).await?;
+            } else if self.together(told, step.clone()).await? == Written::Yes {
+                // In one, since a sender that was only slow may settle what is told here as lost.
+                return Ok(Stepped::Applied(Box::new(to)));
+            }
         }
-        let to = Notification { state, success, ..from.clone() };
-        Ok(match self.batcher.run(self.step_statement(from, &to)).await? {
+        Ok(match self.batcher.run(step).await? {
             Outcome::Applied(_) => Stepped::Applied(Box::new(to)),
             // Our own write, retried by the SDK after it had succeeded.
             Outcome::Lost(Some(item)) if Notification::decode(&item)? == to => Stepped::Applied(Box::new(to)),
