@@ -30,15 +30,15 @@ pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
     };
     for (rule, Rule { known, start, end, every, state }) in &rules {
         let Some(known) = known else { continue };
-        // One that may be paused at the end keeps back what falls into its pause.
-        if state.is_some_and(|(_, runs)| !runs) {
-            continue;
-        }
+        // One that may be paused at the end keeps back what is still to come of it, and that alone.
+        let item = table.get('Q', rule).and_then(|entity| entity.item.as_ref());
+        let next = item.filter(|_| state.is_some_and(|(_, runs)| !runs)).and_then(|item| item.instant("n"));
         let first = start.div_euclid(*every) * every;
         let from = *start.max(&(known.timestamp() + 1));
         for at in (first..=*end)
             .step_by(*every as usize)
             .filter(|at| *at >= from && *at <= evidence.ended.timestamp())
+            .filter(|at| next.is_none_or(|next| *at < next.timestamp()))
         {
             let subject = Subject { tenant: rule.tenant.clone(), id: format!("{}@{at}", rule.id) };
             let there = table.get('A', &subject).is_some_and(|entity| entity.item.is_some());
