@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use rules::due;
-use rules::names::{ActivityId, CompanyName, Kind, SolutionName, Tenant};
+use rules::names::{ActivityId, CompanyName, Kind, SolutionId, Tenant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ pub struct DueMessage {
     /// The company of all its activities.
     pub company: CompanyName,
     /// Each activity: solution, kind, id, and the instant it was due at when this was sent, in Unix milliseconds.
-    pub due: Vec<(SolutionName, String, ActivityId, i64)>,
+    pub due: Vec<(SolutionId, String, ActivityId, i64)>,
 }
 
 /// A message body that is none of ours.
@@ -82,7 +82,7 @@ impl DueMessage {
         if message.v != VERSION {
             return Err(MessageError::Version(message.v));
         }
-        let activity = |(solution, kind, id, due): (SolutionName, String, ActivityId, i64)| {
+        let activity = |(solution, kind, id, due): (SolutionId, String, ActivityId, i64)| {
             let tenant = Tenant { company: message.company.clone(), solution };
             match (kind.parse(), rules::time::from_millis(due)) {
                 (Ok(kind), Ok(due)) => Ok(DueActivity { tenant, kind, id, due }),

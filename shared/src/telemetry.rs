@@ -65,7 +65,7 @@ impl AttemptRecord<'_> {
     pub fn log(&self) {
         tracing::info!(
             company = self.tenant.company.as_str(),
-            solution = self.tenant.solution.as_str(),
+            solution = self.tenant.solution.name().as_str(),
             id = self.id.as_str(),
             kind = self.kind,
             run = self.run,

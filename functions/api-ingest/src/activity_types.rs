@@ -225,7 +225,7 @@ pub async fn put(
     body: JsonText,
 ) -> Result<Response, Problem> {
     let location =
-        format!("/v1/companies/{}/solutions/{}/activity-types/{name}", tenant.company, tenant.solution);
+        format!("/v1/companies/{}/solutions/{}/activity-types/{name}", tenant.company, tenant.solution.name());
     let wanted = body.read(|body| read(body, name))?;
     let changed = context.tenancy.put_activity_type(&actor, &tenant, wanted).await?;
     Ok(answer::put(&location, changed, ActivityTypeView::of))

@@ -118,7 +118,7 @@ pub struct In<N> {
 }
 
 /// A name that paths have a parameter for.
-pub trait PathName: FromStr<Err: fmt::Display> {
+pub trait PathName: FromStr<Err: fmt::Display> + Send {
     /// The parameter's name.
     const PARAMETER: &'static str;
 }
@@ -179,7 +179,8 @@ impl FromRequestParts<ApiContext> for InSolution {
 
     async fn from_request_parts(parts: &mut Parts, context: &ApiContext) -> Result<Self, Problem> {
         let (caller, company, params) = enter(parts, context).await?;
-        Ok(Self { actor: caller.actor, tenant: Tenant { company, solution: named(&params)? } })
+        let tenant = context.tenancy.tenant(company, named(&params)?).await?;
+        Ok(Self { actor: caller.actor, tenant })
     }
 }
 
@@ -188,8 +189,9 @@ impl<N: PathName> FromRequestParts<ApiContext> for In<N> {
 
     async fn from_request_parts(parts: &mut Parts, context: &ApiContext) -> Result<Self, Problem> {
         let (caller, company, params) = enter(parts, context).await?;
-        let tenant = Tenant { company, solution: named(&params)? };
-        Ok(Self { actor: caller.actor, tenant, name: named(&params)? })
+        let name = named(&params)?;
+        let tenant = context.tenancy.tenant(company, named(&params)?).await?;
+        Ok(Self { actor: caller.actor, tenant, name })
     }
 }
 

@@ -101,7 +101,7 @@ pub async fn put(
     body: JsonText,
 ) -> Result<Response, Problem> {
     let location =
-        format!("/v1/companies/{}/solutions/{}/dispatch-configs/{channel}", tenant.company, tenant.solution);
+        format!("/v1/companies/{}/solutions/{}/dispatch-configs/{channel}", tenant.company, tenant.solution.name());
     let wanted = body.read(|body| {
         let channel = body.faults().check("path:channel", channel.parse::<Channel>());
         dispatch_config_body::read(body, channel)

@@ -123,7 +123,7 @@ pub async fn put(
     body: JsonText,
 ) -> Result<Response, Problem> {
     let location =
-        format!("/v1/companies/{}/solutions/{}/notification-types/{name}", tenant.company, tenant.solution);
+        format!("/v1/companies/{}/solutions/{}/notification-types/{name}", tenant.company, tenant.solution.name());
     let wanted = body.read(|body| read(body, name, context.max_retries()))?;
     let changed = context.tenancy.put_notification_type(&actor, &tenant, wanted).await?;
     Ok(answer::put(&location, changed, NotificationTypeView::of))

@@ -98,7 +98,7 @@ impl NotificationView {
         Self {
             id: notification.id.to_string(),
             company: notification.tenant.company.to_string(),
-            solution: notification.tenant.solution.to_string(),
+            solution: notification.tenant.solution.name().to_string(),
             kind: notification.name.to_string(),
             status: state.status.as_str(),
             attempts: state.attempts,
@@ -178,7 +178,7 @@ pub async fn post(
         }
     };
     let location =
-        format!("/v1/companies/{}/solutions/{}/notifications/{id}", tenant.company, tenant.solution);
+        format!("/v1/companies/{}/solutions/{}/notifications/{id}", tenant.company, tenant.solution.name());
     let new = NewNotification { tenant, id, payload: draft.payload, body_hash: draft.hash };
     match context.publisher()?.publish(new, &of, solution.is_paused()).await? {
         Published::New(notification) => {

@@ -104,7 +104,7 @@ impl SolutionView {
         let rolling = solution.rolling.clone();
         Self {
             company: solution.tenant.company.to_string(),
-            solution: solution.tenant.solution.to_string(),
+            solution: solution.tenant.solution.name().to_string(),
             qos_level: solution.qos_level,
             success_uri: rolling.success_uri,
             success_period: rolling.success_period_days,
@@ -156,7 +156,7 @@ pub async fn put(
     };
     let (changed, secret) = context.tenancy.put_solution(&actor, &tenant, body.qos_level, rolling).await?;
     let secret = secret.as_ref().map(|secret| secret.as_str());
-    let location = format!("/v1/companies/{}/solutions/{}", tenant.company, tenant.solution);
+    let location = format!("/v1/companies/{}/solutions/{}", tenant.company, tenant.solution.name());
     Ok(answer::put(&location, changed, |solution| SolutionView::of(&solution, secret)))
 }
 

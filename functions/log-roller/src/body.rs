@@ -81,7 +81,7 @@ pub fn batch(
 ) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Frame {
         company: tenant.company.as_str(),
-        solution: tenant.solution.as_str(),
+        solution: tenant.solution.name().as_str(),
         kind: kind.as_str(),
         activities,
     })
@@ -89,7 +89,7 @@ pub fn batch(
 
 /// Bytes of a body without activities, at most.
 pub fn frame_bytes(tenant: &Tenant) -> usize {
-    FRAME_BYTES + tenant.company.as_str().len() + tenant.solution.as_str().len()
+    FRAME_BYTES + tenant.company.as_str().len() + tenant.solution.name().as_str().len()
 }
 
 /// An activity with its log. One that is larger than a batch by itself loses its oldest details.

@@ -241,7 +241,7 @@ impl Roller<'_> {
         if let Err(failure) = posted {
             tracing::error!(
                 company = self.tenant.company.as_str(),
-                solution = self.tenant.solution.as_str(),
+                solution = self.tenant.solution.name().as_str(),
                 kind = self.kind.as_str(),
                 activities = finished.len(),
                 outcome = failure.outcome,

@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::post;
 use axum::{Router, middleware};
-use rules::names::{ActivityId, CompanyName, SolutionName, Tenant};
+use rules::names::{ActivityId, CompanyName, SolutionName};
 use rules::reminder::Outcome;
 use shared::tenancy::SecretHash;
 
@@ -101,9 +101,9 @@ async fn send(
         query.text(access::SECRET);
         query.finish();
         let asked = company.zip(solution).zip(id);
-        faults.finish(asked.map(|((company, solution), id)| (Tenant { company, solution }, id)))
+        faults.finish(asked)
     };
-    let (tenant, id) = match asked {
+    let ((company, solution), id) = match asked {
         Ok(asked) => asked,
         // Nobody without a key or a secret is told what is wrong.
         Err(problem) => {
@@ -111,6 +111,7 @@ async fn send(
             return Err(problem);
         }
     };
+    let tenant = api.tenancy.tenant(company, solution).await?;
     access::actor(&mut parts, &api, &tenant).await?;
     match Box::pin(sender.send_by_hand(&tenant, &id)).await.map_err(internal)? {
         Sent::Attempt(made) => attempted(&id, *made),

@@ -5,7 +5,7 @@
 //! slow recipient keeps one place busy and nobody waiting. Tenants take turns by
 //! their QoS levels, as they do in the sweep (SPEC §9.6).
 
-use rules::names::{ActivityId, CompanyName, SolutionName, Tenant};
+use rules::names::{ActivityId, CompanyName, SolutionId, Tenant};
 use rules::qos::SmoothWeighted;
 use shared::reminder::DueRow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -37,7 +37,7 @@ pub struct Groups {
     /// Groups that may send, by tenant, in the order they came.
     ready: BTreeMap<Tenant, VecDeque<GroupKey>>,
     companies: SmoothWeighted<CompanyName>,
-    solutions: BTreeMap<CompanyName, SmoothWeighted<SolutionName>>,
+    solutions: BTreeMap<CompanyName, SmoothWeighted<SolutionId>>,
     levels: HashMap<Tenant, (u32, u32)>,
     /// What this round has seen: a reminder is attempted once a round.
     seen: HashSet<(Tenant, ActivityId)>,

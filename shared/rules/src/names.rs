@@ -112,13 +112,99 @@ name_type!(
     ActivityId, id: true, reserved: &RESERVED_ACTIVITY_IDS
 );
 
+/// A solution of a company, told apart from those that had the same name before it (SPEC §3: nothing of a deleted
+/// solution is shown to whoever makes one of its name again).
+///
+/// Its text is a part of every key below the solution: the name alone for the first solution of a name, `{name}~{n}`
+/// for those made after n deletions. A name has no `~`. What users see is [`SolutionId::name`].
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SolutionId {
+    name: SolutionName,
+    incarnation: u32,
+}
+
+/// The incarnation that no solution ever has.
+const VACANT: u32 = u32::MAX;
+/// What stands between a solution's name and its incarnation.
+const INCARNATION: char = '~';
+
+impl SolutionId {
+    /// The solution that has the name after `incarnation` deletions of others.
+    pub fn new(name: SolutionName, incarnation: u32) -> Self {
+        Self { name, incarnation }
+    }
+
+    /// Stands for a name that no solution has: nothing is stored under it.
+    pub fn vacant(name: SolutionName) -> Self {
+        Self::new(name, VACANT)
+    }
+
+    /// The name, as users know it.
+    pub fn name(&self) -> &SolutionName {
+        &self.name
+    }
+
+    /// How many solutions of this name were deleted before it.
+    pub fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+}
+
+impl fmt::Display for SolutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.incarnation {
+            0 => write!(f, "{}", self.name),
+            n => write!(f, "{}{INCARNATION}{n}", self.name),
+        }
+    }
+}
+
+impl fmt::Debug for SolutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl FromStr for SolutionId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let Some((name, number)) = text.split_once(INCARNATION) else {
+            return Ok(Self::new(text.parse()?, 0));
+        };
+        let id = Self::new(name.parse()?, number.parse().unwrap_or_default());
+        // One spelling alone, so that no two keys are of the same solution.
+        if id.to_string() == text { Ok(id) } else { Err(NameError::Pattern("{name}~{n}")) }
+    }
+}
+
+impl serde::Serialize for SolutionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for SolutionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A company and one of its solutions. The seeds' *tenant* and *account*.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Tenant {
     /// The company.
     pub company: CompanyName,
     /// The solution within it.
-    pub solution: SolutionName,
+    pub solution: SolutionId,
+}
+
+impl FromStr for Tenant {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (company, solution) = text.split_once('/').ok_or(NameError::Pattern("{company}/{solution}"))?;
+        Ok(Self { company: company.parse()?, solution: solution.parse()? })
+    }
 }
 
 impl fmt::Display for Tenant {

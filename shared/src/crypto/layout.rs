@@ -109,7 +109,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, CryptoError> {
 /// What is authenticated with a value.
 pub(super) fn context(header: Header, tenant: &Tenant, purpose: &str) -> Vec<u8> {
     let mut bytes = header.bytes();
-    for part in [tenant.company.as_str(), tenant.solution.as_str(), purpose] {
+    for part in [tenant.company.as_str(), &tenant.solution.to_string(), purpose] {
         bytes.extend((part.len() as u64).to_be_bytes());
         bytes.extend(part.as_bytes());
     }

@@ -323,7 +323,7 @@ async fn move_on(ctx: &Context, turn: &Turn, now: DateTime<Utc>) -> Result<Optio
     for skip in &plan.skips {
         tracing::warn!(
             company = rule.tenant.company.as_str(),
-            solution = rule.tenant.solution.as_str(),
+            solution = rule.tenant.solution.name().as_str(),
             rule = rule.name.as_str(),
             from = rules::time::format(skip.from),
             to = rules::time::format(skip.to),

@@ -18,9 +18,7 @@ pub fn reminder(tenant: &Tenant, id: &ActivityId) -> String {
 /// Reads [`reminder`] back.
 pub fn parse_reminder(pk: &str) -> Option<(Tenant, ActivityId)> {
     let (tenant, id) = pk.strip_prefix("R#")?.split_once('#')?;
-    let (company, solution) = tenant.split_once('/')?;
-    let tenant = Tenant { company: company.parse().ok()?, solution: solution.parse().ok()? };
-    Some((tenant, id.parse().ok()?))
+    Some((tenant.parse().ok()?, id.parse().ok()?))
 }
 
 /// Sort key of a history entry: in the order the attempts began.

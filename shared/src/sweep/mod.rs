@@ -12,7 +12,7 @@ use crate::work::{DueRow, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use rules::due::SWEEP_HORIZON;
-use rules::names::{CompanyName, SolutionName, Tenant};
+use rules::names::{CompanyName, SolutionId, Tenant};
 use rules::qos::{SLOT_ACTIVITIES_MAX, SmoothWeighted};
 use serde::Serialize;
 use slice::{Held, Slice};
@@ -264,7 +264,7 @@ async fn next_after_horizon(ctx: &Context, held: &Held) -> Result<Option<DateTim
 #[derive(Default)]
 struct Turns {
     companies: SmoothWeighted<CompanyName>,
-    solutions: BTreeMap<CompanyName, SmoothWeighted<SolutionName>>,
+    solutions: BTreeMap<CompanyName, SmoothWeighted<SolutionId>>,
     slices: BTreeMap<Tenant, VecDeque<String>>,
     held: BTreeMap<String, Held>,
 }

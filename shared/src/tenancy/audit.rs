@@ -57,6 +57,11 @@ pub enum AuditScope {
     Solution(Tenant),
 }
 
+/// What is greater than the sort keys of all entries up to `at`, and less than those of later ones.
+pub(super) fn sort_key_after(at: DateTime<Utc>) -> String {
+    format!("{:015}~", at.timestamp_millis())
+}
+
 impl AuditScope {
     fn partition(&self) -> String {
         match self {

@@ -4,7 +4,7 @@ use super::item::{DecodeError, Item, Key, PK, REVISION, Reader, Writer};
 use super::{AuditEntry, AuditScope, Tenancy, TenancyError};
 use crate::tenancy::item::{CREATED_AT, UPDATED_AT};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;
 
@@ -166,6 +166,20 @@ impl Tenancy {
         }
         let delete = delete.build().expect("table and key are given");
         TransactWriteItem::builder().delete(delete).build()
+    }
+
+    /// Holds only while an item is as `when` says; writes nothing.
+    pub(super) fn check(&self, key: &Key, when: When) -> TransactWriteItem {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .condition_expression(when.expression())
+            .expression_attribute_names("#guard", when.attribute())
+            .set_expression_attribute_values(
+                when.value().map(|value| [(":revision".to_owned(), value)].into()),
+            );
+        let check = check.build().expect("table, key and condition are given");
+        TransactWriteItem::builder().condition_check(check).build()
     }
 
     /// Raises an item's revision: what was decided from the old one is decided anew. Whatever is made

@@ -87,7 +87,7 @@ impl Tenancy {
         self.page(&listing, request, Company::decode).await
     }
 
-    /// Makes or replaces a company.
+    /// Makes or replaces a company. One of a name that was deleted is made once nothing of that one is left.
     ///
     /// # Errors
     /// [`ChangeError`] if the table fails.
@@ -101,7 +101,10 @@ impl Tenancy {
                     return Ok(Changed::Unchanged(Company::clone(old)));
                 }
                 Some(old) => (old.meta.changed(now), When::Revision(old.meta.revision), "company.updated"),
-                None => (Meta::new(now), When::Absent, "company.created"),
+                None => {
+                    self.finish_company(&wanted.name).await?;
+                    (Meta::new(rules::time::truncate(self.clock.now())), When::Absent, "company.created")
+                }
             };
             let new = Company { meta, ..wanted.clone() };
             let entry = AuditEntry::new(now, actor, action)
@@ -141,6 +144,7 @@ impl Tenancy {
             let writes = vec![
                 self.delete(&Company::key(name), Some(When::Revision(revision))),
                 self.audit(&scope, &entry),
+                self.retire_company(name, now),
             ];
             let commit = self.commit("delete company", writes).await;
             self.companies.forget(name);

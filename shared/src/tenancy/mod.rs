@@ -9,6 +9,7 @@
 //! | dispatch config | `T#{company}/{solution}` | `C:{CHANNEL}` |
 //! | notification type | `T#{company}/{solution}` | `N:{type}` |
 //! | notification registry | `NOTIFICATIONS` | `{company}/{solution}/{type}` |
+//! | deletions whose items are to be removed | see `retired.rs` | |
 //! | reminder configuration | `REMINDERS` | `{company}/{solution}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
@@ -33,6 +34,7 @@ mod page;
 mod reminder_configuration;
 mod reminder_secret;
 mod reminder_webhook;
+mod retired;
 mod server_state;
 mod signing_secret;
 mod slice;
@@ -51,6 +53,7 @@ pub use page::{Page, PageRequest};
 pub use reminder_configuration::{ReminderConfiguration, ReminderSettings};
 pub use reminder_secret::{ReminderSecrets, SecretKind};
 pub use reminder_webhook::REMINDER_WEBHOOK;
+pub use retired::{ErasureSubject, LATE_WRITES, Retired, RetiredSubject};
 pub use server_state::ServerState;
 pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
 pub use slice::{KindEntry, SliceEntry};
@@ -61,7 +64,7 @@ use crate::crypto::Envelope;
 use crate::entropy::SharedEntropy;
 use cache::Cache;
 use chrono::TimeDelta;
-use rules::names::{Channel, CompanyName, Tenant, TypeName};
+use rules::names::{Channel, CompanyName, SolutionName, Tenant, TypeName};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -78,7 +81,7 @@ pub struct Tenancy {
     /// Shards of the due index that a new activity type gets.
     due_shards: u32,
     companies: Cache<CompanyName, Company>,
-    solutions: Cache<Tenant, Solution>,
+    solutions: Cache<(CompanyName, SolutionName), Solution>,
     types: Cache<(Tenant, TypeName), ActivityType>,
     dispatch_configs: Cache<(Tenant, Channel), DispatchConfig>,
     channel_shards: Cache<(Tenant, Channel), u32>,

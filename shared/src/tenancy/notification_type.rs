@@ -15,7 +15,7 @@ use std::sync::Arc;
 const WHAT: &str = "notification type";
 const PREFIX: &str = "N:";
 /// Of the registry: every type there was, by tenant, for the re-sender.
-const REGISTRY: &str = "NOTIFICATIONS";
+pub(super) const REGISTRY: &str = "NOTIFICATIONS";
 const URI: &str = "uri";
 const HEADERS: &str = "headers";
 const MAX_RETRIES: &str = "maxRetries";
@@ -122,10 +122,8 @@ impl NotificationSlice {
     fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new("registered notification type", item);
         let parse = || {
-            let [company, solution, name] =
-                <[&str; 3]>::try_from(reader.text(SK).ok()?.split('/').collect::<Vec<_>>()).ok()?;
-            let tenant = Tenant { company: company.parse().ok()?, solution: solution.parse().ok()? };
-            Some((tenant, name.parse().ok()?))
+            let (tenant, name) = reader.text(SK).ok()?.rsplit_once('/')?;
+            Some((tenant.parse().ok()?, name.parse().ok()?))
         };
         let (tenant, name) = parse().ok_or_else(|| reader.error(SK, "names no notification type"))?;
         Ok(Self { tenant, name, shards: reader.number(SHARDS)? })

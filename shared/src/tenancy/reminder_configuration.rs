@@ -75,7 +75,7 @@ impl ReminderConfiguration {
         secondary.then_some(SecretKind::Secondary)
     }
 
-    fn key(tenant: &Tenant) -> Key {
+    pub(super) fn key(tenant: &Tenant) -> Key {
         Key::new(PARTITION, tenant.to_string())
     }
 
@@ -94,13 +94,8 @@ impl ReminderConfiguration {
 
     fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
-        let (company, solution) = reader.text(SK)?.split_once('/').unwrap_or_default();
-        let tenant = Tenant {
-            company: company.parse().map_err(|_| reader.error(SK, "names no company"))?,
-            solution: solution.parse().map_err(|_| reader.error(SK, "names no solution"))?,
-        };
         Ok(Self {
-            tenant,
+            tenant: reader.parsed(SK)?,
             notification_key: reader.text(NOTIFICATION_KEY)?.to_owned(),
             account_code: reader.text(ACCOUNT_CODE)?.to_owned(),
             dialog_service_uri: reader.optional_text(DIALOG_SERVICE_URI)?,

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 const WHAT: &str = "slice";
-const PARTITION: &str = "SLICES";
+pub(super) const PARTITION: &str = "SLICES";
 const SHARDS: &str = "shards";
 const RETIRED_AT: &str = "retiredAt";
 
@@ -52,12 +52,9 @@ impl SliceEntry {
 
     fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
-        let mut parts = reader.text(SK)?.splitn(3, '/');
-        let mut part = || parts.next().unwrap_or_default();
-        let (company, solution, kind) = (part(), part(), part());
-        let tenant = Tenant { company: named(&reader, company)?, solution: named(&reader, solution)? };
+        let (tenant, kind) = reader.text(SK)?.rsplit_once('/').unwrap_or_default();
         Ok(Self {
-            tenant,
+            tenant: named(&reader, tenant)?,
             kind: named(&reader, kind)?,
             shards: reader.number(SHARDS)?,
             retired_at: reader.optional_time(RETIRED_AT)?,

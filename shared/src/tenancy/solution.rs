@@ -5,6 +5,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::company::Company;
 use super::item::{DecodeError, Item, Key, PK, QOS_LEVEL, Reader, SK, Writer};
 use super::page::Listing;
+use super::retired::NAME_REUSE_WAIT;
 use super::signing_secret::PreviousSecret;
 use super::{
     Actor, AuditEntry, AuditScope, CACHE_TTL, ChangeError, Changed, Meta, Page, PageRequest, SealedSecrets,
@@ -12,7 +13,7 @@ use super::{
 };
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
-use rules::names::{CompanyName, Tenant};
+use rules::names::{CompanyName, SolutionId, SolutionName, Tenant};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -21,6 +22,8 @@ use zeroize::Zeroizing;
 const READS_MAX: usize = 3;
 const WHAT: &str = "solution";
 const PREFIX: &str = "S#";
+/// Absent of the first solution of a name.
+const INCARNATION: &str = "incarnation";
 const SUCCESS_URI: &str = "successUri";
 const SUCCESS_PERIOD: &str = "successPeriodDays";
 const DEAD_LETTER_URI: &str = "deadLetterUri";
@@ -75,11 +78,13 @@ impl Solution {
     }
 
     pub(super) fn key(tenant: &Tenant) -> Key {
-        Key::new(format!("C#{}", tenant.company), format!("{PREFIX}{}", tenant.solution))
+        Key::new(format!("C#{}", tenant.company), format!("{PREFIX}{}", tenant.solution.name()))
     }
 
     fn encode(&self) -> Item {
+        let incarnation = self.tenant.solution.incarnation();
         let writer = Writer::new(&Self::key(&self.tenant))
+            .optional_number(INCARNATION, (incarnation > 0).then_some(incarnation))
             .number(QOS_LEVEL, self.qos_level)
             .optional_text(SUCCESS_URI, self.rolling.success_uri.as_ref())
             // As text: DynamoDB's numbers end at 38 digits, a small f64 has more.
@@ -101,7 +106,9 @@ impl Solution {
             text.ok_or_else(|| reader.error(name, format!("does not begin with {prefix}")))
         };
         let company = part(PK, "C#")?.parse().map_err(|_| reader.error(PK, "names no company"))?;
-        let solution = part(SK, PREFIX)?.parse().map_err(|_| reader.error(SK, "names no solution"))?;
+        let name = part(SK, PREFIX)?.parse().map_err(|_| reader.error(SK, "names no solution"))?;
+        let incarnation = if reader.has(INCARNATION) { reader.number(INCARNATION)? } else { 0 };
+        let solution = SolutionId::new(name, incarnation);
         let days = |name| reader.has(name).then(|| reader.parsed::<f64>(name)).transpose();
         let previous = match reader.optional_text(PREVIOUS_SECRET)? {
             _ if reader.has(PREVIOUS_SECRETS) => reader.parsed_list(PREVIOUS_SECRETS)?,
@@ -137,14 +144,38 @@ impl Solution {
 }
 
 impl Tenancy {
-    /// A solution; cached.
+    /// The tenant that a company and a solution's name mean now; a vacant one where no solution has the name. Cached.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn tenant(&self, company: CompanyName, name: SolutionName) -> Result<Tenant, TenancyError> {
+        let asked = Tenant { company, solution: SolutionId::vacant(name) };
+        let found = self.solution_of_name(&asked).await?;
+        Ok(found.map_or(asked, |solution| solution.tenant.clone()))
+    }
+
+    /// A solution; cached. Another one of the same name is none.
     ///
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
     pub async fn solution(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
+        Ok(self.solution_of_name(tenant).await?.filter(|found| found.tenant == *tenant))
+    }
+
+    /// A solution, read past the cache. Another one of the same name is none.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn solution_fresh(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
+        Ok(self.solution_of_name_fresh(tenant).await?.filter(|found| found.tenant == *tenant))
+    }
+
+    /// Whatever solution has the tenant's name now; cached.
+    async fn solution_of_name(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
+        let name = name_of(tenant);
         for _ in 0..READS_MAX {
             let asked = self.clock.now();
-            let found = self.solutions.get_or(tenant, self.solution_fresh(tenant)).await?;
+            let found = self.solutions.get_or(&name, self.solution_of_name_fresh(tenant)).await?;
             // What was long on its way may be of before a pause that is in effect by now.
             if self.clock.now() - asked < CACHE_TTL {
                 return Ok(found);
@@ -156,15 +187,15 @@ impl Tenancy {
         })
     }
 
-    /// A solution, read past the cache.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn solution_fresh(&self, tenant: &Tenant) -> Result<Option<Arc<Solution>>, TenancyError> {
+    /// Whatever solution has the tenant's name now, read past the cache.
+    pub(super) async fn solution_of_name_fresh(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Option<Arc<Solution>>, TenancyError> {
         let begun = self.solutions.begin();
         let Some(item) = self.read("read solution", &Solution::key(tenant)).await? else { return Ok(None) };
         let solution = Arc::new(Solution::decode(&item)?);
-        self.solutions.keep(&begun, tenant.clone(), solution.clone());
+        self.solutions.keep(&begun, name_of(tenant), solution.clone());
         Ok(Some(solution))
     }
 
@@ -186,8 +217,9 @@ impl Tenancy {
         self.page(&listing, request, Solution::decode).await
     }
 
-    /// Makes or replaces a solution's settings; its server state and its secrets stay. The signing
-    /// secret of a new one is answered this once.
+    /// Makes or replaces the settings of the solution that has the tenant's name; its server state and its secrets
+    /// stay. The signing secret of a new one is answered this once. One of a name that was deleted just now is made
+    /// after [`NAME_REUSE_WAIT`].
     ///
     /// # Errors
     /// [`ChangeError::NotFound`] without its company, or the table or KMS failed.
@@ -198,10 +230,10 @@ impl Tenancy {
         qos_level: u32,
         rolling: Rolling,
     ) -> Result<(Changed<Solution>, Option<Zeroizing<String>>), ChangeError> {
-        let scope = AuditScope::Solution(tenant.clone());
         for _ in 0..TRIES_MAX {
             let now = rules::time::truncate(self.clock.now());
-            if let Some(old) = self.solution_fresh(tenant).await? {
+            if let Some(old) = self.solution_of_name_fresh(tenant).await? {
+                let scope = AuditScope::Solution(old.tenant.clone());
                 let new = Solution {
                     qos_level,
                     rolling: rolling.clone(),
@@ -222,7 +254,15 @@ impl Tenancy {
             if self.company_fresh(&tenant.company).await?.is_none() {
                 return Err(ChangeError::NotFound("company"));
             }
-            let (secret, sealed) = self.new_secret(tenant).await?;
+            let before = self.predecessors(tenant).await?;
+            if let Some(before) = before {
+                self.clock.sleep_until(rules::time::after(before.last_at, NAME_REUSE_WAIT)).await;
+            }
+            let now = rules::time::truncate(self.clock.now());
+            let incarnation = before.map_or(0, |before| before.count);
+            let solution = SolutionId::new(tenant.solution.name().clone(), incarnation);
+            let tenant = Tenant { company: tenant.company.clone(), solution };
+            let (secret, sealed) = self.new_secret(&tenant).await?;
             let new = Solution {
                 tenant: tenant.clone(),
                 qos_level,
@@ -236,8 +276,9 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, "solution.created").to(new.audited());
             let writes = vec![
                 self.put(new.encode(), Some(When::Absent)),
+                self.check_predecessors(&tenant, before),
                 self.touch(&Company::key(&tenant.company), When::Exists),
-                self.audit(&scope, &entry),
+                self.audit(&AuditScope::Solution(tenant.clone()), &entry),
             ];
             if self.commit("write solution", writes).await? == Commit::Applied {
                 return Ok((Changed::Created(new), Some(secret)));
@@ -253,7 +294,8 @@ impl Tenancy {
     /// # Errors
     /// [`ChangeError::NotFound`], or the table failed.
     pub async fn delete_solution(&self, actor: &Actor, tenant: &Tenant) -> Result<(), ChangeError> {
-        let scope = AuditScope::Solution(tenant.clone());
+        // Its own log goes with it.
+        let scope = AuditScope::Company(tenant.company.clone());
         for _ in 0..TRIES_MAX {
             let Some(old) = self.solution_fresh(tenant).await? else {
                 return Err(ChangeError::NotFound(WHAT));
@@ -267,13 +309,16 @@ impl Tenancy {
             }
             self.delete_notification_types(actor, tenant).await?;
             let now = rules::time::truncate(self.clock.now());
-            let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(old.audited()));
-            let writes = vec![
+            let mut was = old.audited();
+            was["solution"] = json!(tenant.solution.name());
+            let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(was));
+            let mut writes = vec![
                 self.delete(&Solution::key(tenant), Some(When::Revision(old.meta.revision))),
                 self.audit(&scope, &entry),
             ];
+            writes.extend(self.retire_solution(tenant, now));
             let commit = self.commit("delete solution", writes).await;
-            self.solutions.forget(tenant);
+            self.solutions.forget(&name_of(tenant));
             self.secrets.forget(tenant);
             if commit? == Commit::Applied {
                 return Ok(());
@@ -291,9 +336,13 @@ impl Tenancy {
     ) -> Result<Commit, TenancyError> {
         let write = self.put(new.encode(), Some(When::Revision(old.meta.revision)));
         let commit = self.commit("write solution", vec![write, audit]).await;
-        self.solutions.forget(&new.tenant);
+        self.solutions.forget(&name_of(&new.tenant));
         commit
     }
+}
+
+fn name_of(tenant: &Tenant) -> (CompanyName, SolutionName) {
+    (tenant.company.clone(), tenant.solution.name().clone())
 }
 
 #[cfg(test)]

@@ -71,9 +71,7 @@ pub fn skip(from: DateTime<Utc>, reason: SkipReason) -> String {
 
 fn parse<T: FromStr>(pk: &str, letter: &str) -> Option<(Tenant, T)> {
     let (tenant, id) = pk.strip_prefix(letter)?.split_once('#')?;
-    let (company, solution) = tenant.split_once('/')?;
-    let tenant = Tenant { company: company.parse().ok()?, solution: solution.parse().ok()? };
-    Some((tenant, id.parse().ok()?))
+    Some((tenant.parse().ok()?, id.parse().ok()?))
 }
 
 /// Partition of the index `due` for notifications of a type.

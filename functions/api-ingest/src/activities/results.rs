@@ -196,7 +196,7 @@ fn created(
     match linked {
         // It is found with its activity.
         Some((id, _)) => {
-            let Tenant { company, solution } = tenant;
+            let (company, solution) = (&tenant.company, tenant.solution.name());
             let location = format!("/v1/companies/{company}/solutions/{solution}/activities/{id}");
             answer::created(&location, &view)
         }

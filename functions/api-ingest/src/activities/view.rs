@@ -156,7 +156,7 @@ impl ActivityView {
         Self {
             id: record.id.to_string(),
             company: record.tenant.company.to_string(),
-            solution: record.tenant.solution.to_string(),
+            solution: record.tenant.solution.name().to_string(),
             activity_type,
             channel,
             date: answer::time(record.state.date),

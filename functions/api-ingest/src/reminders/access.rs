@@ -97,10 +97,10 @@ fn named<N: FromStr<Err: fmt::Display>>(params: &RawPathParams, name: &str) -> R
     text(params, name).parse().map_err(refused)
 }
 
-fn tenant(params: &RawPathParams) -> Result<Tenant, Problem> {
+async fn tenant(params: &RawPathParams, context: &ApiContext) -> Result<Tenant, Problem> {
     let company: CompanyName = named(params, "agentId")?;
     let solution: SolutionName = named(params, "configurationId")?;
-    Ok(Tenant { company, solution })
+    Ok(context.tenancy.tenant(company, solution).await?)
 }
 
 impl FromRequestParts<ApiContext> for ConfigurationOwner {
@@ -115,7 +115,7 @@ impl FromRequestParts<ApiContext> for ConfigurationOwner {
         let caller = Caller::from_request_parts(parts, context).await?;
         let params = params(parts, context).await?;
         caller.may_enter(text(&params, "agentId"))?;
-        Ok(Self { caller, tenant: tenant(&params)? })
+        Ok(Self { caller, tenant: tenant(&params, context).await? })
     }
 }
 
@@ -124,7 +124,7 @@ impl FromRequestParts<ApiContext> for InConfiguration {
 
     async fn from_request_parts(parts: &mut Parts, context: &ApiContext) -> Result<Self, Problem> {
         if let Some(secret) = secret(&parts.uri).filter(|_| !has_key(&parts.headers)) {
-            let tenant = tenant(&params(parts, context).await?)?;
+            let tenant = tenant(&params(parts, context).await?, context).await?;
             return Ok(Self { actor: opened(context, &tenant, &secret).await?, tenant });
         }
         let ConfigurationOwner { caller, tenant } =

@@ -125,7 +125,7 @@ impl ConfigurationView {
         let solution = solution.ok_or_else(|| Problem::not_found("solution"))?;
         Ok(Self {
             agent_id: found.tenant.company.to_string(),
-            configuration_id: found.tenant.solution.to_string(),
+            configuration_id: found.tenant.solution.name().to_string(),
             notification_key: MASK,
             account_code: found.account_code.clone(),
             dialog_service_uri: found.dialog_service_uri.clone(),
@@ -164,7 +164,7 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     only_secret(&uri)?;
     let settings = body.read(|body| read(body, context.has_dialog_service))?;
-    let signing_secret = make_solution(&context, &caller, &tenant).await?;
+    let (tenant, signing_secret) = make_solution(&context, &caller, tenant).await?;
     if let Some(url) = &settings.webhook_url {
         context.tenancy.keep_reminder_webhook(&caller.actor, &tenant, url).await?;
     }
@@ -177,19 +177,19 @@ pub async fn put(
         view.primary_key = Some(primary.to_string());
         view.secondary_key = Some(secondary.to_string());
     }
-    let location = format!("/api/reminder/configuration/{}/{}", tenant.company, tenant.solution);
+    let location = format!("/api/reminder/configuration/{}/{}", tenant.company, tenant.solution.name());
     Ok(if is_new { answer::created(&location, &view) } else { answer::ok(&view) })
 }
 
-/// Makes the solution, and for the admin the company, unless they exist; the signing secret of a new solution.
+/// Makes the solution, and for the admin the company, unless they exist; with the signing secret of a new solution.
 async fn make_solution(
     context: &ApiContext,
     caller: &Caller,
-    tenant: &Tenant,
-) -> Result<Option<Zeroizing<String>>, Problem> {
+    tenant: Tenant,
+) -> Result<(Tenant, Option<Zeroizing<String>>), Problem> {
     let tenancy = &context.tenancy;
-    if tenancy.solution_fresh(tenant).await?.is_some() {
-        return Ok(None);
+    if tenancy.solution_fresh(&tenant).await?.is_some() {
+        return Ok((tenant, None));
     }
     if tenancy.company_fresh(&tenant.company).await?.is_none() {
         if caller.require_admin().is_err() {
@@ -198,8 +198,9 @@ async fn make_solution(
         let company = Company::new(tenant.company.clone(), QOS_LEVEL_DEFAULT);
         tenancy.put_company(&caller.actor, company).await?;
     }
-    let made = tenancy.put_solution(&caller.actor, tenant, QOS_LEVEL_DEFAULT, Rolling::default()).await?;
-    Ok(made.1)
+    let (made, secret) =
+        tenancy.put_solution(&caller.actor, &tenant, QOS_LEVEL_DEFAULT, Rolling::default()).await?;
+    Ok((made.into_inner().tenant, secret))
 }
 
 /// A configuration, its notification key masked.

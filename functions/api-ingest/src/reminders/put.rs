@@ -154,7 +154,7 @@ pub async fn put(
     only_secret(&uri)?;
     let (definition, body_hash) = body.read(read)?;
     let configuration = super::configuration::existing(&context, &tenant).await?;
-    let location = format!("/api/reminder/{}/{}/{id}", tenant.company, tenant.solution);
+    let location = format!("/api/reminder/{}/{}/{id}", tenant.company, tenant.solution.name());
     let new = NewReminder { tenant, id, definition, body_hash, shards: configuration.due_shards };
     match context.reminders.put(new).await? {
         Put::Created(reminder) => Ok(answer::created(&location, &ReminderView::of(*reminder))),

@@ -69,7 +69,7 @@ impl ReminderView {
         Self {
             id: record.id.to_string(),
             agent_id: record.tenant.company.to_string(),
-            configuration_id: record.tenant.solution.to_string(),
+            configuration_id: record.tenant.solution.name().to_string(),
             country_code: definition.country_code,
             phone_number: definition.phone_number,
             recipient_name: definition.recipient_name,
