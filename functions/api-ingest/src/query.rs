@@ -6,6 +6,7 @@ use crate::reminders::access::SECRET;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
+use rules::recipient::PhoneNumber;
 use sha2::{Digest, Sha256};
 use shared::tenancy::PageRequest;
 use std::fmt;
@@ -61,8 +62,14 @@ impl<'f> Query<'f> {
     /// An RFC 3339 time.
     pub fn time(&mut self, name: &str) -> Option<chrono::DateTime<chrono::Utc>> {
         let text = self.text(name)?;
-        // A `+` in a query means a space, and people write offsets as they are.
-        self.faults.check(&format!("query:{name}"), rules::time::parse(&text.replace(' ', "+")))
+        let text = with_plus(&text, |before| !before.is_empty());
+        self.faults.check(&format!("query:{name}"), rules::time::parse(&text))
+    }
+
+    /// A phone number.
+    pub fn phone_number(&mut self, name: &str) -> Option<PhoneNumber> {
+        let text = self.text(name)?;
+        self.faults.check(&format!("query:{name}"), with_plus(&text, str::is_empty).parse())
     }
 
     /// `limit`, and `cursor` as the list behind `scope` gave it.
@@ -93,6 +100,13 @@ impl<'f> Query<'f> {
             self.faults.add(format!("query:{name}"), "is no parameter of this");
         }
     }
+}
+
+/// `text` with a `+` for each space that can be none by what is before it. A `+` in a query means a space, and
+/// people write offsets and country codes as they are.
+fn with_plus(text: &str, can_be_none: impl Fn(&str) -> bool) -> String {
+    let plus = |(at, char)| if char == ' ' && can_be_none(&text[..at]) { '+' } else { char };
+    text.char_indices().map(plus).collect()
 }
 
 /// What is wrong with a cursor that does not open.

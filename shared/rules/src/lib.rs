@@ -14,6 +14,7 @@ pub mod field;
 pub mod names;
 pub mod notification;
 pub mod qos;
+pub mod recipient;
 pub mod recurring;
 pub mod reminder;
 pub mod retry;

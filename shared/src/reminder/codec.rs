@@ -154,7 +154,7 @@ mod tests {
             revision: 1,
             body_hash: "x".repeat(22),
             span: (now, now),
-            recipient: keys::recipient("55", "11999990000"),
+            recipient: keys::recipient(&definition().recipient()),
             shard: 2,
             fence: 0,
         }

@@ -8,14 +8,15 @@ use crate::work::codec::{Attributes, DecodeError, Item, s};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
+use rules::recipient::Recipient;
 use serde::{Deserialize, Serialize};
 
 /// What a reminder says, to whom, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
-    /// The recipient's country code.
+    /// The recipient's country code, as its owner writes it.
     pub country_code: String,
-    /// The recipient's phone number.
+    /// The recipient's phone number, as its owner writes it.
     pub phone_number: String,
     /// The recipient's name.
     pub recipient_name: Option<String>,
@@ -43,6 +44,11 @@ struct Stored<'a> {
 }
 
 impl Definition {
+    /// Whom it is for.
+    pub fn recipient(&self) -> Recipient {
+        Recipient::stored(&self.country_code, &self.phone_number)
+    }
+
     pub(super) fn encode(&self, tenant: &Tenant, id: &ActivityId) -> Vec<(&'static str, AttributeValue)> {
         let stored = Stored {
             country_code: self.country_code.as_str().into(),

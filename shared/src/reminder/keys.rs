@@ -4,6 +4,7 @@ use crate::work::attr::HISTORY_PREFIX;
 use crate::work::keys::instant;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
+use rules::recipient::Recipient;
 use rules::reminder::Done;
 use sha2::{Digest, Sha256};
 
@@ -53,17 +54,18 @@ pub fn done_sort(at: DateTime<Utc>, id: &ActivityId) -> String {
     format!("{}#{id}", instant(at))
 }
 
-/// Partition of the index `object`: a tenant's reminders to one phone number.
-pub fn phone_partition(tenant: &Tenant, phone_number: &str) -> String {
-    format!("{tenant}/R={phone_number}")
+/// Partition of the index `object`: a tenant's reminders to one national number (see
+/// [`Recipient::national`]). Where to look for a recipient or a number, their `stored_as` says.
+pub fn phone_partition(tenant: &Tenant, national: &str) -> String {
+    format!("{tenant}/R={national}")
 }
 
-/// Whom a reminder is for, as a hash: the part of a group's key below the configuration (SPEC §6).
+/// Whom a reminder is for, as a hash: the part of a group's key below the configuration (SPEC §6). All spellings
+/// of one recipient have the same.
 ///
-/// Hashed, because keys turn up where bodies do not, and because a phone number is whatever its owner wrote.
-pub fn recipient(country_code: &str, phone_number: &str) -> String {
-    let hash =
-        Sha256::new().chain_update(country_code).chain_update([0]).chain_update(phone_number).finalize();
+/// Hashed, because keys turn up where bodies do not.
+pub fn recipient(recipient: &Recipient) -> String {
+    let hash = Sha256::digest(recipient.full());
     hash.iter().take(RECIPIENT_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -80,9 +82,10 @@ mod tests {
             assert_eq!(parse_reminder(bad), None, "{bad}");
         }
         let at = DateTime::from_timestamp_millis(1_800_000_000_123).unwrap();
-        let who = recipient("55", "11999");
+        let who = recipient(&Recipient::stored("55", "11999"));
         assert_eq!(parse_due_sort(&due_sort(at, &who, &id)), Some((at, who.as_str())));
         assert_eq!(who.len(), RECIPIENT_DIGITS);
-        assert_ne!(who, recipient("551", "1999"), "where one part ends and the other begins is told apart");
+        assert_eq!(who, recipient(&Recipient::stored("+55", "+55 11-999")), "spelled differently");
+        assert_ne!(who, recipient(&Recipient::stored("55", "11990")));
     }
 }

@@ -11,6 +11,7 @@ use crate::work::list::{Phase, Position, SCAN_MAX, STRIDE, advance};
 use crate::work::payload::{GET_BATCH_MAX, PAYLOAD_BATCH_MAX};
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;
+use rules::recipient::{PhoneNumber, Recipient};
 use rules::reminder::{Done, Status};
 use std::collections::HashMap;
 
@@ -19,8 +20,10 @@ use std::collections::HashMap;
 pub struct Filter {
     /// In this status.
     pub status: Option<Status>,
-    /// To this phone number.
-    pub phone_number: Option<String>,
+    /// To this phone number, however the reminder spells it.
+    pub phone_number: Option<PhoneNumber>,
+    /// To this recipient, however the reminder spells it.
+    pub recipient: Option<Recipient>,
     /// With a send time at or after this instant.
     pub from: Option<DateTime<Utc>>,
     /// With a send time before or at this instant; together with `from`, one between the two.
@@ -34,12 +37,20 @@ impl Filter {
             && self.to.is_none_or(|to| record.span.0 <= to)
     }
 
+    /// The national numbers under which what matches is stored; `None` if any will do.
+    fn stored_as(&self) -> Option<Vec<String>> {
+        let recipient = self.recipient.as_ref().map(Recipient::stored_as);
+        recipient.or_else(|| self.phone_number.as_ref().map(PhoneNumber::stored_as))
+    }
+
     fn matches(&self, definition: &Definition) -> bool {
         let within = |time: &DateTime<Utc>| {
             self.from.is_none_or(|from| *time >= from) && self.to.is_none_or(|to| *time <= to)
         };
+        let recipient = definition.recipient();
         definition.send_times.iter().any(within)
-            && self.phone_number.as_ref().is_none_or(|number| *number == definition.phone_number)
+            && self.phone_number.as_ref().is_none_or(|number| number.is_of(&recipient))
+            && self.recipient.as_ref().is_none_or(|wanted| *wanted == recipient)
     }
 }
 
@@ -108,12 +119,12 @@ impl ReminderStore {
 
 /// The partitions in which the matches of `filter` stand, in the order of the list.
 fn phases(tenant: &Tenant, shards: u32, filter: &Filter) -> Vec<Phase> {
-    if let Some(phone_number) = &filter.phone_number {
+    if let Some(numbers) = filter.stored_as() {
         return vec![Phase {
             index: OBJECT_INDEX,
             partition_name: OBJECT_PARTITION,
             sort_name: PK,
-            partitions: vec![keys::phone_partition(tenant, phone_number)],
+            partitions: numbers.iter().map(|number| keys::phone_partition(tenant, number)).collect(),
             newest_first: false,
         }];
     }

@@ -170,8 +170,8 @@ impl ReminderStore {
 
 impl NewReminder {
     fn record(&self, state: State, now: DateTime<Utc>) -> Record {
-        let Definition { country_code, phone_number, send_times, .. } = &self.definition;
-        let recipient = keys::recipient(country_code, phone_number);
+        let (send_times, whom) = (&self.definition.send_times, self.definition.recipient());
+        let recipient = keys::recipient(&whom);
         Record {
             state,
             created_at: now,
@@ -179,7 +179,7 @@ impl NewReminder {
             revision: 1,
             body_hash: self.body_hash.clone(),
             span: (send_times.first().copied().unwrap_or(now), send_times.last().copied().unwrap_or(now)),
-            phone: keys::phone_partition(&self.tenant, phone_number),
+            phone: keys::phone_partition(&self.tenant, whom.national()),
             shard: rules::due::shard(&recipient, self.shards),
             recipient,
             fence: 0,

@@ -212,7 +212,7 @@ async fn lists_follow_cursors_and_match_what_they_should() {
         assert_eq!(ids(by_status(Status::Cancelled), limit).await.len(), 5);
         assert_eq!(ids(Filter::default(), limit).await.len(), 41);
     }
-    let phone = Filter { phone_number: Some("1".to_owned()), ..Filter::default() };
+    let phone = Filter { phone_number: Some("1".parse().unwrap()), ..Filter::default() };
     assert_eq!(ids(phone.clone(), 3).await.len(), 10);
     assert_eq!(ids(Filter { status: Some(Status::Completed), ..phone }, 3).await, [""; 0]);
     let at = |minutes| Some(beginning() + TimeDelta::minutes(minutes));

@@ -92,7 +92,9 @@ pub struct ReminderFilter {
     /// `active`, `completed` or `cancelled`.
     #[param(value_type = Option<ReminderStatus>)]
     status: Option<String>,
-    /// To this phone number.
+    /// To this phone number, compared by its digits: with a leading `+` those of country code and number, without
+    /// it these or the number's alone.
+    #[param(example = "+5511999990000", max_length = 32, pattern = r"^\+?[ .()-]*[0-9][0-9 .()-]*$")]
     phone_number: Option<String>,
     /// With a send time from this instant on.
     #[param(format = DateTime)]
@@ -120,7 +122,8 @@ pub async fn list(
         let mut query = Query::read(&uri, &faults);
         let filter = Filter {
             status: query.parsed("status"),
-            phone_number: query.text("phoneNumber"),
+            phone_number: query.phone_number("phoneNumber"),
+            recipient: None,
             from: query.time("from"),
             to: query.time("to"),
         };

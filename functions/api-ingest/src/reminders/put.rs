@@ -15,22 +15,21 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use http::Uri;
+use rules::recipient::{self, PHONE_NUMBER_CHARS_MAX, Recipient};
 use rules::reminder::SEND_TIMES_MAX;
 use rules::zoned::{self, Tz};
 use serde_json::Value;
 use shared::reminder::{Definition, NewReminder, Put};
 use utoipa::ToSchema;
 
-/// Most characters of a country code.
-const COUNTRY_CODE_MAX_CHARS: usize = 8;
-/// Most characters of a phone number.
-const PHONE_NUMBER_MAX_CHARS: usize = 32;
 /// Most characters of names.
 const NAME_MAX_CHARS: usize = 256;
 /// Most template parameters.
 const PARAMETERS_MAX: usize = 100;
 /// The zone of send times without an offset, if the caller does not say.
 const TIMEZONE_DEFAULT: &str = "UTC";
+const COUNTRY_CODE: &str = "countryCode";
+const PHONE_NUMBER: &str = "phoneNumber";
 const SEND_TIMES: &str = "sendTimes";
 const TIMEZONE: &str = "timezone";
 const PARAMETERS: &str = "templateParameters";
@@ -40,11 +39,12 @@ const PARAMETERS: &str = "templateParameters";
 #[schema(as = ReminderBody, rename_all = "camelCase")]
 #[allow(dead_code, reason = "describes the body; it is read by hand")]
 pub struct ReminderBody {
-    /// The recipient's country code.
-    #[schema(example = "55", min_length = 1, max_length = 8)]
+    /// The recipient's country code: 1 to 4 digits.
+    #[schema(example = "55", pattern = r"^\+?[0-9]{1,4}$")]
     country_code: String,
-    /// The recipient's phone number.
-    #[schema(example = "11999990000", min_length = 1, max_length = 32)]
+    /// The recipient's phone number, with or without the country code after a leading `+`; at most 15 digits, the
+    /// country code's included. It is sent as written. Spellings of one number are one recipient.
+    #[schema(example = "11999990000", max_length = 32, pattern = r"^\+?[ .()-]*[0-9][0-9 .()-]*$")]
     phone_number: String,
     /// The recipient's name.
     #[schema(min_length = 1, max_length = 256)]
@@ -69,8 +69,7 @@ fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
         let text = body.short_text(name, max);
         body.require(name, text)
     };
-    let country_code = text(body, "countryCode", COUNTRY_CODE_MAX_CHARS);
-    let phone_number = text(body, "phoneNumber", PHONE_NUMBER_MAX_CHARS);
+    let recipient = recipient(body);
     let recipient_name = body.short_text("recipientName", NAME_MAX_CHARS);
     let template = text(body, "notificationTemplateName", NAME_MAX_CHARS);
     let parameters = parameters(body);
@@ -78,9 +77,10 @@ fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
     let zone = body.faults().check(&body.at(TIMEZONE), zoned::zone(&timezone));
     let send_times = send_times(body, zone.unwrap_or(Tz::UTC));
     let hash = body.hash_without_id(&[]);
+    let (country_code, phone_number) = recipient?;
     let definition = Definition {
-        country_code: country_code?,
-        phone_number: phone_number?,
+        country_code,
+        phone_number,
         recipient_name,
         template: template?,
         parameters: parameters?,
@@ -88,6 +88,32 @@ fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
         timezone,
     };
     Some((definition, hash))
+}
+
+/// Country code and phone number as they are written, if they are a recipient.
+fn recipient(body: &mut Object<'_, '_>) -> Option<(String, String)> {
+    let country_code = body.text(COUNTRY_CODE);
+    let country_code = body.require(COUNTRY_CODE, country_code);
+    let phone_number = body.short_text(PHONE_NUMBER, PHONE_NUMBER_CHARS_MAX);
+    let phone_number = body.require(PHONE_NUMBER, phone_number);
+    let (faults, at) = (body.faults(), [COUNTRY_CODE, PHONE_NUMBER].map(|name| body.at(name)));
+    let [country_code_at, phone_number_at] = &at;
+    let country = country_code.as_deref();
+    let country =
+        country.and_then(|text| faults.check(country_code_at, recipient::country_code_digits(text)));
+    let number = phone_number.as_deref();
+    match (country, number) {
+        // Both together say whether the number is too long, or nothing but the country code.
+        (Some(country), Some(number)) => {
+            faults.check(phone_number_at, Recipient::parse(country, number))?;
+        }
+        (None, Some(number)) => {
+            faults.check(phone_number_at, number.parse::<recipient::PhoneNumber>())?;
+        }
+        (_, None) => {}
+    }
+    country?;
+    country_code.zip(phone_number)
 }
 
 /// The template parameters as they were written; none is an empty list.
@@ -194,6 +220,27 @@ mod tests {
                 "/sendTime is no field of this",
             ]
         );
+        for (country_code, phone_number, expect) in [
+            (
+                "55",
+                "abc",
+                "/phoneNumber must be digits, with spaces, -, ., ( and ) between them and, if at all, a leading +",
+            ),
+            (
+                "55",
+                "12345678901234",
+                "/phoneNumber must have at most 15 digits, those of the country code included",
+            ),
+            ("55", "+55", "/phoneNumber has no digits after the country code"),
+            ("+12345", "1", "/countryCode must be 1 to 4 digits, with or without a leading +"),
+        ] {
+            let text = format!(
+                r#"{{"countryCode":"{country_code}","phoneNumber":"{phone_number}","notificationTemplateName":"t","sendTimes":["2027-01-31T09:30:00"]}}"#
+            );
+            assert_eq!(faults(&text), [expect]);
+        }
+        let both = r#"{"countryCode":"x","phoneNumber":"11x","notificationTemplateName":"t","sendTimes":["2027-01-31T09:30:00"]}"#;
+        assert_eq!(faults(both).len(), 2, "{:?}", faults(both));
         for (times, expect) in
             [("[]", "/sendTimes must have 1 to 100 send times"), ("3", "/sendTimes must be a list")]
         {
