@@ -167,6 +167,22 @@ impl Leases {
         Ok(output.item.unwrap_or_default())
     }
 
+    /// Removes the item of `name`, whoever holds the lease: of work that was deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the table cannot be written.
+    pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .key("PK", AttributeValue::S(format!("LEASE#{name}")))
+            .key("SK", AttributeValue::S(SORT.to_owned()))
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        Ok(())
+    }
+
     fn update(
         &self,
         name: &str,

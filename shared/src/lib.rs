@@ -14,6 +14,7 @@ pub mod publisher;
 pub mod queue;
 pub mod recurring;
 pub mod reminder;
+pub mod removal;
 pub mod settings;
 pub mod signed_call;
 pub mod signing;

@@ -224,8 +224,11 @@ pub async fn put(
     In { actor, tenant, name }: In<TypeName>,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let location =
-        format!("/v1/companies/{}/solutions/{}/activity-types/{name}", tenant.company, tenant.solution.name());
+    let location = format!(
+        "/v1/companies/{}/solutions/{}/activity-types/{name}",
+        tenant.company,
+        tenant.solution.name()
+    );
     let wanted = body.read(|body| read(body, name))?;
     let changed = context.tenancy.put_activity_type(&actor, &tenant, wanted).await?;
     Ok(answer::put(&location, changed, ActivityTypeView::of))

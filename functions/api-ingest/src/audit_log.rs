@@ -42,7 +42,7 @@ impl AuditEntryView {
     }
 }
 
-/// What was changed in a solution, newest first. It outlives the solution.
+/// What was changed in a solution, newest first. That the solution was deleted is in its company's log.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/audit-log", operation_id = "listSolutionAuditLog", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path), ListParameters),
@@ -56,7 +56,7 @@ pub async fn of_solution(
     list(&context, &uri, &AuditScope::Solution(tenant), "solution").await
 }
 
-/// What was changed of a company and its API keys, newest first. It outlives the company.
+/// What was changed of a company and its API keys, and which solutions were deleted, newest first.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/audit-log", operation_id = "listCompanyAuditLog", tag = "companies",
     params(("company" = String, Path), ListParameters), responses((status = 200, body = Items<AuditEntryView>), Read)

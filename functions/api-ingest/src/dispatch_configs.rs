@@ -100,8 +100,11 @@ pub async fn put(
     In { actor, tenant, name: ChannelText(channel) }: In<ChannelText>,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let location =
-        format!("/v1/companies/{}/solutions/{}/dispatch-configs/{channel}", tenant.company, tenant.solution.name());
+    let location = format!(
+        "/v1/companies/{}/solutions/{}/dispatch-configs/{channel}",
+        tenant.company,
+        tenant.solution.name()
+    );
     let wanted = body.read(|body| {
         let channel = body.faults().check("path:channel", channel.parse::<Channel>());
         dispatch_config_body::read(body, channel)

@@ -16,6 +16,7 @@ mod companies;
 mod dispatch_config_body;
 mod dispatch_configs;
 mod dispatch_providers;
+mod erase;
 pub mod faults;
 mod idempotency;
 mod json;
@@ -158,6 +159,7 @@ fn described() -> OpenApiRouter<ApiContext> {
         .routes(routes!(solutions::rotate_signing_secret))
         .routes(routes!(server_state::put, server_state::get))
         .routes(routes!(audit_log::of_solution))
+        .routes(routes!(erase::post))
         .routes(routes!(activity_types::list))
         .routes(routes!(activity_types::put, activity_types::get, activity_types::delete))
         .routes(routes!(create::post, find::list))

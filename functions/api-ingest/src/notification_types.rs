@@ -122,8 +122,11 @@ pub async fn put(
     In { actor, tenant, name }: In<TypeName>,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let location =
-        format!("/v1/companies/{}/solutions/{}/notification-types/{name}", tenant.company, tenant.solution.name());
+    let location = format!(
+        "/v1/companies/{}/solutions/{}/notification-types/{name}",
+        tenant.company,
+        tenant.solution.name()
+    );
     let wanted = body.read(|body| read(body, name, context.max_retries()))?;
     let changed = context.tenancy.put_notification_type(&actor, &tenant, wanted).await?;
     Ok(answer::put(&location, changed, NotificationTypeView::of))

@@ -173,10 +173,11 @@ pub async fn get(
     Ok(answer::ok(&SolutionView::of(&*existing_now(&context, &tenant).await?, None)))
 }
 
-/// Deletes a solution and its types; refused while work waits in it. Its audit log stays.
+/// Deletes a solution with everything in it; refused while work waits in it.
 ///
-/// Its finished activities stay until they are rolled: out of reach without a solution of this name, and
-/// found again if one is made anew.
+/// Nothing of it is shown to whoever makes a solution of this name again, which may take 5 s. Its activities,
+/// histories, results, reminders, notifications and audit entries are removed within a day. The company's audit log
+/// says that it was deleted.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}", operation_id = "deleteSolution", tag = "solutions",
     params(("company" = String, Path), ("solution" = String, Path)), responses((status = 204), Delete)

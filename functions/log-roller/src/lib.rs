@@ -4,6 +4,7 @@
 //! otherwise does nothing, goes on with it.
 
 mod body;
+mod retired;
 mod roll;
 
 pub use roll::RollError;
@@ -25,7 +26,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long an invocation goes on; with one batch more it stays within the function's time limit.
-const RUN_TIME: TimeDelta = TimeDelta::minutes(12);
+const RUN_TIME: TimeDelta = TimeDelta::minutes(9);
+/// How long it first removes what was deleted. In a day's invocations that is nearly five hours.
+const REMOVAL_TIME: TimeDelta = TimeDelta::minutes(3);
 /// Solutions rolled at a time.
 const SOLUTIONS_IN_FLIGHT: usize = 8;
 /// The item on which word of an unfinished round is left.
@@ -57,6 +60,8 @@ pub struct RollReport {
     pub refused: usize,
     /// Activities deleted.
     pub deleted: usize,
+    /// Deletions of solutions and companies, and erasures, of which something is left to remove.
+    pub deletions_left: usize,
     /// Whether the round goes on in the next invocation.
     pub left: bool,
 }
@@ -85,12 +90,13 @@ impl LogRoller {
     /// # Errors
     /// [`RollError`] of one solution, after all have been rolled; the next invocation goes on with it.
     pub async fn handle(&self, event: RollEvent) -> Result<RollReport, RollError> {
+        let deletions_left = retired::remove(&self.ctx, self.ctx.clock.now() + REMOVAL_TIME).await?;
         let unfinished = self.ctx.leases.values(ROUND).await?.get(UNFINISHED) == Some(&yes());
         if matches!(event, RollEvent::Continue { .. }) && !unfinished {
-            return Ok(RollReport::default());
+            return Ok(RollReport { deletions_left, ..RollReport::default() });
         }
         let deadline = self.ctx.clock.now() + RUN_TIME;
-        let mut report = RollReport::default();
+        let mut report = RollReport { deletions_left, ..RollReport::default() };
         let mut failed = None;
         let solutions: Vec<_> = self
             .solutions()

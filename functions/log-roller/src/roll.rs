@@ -87,7 +87,7 @@ impl Roller<'_> {
         if self.is_idle().await? {
             return Ok(rolled);
         }
-        let name = format!("roll/{}/{}", self.tenant, self.kind);
+        let name = shared::work::keys::roller_lease(self.tenant, self.kind);
         let Some(mut lease) = self.ctx.leases.acquire(&name, LEASE).await? else {
             rolled.left = true;
             return Ok(rolled);

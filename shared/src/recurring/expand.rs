@@ -251,7 +251,7 @@ impl Turn {
 
 /// Partitions of the index `object`. What the type asks for and the parameter does not have (the type may have
 /// changed since the rule was accepted) is left out: the activity's own history tells of it.
-fn objects(tenant: &Tenant, of: &ActivityType, parameter: &str) -> Vec<String> {
+pub(crate) fn objects(tenant: &Tenant, of: &ActivityType, parameter: &str) -> Vec<String> {
     if of.object_id_ref.is_empty() {
         return Vec::new();
     }

@@ -6,6 +6,7 @@
 
 mod expand;
 
+pub(crate) use expand::objects;
 pub use expand::{Expanded, expand, expand_due};
 
 use crate::context::Context;

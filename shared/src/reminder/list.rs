@@ -3,10 +3,7 @@
 use super::codec::Record;
 use super::{Definition, Reminder, ReminderStore, keys};
 use crate::work::StoreError;
-use crate::work::attr::{
-    DONE_INDEX, DONE_PARTITION, DONE_SORT, DUE_INDEX, DUE_PARTITION, DUE_SORT, ITEM, OBJECT_INDEX,
-    OBJECT_PARTITION, PAYLOAD, PK,
-};
+use crate::work::attr::{ITEM, PAYLOAD, PK};
 use crate::work::list::{Phase, Position, SCAN_MAX, STRIDE, advance};
 use crate::work::payload::{GET_BATCH_MAX, PAYLOAD_BATCH_MAX};
 use chrono::{DateTime, Utc};
@@ -117,26 +114,20 @@ impl ReminderStore {
     }
 }
 
+/// The partitions in which all reminders of a tenant stand.
+pub(crate) fn phases_of_all(tenant: &Tenant, shards: u32) -> Vec<Phase> {
+    phases(tenant, shards, &Filter::default())
+}
+
 /// The partitions in which the matches of `filter` stand, in the order of the list.
 fn phases(tenant: &Tenant, shards: u32, filter: &Filter) -> Vec<Phase> {
     if let Some(numbers) = filter.stored_as() {
-        return vec![Phase {
-            index: OBJECT_INDEX,
-            partition_name: OBJECT_PARTITION,
-            sort_name: PK,
-            partitions: numbers.iter().map(|number| keys::phone_partition(tenant, number)).collect(),
-            newest_first: false,
-        }];
+        let partition = |number: &String| keys::phone_partition(tenant, number);
+        return vec![Phase::object(numbers.iter().map(partition).collect())];
     }
     let mut phases = Vec::new();
     if filter.status.is_none_or(|status| status == Status::Active) {
-        phases.push(Phase {
-            index: DUE_INDEX,
-            partition_name: DUE_PARTITION,
-            sort_name: DUE_SORT,
-            partitions: (0..shards).map(|shard| keys::due_partition(tenant, shard)).collect(),
-            newest_first: false,
-        });
+        phases.push(Phase::due((0..shards).map(|shard| keys::due_partition(tenant, shard)).collect()));
     }
     let done: &[Done] = match filter.status {
         None => &Done::ALL,
@@ -146,12 +137,6 @@ fn phases(tenant: &Tenant, shards: u32, filter: &Filter) -> Vec<Phase> {
     };
     let partitions =
         |done: &Done| (0..shards).map(|shard| keys::done_partition(tenant, *done, shard)).collect::<Vec<_>>();
-    phases.push(Phase {
-        index: DONE_INDEX,
-        partition_name: DONE_PARTITION,
-        sort_name: DONE_SORT,
-        partitions: done.iter().flat_map(partitions).collect(),
-        newest_first: true,
-    });
+    phases.push(Phase::done(done.iter().flat_map(partitions).collect()));
     phases
 }

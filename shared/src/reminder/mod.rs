@@ -34,6 +34,7 @@ pub use codec::Record;
 pub use definition::Definition;
 pub use due::DueRow;
 pub use history::{Entry, EntryPage};
+pub(crate) use list::phases_of_all;
 pub use list::{Filter, Page};
 pub use put::{Cancelled, NewReminder, Put};
 pub use settle::Settled;

@@ -147,6 +147,14 @@ impl Tenancy {
         Ok(Some(found))
     }
 
+    /// Over how many shards a solution's reminders are spread, of a deleted configuration too; 0 if it had none.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn reminder_shards(&self, tenant: &Tenant) -> Result<u32, TenancyError> {
+        Ok(self.reminder_configuration_kept(tenant).await?.map_or(0, |kept| kept.due_shards))
+    }
+
     /// Every configuration, deleted ones too, for the processor. Not cached.
     ///
     /// # Errors

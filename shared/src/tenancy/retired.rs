@@ -11,13 +11,14 @@
 //! | an erasure (`S/erase`) that is not at its end | `RETIRED` | `{company}/{solution}~{n}#{id}` |
 //! | how many solutions of a name were deleted | `C#{company}` | `D#{solution}` |
 
-use super::change::When;
+use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, REVISION, Reader, SK, Writer};
 use super::page::Listing;
-use super::{Page, PageRequest, Tenancy, TenancyError};
-use aws_sdk_dynamodb::types::{DeleteRequest, TransactWriteItem, WriteRequest};
+use super::{Actor, Page, PageRequest, Tenancy, TenancyError};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{CompanyName, SolutionName, Tenant};
+use std::fmt;
 
 /// For how long a name that was deleted is not used again: by then no process has the deleted one in its cache, and
 /// none shows it, or accepts work for it, under the new one's name. [`super::CACHE_TTL`], and time for clocks to differ.
@@ -28,12 +29,13 @@ pub const LATE_WRITES: TimeDelta = TimeDelta::hours(1);
 const WHAT: &str = "word of a deletion";
 const PARTITION: &str = "RETIRED";
 const DELETED_AT: &str = "deletedAt";
+const ACTOR: &str = "actor";
 const OBJECT_ID: &str = "objectId";
 const COUNTRY_CODE: &str = "countryCode";
 const PHONE_NUMBER: &str = "phoneNumber";
 /// Between a tenant and an erasure's id; neither has one.
 const ERASURE: char = '#';
-/// Most writes of one `BatchWriteItem` (a DynamoDB limit).
+/// Items removed in one transaction.
 const BATCH_MAX: usize = 25;
 
 /// Whose data is erased (`S/erase`).
@@ -63,6 +65,8 @@ pub enum RetiredSubject {
         tenant: Tenant,
         /// The erasure's own id.
         id: String,
+        /// Who asked for it.
+        actor: Actor,
         /// Whose data.
         subject: ErasureSubject,
     },
@@ -77,18 +81,27 @@ pub struct Retired {
     pub at: DateTime<Utc>,
 }
 
+/// Its key, without the data of whomever it is about: for logs as well.
+impl fmt::Display for RetiredSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RetiredSubject::Company(company) => write!(f, "{company}"),
+            RetiredSubject::Solution(tenant) => write!(f, "{tenant}"),
+            RetiredSubject::Erasure { tenant, id, .. } => write!(f, "{tenant}{ERASURE}{id}"),
+        }
+    }
+}
+
 impl Retired {
     fn key(&self) -> Key {
-        let sk = match &self.subject {
-            RetiredSubject::Company(company) => company.to_string(),
-            RetiredSubject::Solution(tenant) => tenant.to_string(),
-            RetiredSubject::Erasure { tenant, id, .. } => format!("{tenant}{ERASURE}{id}"),
-        };
-        Key::new(PARTITION, sk)
+        Key::new(PARTITION, self.subject.to_string())
     }
 
     fn encode(&self) -> Item {
-        let writer = Writer::new(&self.key()).time(DELETED_AT, self.at);
+        let mut writer = Writer::new(&self.key()).time(DELETED_AT, self.at);
+        if let RetiredSubject::Erasure { actor, .. } = &self.subject {
+            writer = writer.text(ACTOR, actor);
+        }
         match &self.subject {
             RetiredSubject::Erasure { subject: ErasureSubject::Object(id), .. } => {
                 writer.text(OBJECT_ID, id).finish()
@@ -113,7 +126,12 @@ impl Retired {
                     phone_number: reader.text(PHONE_NUMBER)?.to_owned(),
                 },
             };
-            RetiredSubject::Erasure { tenant: tenant(of)?, id: id.to_owned(), subject }
+            RetiredSubject::Erasure {
+                tenant: tenant(of)?,
+                id: id.to_owned(),
+                actor: reader.parsed(ACTOR)?,
+                subject,
+            }
         } else if sk.contains('/') {
             RetiredSubject::Solution(tenant(sk)?)
         } else {
@@ -148,7 +166,11 @@ impl Tenancy {
     }
 
     /// Holds only while nobody deletes another solution of that name.
-    pub(super) fn check_predecessors(&self, tenant: &Tenant, known: Option<Predecessors>) -> TransactWriteItem {
+    pub(super) fn check_predecessors(
+        &self,
+        tenant: &Tenant,
+        known: Option<Predecessors>,
+    ) -> TransactWriteItem {
         let key = Predecessors::key(&tenant.company, tenant.solution.name());
         let when = known.map_or(When::Absent, |known| When::Revision(known.count.into()));
         self.check(&key, when)
@@ -185,8 +207,12 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
     pub async fn retired(&self, request: &PageRequest) -> Result<Page<Retired>, TenancyError> {
-        let listing =
-            Listing { operation: "list deletions", pk: PARTITION.to_owned(), prefix: "", newest_first: false };
+        let listing = Listing {
+            operation: "list deletions",
+            pk: PARTITION.to_owned(),
+            prefix: "",
+            newest_first: false,
+        };
         self.page(&listing, request, Retired::decode).await
     }
 
@@ -196,13 +222,13 @@ impl Tenancy {
     /// [`TenancyError`] if the table cannot be written.
     pub async fn begin_erasure(
         &self,
-        actor: &super::Actor,
+        actor: &Actor,
         tenant: &Tenant,
         subject: ErasureSubject,
     ) -> Result<Retired, TenancyError> {
         let at = rules::time::truncate(self.clock.now());
         let id = self.entropy.uuid_v7(at).to_string();
-        let subject = RetiredSubject::Erasure { tenant: tenant.clone(), id, subject };
+        let subject = RetiredSubject::Erasure { tenant: tenant.clone(), id, actor: actor.clone(), subject };
         let retired = Retired { subject, at };
         // What was erased is personal, so the entry says no more than that something was.
         let entry = super::AuditEntry::new(at, actor, "data.erased");
@@ -273,27 +299,19 @@ impl Tenancy {
 
     async fn remove(&self, operation: &'static str, keys: &[Key]) -> Result<(), TenancyError> {
         for chunk in keys.chunks(BATCH_MAX) {
-            let delete = |key: &Key| {
-                let delete = DeleteRequest::builder().set_key(Some(key.attributes())).build();
-                let delete = delete.expect("the key is given");
-                WriteRequest::builder().delete_request(delete).build()
-            };
-            let mut left: Vec<WriteRequest> = chunk.iter().map(delete).collect();
-            while !left.is_empty() {
-                let call = self.dynamodb.batch_write_item().request_items(&self.table, left);
-                let answer = call.send().await.map_err(TenancyError::sdk(operation))?;
-                left = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
-                if !left.is_empty() {
-                    self.clock.sleep_until(self.clock.now() + UNPROCESSED_WAIT).await;
+            let deletes = || chunk.iter().map(|key| self.delete(key, None)).collect();
+            let mut tries = 0;
+            // Without conditions it can lose against another transaction alone.
+            while self.commit(operation, deletes()).await? == Commit::Lost {
+                tries += 1;
+                if tries == TRIES_MAX {
+                    return Err(TenancyError::Store { operation, source: "contended".into() });
                 }
             }
         }
         Ok(())
     }
 }
-
-/// The wait before what DynamoDB left unwritten is sent again.
-const UNPROCESSED_WAIT: TimeDelta = TimeDelta::milliseconds(100);
 
 #[cfg(test)]
 mod tests {
@@ -302,7 +320,12 @@ mod tests {
     #[test]
     fn deletions_round_trip() {
         let tenant: Tenant = "acme/shop~2".parse().unwrap();
-        let erasure = |subject| RetiredSubject::Erasure { tenant: tenant.clone(), id: "e-1".into(), subject };
+        let erasure = |subject| RetiredSubject::Erasure {
+            tenant: tenant.clone(),
+            id: "e-1".into(),
+            actor: Actor::Key("k".into()),
+            subject,
+        };
         for subject in [
             RetiredSubject::Company("acme".parse().unwrap()),
             RetiredSubject::Solution(tenant.clone()),

@@ -6,6 +6,7 @@ use super::result_item::ActivityResult;
 use super::statements::{self, Statement};
 use super::{StoreError, WorkStore, attr, keys};
 use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
+use aws_sdk_dynamodb::types::AttributeValue;
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Tenant};
 use rules::verdict::Verdict;
@@ -66,9 +67,25 @@ impl WorkStore {
         Ok(self.status_of(tenant, id).await?.map(|(_, status)| status))
     }
 
+    /// The item `sk` of `pk` that says that results lie there which met no activity when they came.
+    pub(super) fn early_mark(
+        &self,
+        tenant: &Tenant,
+        pk: &str,
+        sk: &str,
+    ) -> Vec<(&'static str, AttributeValue)> {
+        vec![
+            (attr::PK, s(pk)),
+            (attr::SK, s(sk)),
+            (attr::DONE_PARTITION, s(keys::early_partition(tenant))),
+            // Its own key, so that no two have the same.
+            (attr::DONE_SORT, s(format!("{}#{pk}", keys::instant(self.clock.now())))),
+        ]
+    }
+
     /// Marks that a result lies with an activity that is not there yet.
-    pub(super) async fn mark_early(&self, pk: &str) -> Result<(), StoreError> {
-        let mark = vec![(attr::PK, s(pk)), (attr::SK, s(attr::EARLY))];
+    pub(super) async fn mark_early(&self, tenant: &Tenant, pk: &str) -> Result<(), StoreError> {
+        let mark = self.early_mark(tenant, pk, attr::EARLY);
         self.batcher.run(statements::insert(&self.table, pk.to_owned(), attr::EARLY, mark)).await?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use rules::due::Mark;
 use rules::names::{ActivityId, Kind, RecurringName, Tenant, TypeName};
 use rules::notification;
 use rules::recurring::SkipReason;
+use rules::rolling::LogKind;
 use sha2::{Digest, Sha256};
 use std::str::FromStr;
 
@@ -103,6 +104,17 @@ pub fn result(id: &ActivityId) -> String {
 /// came before them.
 pub fn provider(tenant: &Tenant, id: &str) -> String {
     format!("P#{tenant}#{}", bounded(id))
+}
+
+/// Partition of the index `done` for results that met no activity when they came: by it they are found when their
+/// solution is deleted.
+pub fn early_partition(tenant: &Tenant) -> String {
+    format!("{tenant}#P")
+}
+
+/// The lease of one of a solution's log rollers.
+pub fn roller_lease(tenant: &Tenant, kind: LogKind) -> String {
+    format!("roll/{tenant}/{kind}")
 }
 
 /// Partition of the index `due`: one slice of the sweep.

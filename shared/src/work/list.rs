@@ -71,6 +71,12 @@ impl Phase {
         Self { index, partition_name, sort_name, partitions, newest_first: false }
     }
 
+    /// Of object values, by the keys of what has them.
+    pub(crate) fn object(partitions: Vec<String>) -> Self {
+        let (index, partition_name, sort_name) = (attr::OBJECT_INDEX, attr::OBJECT_PARTITION, attr::PK);
+        Self { index, partition_name, sort_name, partitions, newest_first: false }
+    }
+
     /// Of what is finished, newest first.
     pub(crate) fn done(partitions: Vec<String>) -> Self {
         let (index, partition_name, sort_name) = (attr::DONE_INDEX, attr::DONE_PARTITION, attr::DONE_SORT);
@@ -150,7 +156,7 @@ impl WorkStore {
     }
 
     /// The phases in which the matches of `filter` stand.
-    pub(super) fn phases(&self, tenant: &Tenant, kinds: &[KindEntry], filter: &Filter) -> Vec<Phase> {
+    pub(crate) fn phases(&self, tenant: &Tenant, kinds: &[KindEntry], filter: &Filter) -> Vec<Phase> {
         let wanted: Vec<&KindEntry> = kinds
             .iter()
             .filter(|entry| filter.kind.as_ref().is_none_or(|kind| *kind == entry.kind))
@@ -160,13 +166,7 @@ impl WorkStore {
                 Kind::Type(name) => Some(keys::object_partition(tenant, name, object_id)),
                 Kind::Channel(_) => None,
             };
-            return vec![Phase {
-                index: attr::OBJECT_INDEX,
-                partition_name: attr::OBJECT_PARTITION,
-                sort_name: attr::PK,
-                partitions: wanted.iter().filter_map(partition).collect(),
-                newest_first: false,
-            }];
+            return vec![Phase::object(wanted.iter().filter_map(partition).collect())];
         }
         let mut phases = Vec::new();
         if filter.status.is_none_or(|status| status == Status::Ready) {

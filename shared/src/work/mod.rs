@@ -22,6 +22,7 @@ mod notification;
 pub(crate) mod payload;
 mod read;
 mod recurring;
+mod remove;
 mod result_item;
 mod results;
 mod rolling;
@@ -45,6 +46,7 @@ pub use recurring::{
     RULE_BODY_HASH, RULE_SHARDS, Rule, RulePage, RuleSpec, RuleView, SkipRecord, inline_parameter,
     occurrence_id,
 };
+pub use remove::{Removal, Removed};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
 pub use rolling::{Batch, Finished, Member};

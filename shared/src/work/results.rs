@@ -89,7 +89,7 @@ impl WorkStore {
         if let Some(known) = self.known_result(&pk, result).await? {
             if known.standalone && known.body_hash == result.body_hash {
                 // Whoever reported it may have died before looking for the activity again.
-                self.mark_early(&pk).await?;
+                self.mark_early(tenant, &pk).await?;
                 self.apply(tenant, id, &known, Keep::Link).await?;
             }
             return Ok(repeated(known, result, self.status_of(tenant, id).await?));
@@ -123,7 +123,7 @@ impl WorkStore {
             let known = self.known_result(&pk, result).await?.ok_or(StoreError::Throttled)?;
             return Ok(repeated(known, result, None));
         }
-        self.mark_early(&pk).await?;
+        self.mark_early(tenant, &pk).await?;
         // The activity may have been accepted, even dispatched, since it was looked for.
         Ok(Reported::New(match self.apply(tenant, id, &early, Keep::Link).await? {
             Applied::Written(status) => Some((id.clone(), status)),
@@ -167,7 +167,7 @@ impl WorkStore {
             return Ok(Reported::Conflict);
         }
         let stored = known.clone().unwrap_or(stored);
-        let mark = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::ITEM))];
+        let mark = self.early_mark(tenant, &pk, attr::ITEM);
         let marked = self.batcher.run(statements::insert(&self.table, pk, attr::ITEM, mark)).await?;
         let mut linked = None;
         if !matches!(marked, Outcome::Applied(_)) {

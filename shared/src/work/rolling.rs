@@ -90,7 +90,7 @@ impl FromStr for Member {
     }
 }
 
-fn batch_pk(tenant: &Tenant, kind: LogKind) -> String {
+pub(super) fn batch_pk(tenant: &Tenant, kind: LogKind) -> String {
     format!("L#{tenant}#{kind}")
 }
 

@@ -158,5 +158,5 @@ fn it_says_what_its_users_must_know() {
     }
     let delete = "/paths/~1v1~1companies~1{company}~1solutions~1{solution}/delete/description";
     let delete = text(delete);
-    assert!(delete.contains("finished activities stay until"), "{delete}");
+    assert!(delete.contains("removed within a day"), "{delete}");
 }

@@ -28,6 +28,7 @@ mod channel_secrets;
 mod channels;
 mod conformance;
 mod crashes;
+mod deletion;
 mod delivery;
 mod model;
 mod notification_crashes;

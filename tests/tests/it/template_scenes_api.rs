@@ -255,6 +255,9 @@ async fn reminders(stage: &Stage) {
     for id in ["r1", "r2"] {
         stage.call("DELETE", &format!("{path}/{id}"), None, 200).await;
     }
+    let erase = format!("{C}/solutions/clinic/erase");
+    let recipient = json!({"countryCode": "55", "phoneNumber": "3"});
+    stage.call("POST", &erase, Some(recipient), 200).await;
     stage.call("DELETE", CLINIC, None, 204).await;
 }
 
@@ -266,6 +269,7 @@ async fn service(stage: &Stage) {
 }
 
 async fn departure(stage: &Stage) {
+    stage.call("POST", &format!("{S}/erase"), Some(json!({"objectId": "1"})), 200).await;
     let bulk = json!({"filter": {}, "action": "cancel"});
     for solution in ["main", "clinic"] {
         let solution = format!("{C}/solutions/{solution}");

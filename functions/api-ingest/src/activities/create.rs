@@ -106,8 +106,12 @@ pub async fn post(
             return Ok(answer::ok(&ActivityView::whole(made)));
         }
     };
-    let location =
-        format!("/v1/companies/{}/solutions/{}/activities/{}", tenant.company, tenant.solution.name(), activity.id);
+    let location = format!(
+        "/v1/companies/{}/solutions/{}/activities/{}",
+        tenant.company,
+        tenant.solution.name(),
+        activity.id
+    );
     match context.work.create(vec![activity]).await.pop() {
         Some(Ok(Created::New(view))) => Ok(answer::created(&location, &ActivityView::whole(view))),
         Some(Ok(Created::Existing(view))) => Ok(answer::ok(&ActivityView::whole(view))),

@@ -62,8 +62,11 @@ pub async fn put(
         None => None,
     };
     let (spec, parameter) = draft::judge(draft, faults, &tenant, activity_type.as_deref())?;
-    let location =
-        format!("/v1/companies/{}/solutions/{}/recurring-activities/{name}", tenant.company, tenant.solution.name());
+    let location = format!(
+        "/v1/companies/{}/solutions/{}/recurring-activities/{name}",
+        tenant.company,
+        tenant.solution.name()
+    );
     let changed = recurring::put(&context, &actor, &tenant, &name, spec, parameter).await?;
     let now = context.clock.now();
     Ok(answer::put(&location, changed, |view| RecurringView::of(view, now)))

@@ -179,6 +179,11 @@ impl WorkStore {
         })
     }
 
+    /// The partitions in which all notifications of `slices` stand.
+    pub(crate) fn notification_phases(&self, slices: &[NotificationSlice]) -> Vec<Phase> {
+        phases(slices, &NotificationFilter::default())
+    }
+
     /// Whether a notification of `slices` is pending: then its type or solution may not be deleted.
     ///
     /// # Errors

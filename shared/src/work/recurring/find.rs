@@ -70,13 +70,7 @@ impl WorkStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<RulePage<RuleView>, StoreError> {
-        let phase = Phase {
-            index: attr::OBJECT_INDEX,
-            partition_name: attr::OBJECT_PARTITION,
-            sort_name: attr::PK,
-            partitions: vec![keys::rule_list_partition(tenant)],
-            newest_first: false,
-        };
+        let phase = Phase::object(vec![keys::rule_list_partition(tenant)]);
         let prefix = keys::rules_prefix(tenant);
         let after = after.map(|name| format!("{prefix}{name}"));
         let rows = self.stride(&phase, after.as_deref(), limit.max(1)).await?;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rules::cron::Cron;
 use rules::field::FieldPath;
-use rules::names::{ActivityId, Channel, CompanyName, Kind, SolutionName, Tenant};
+use rules::names::{ActivityId, Channel, CompanyName, Kind, SolutionId, SolutionName, Tenant};
 use rules::recurring::Schedule;
 use rules::retry::{Next, RescheduleRules, after_activity_failure};
 use rules::uri::UriPattern;
@@ -169,7 +169,7 @@ fn matches(text: &str, extra: &[u8], max: usize) -> bool {
 #[test]
 fn strangers_names_and_ids_are_exactly_those_of_the_spec_and_keys_give_them_back() {
     let text = || prop_oneof!["[A-Za-z0-9_.-]{0,66}", "[A-Za-z0-9_.:@-]{0,130}", odd_text()];
-    check(3_000, &(text(), text(), text()), |(company, solution, id)| {
+    check(3_000, &(text(), text(), text(), any::<u32>()), |(company, solution, id, incarnation)| {
         let reserved = ["configuration", "item"].contains(&company.as_str());
         prop_assert_eq!(company.parse::<CompanyName>().is_ok(), matches(&company, b"_.-", 64) && !reserved);
         let reserved = ["batch", "bulk"].contains(&id.as_str());
@@ -182,6 +182,7 @@ fn strangers_names_and_ids_are_exactly_those_of_the_spec_and_keys_give_them_back
         else {
             return Ok(());
         };
+        let solution = SolutionId::new(solution, incarnation);
         let tenant = Tenant { company, solution };
         prop_assert_eq!(keys::parse_activity(&keys::activity(&tenant, &id)), Some((tenant, id)));
         Ok(())
@@ -191,7 +192,8 @@ fn strangers_names_and_ids_are_exactly_those_of_the_spec_and_keys_give_them_back
 #[test]
 fn strangers_keys_of_tenants_never_meet() {
     let name = || "[A-Za-z0-9][A-Za-z0-9_.-]{0,3}";
-    let whole = || (name(), name(), "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,3}");
+    let solution = || "[A-Za-z0-9][A-Za-z0-9_.-]{0,3}(~[1-9])?";
+    let whole = || (name(), solution(), "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,3}");
     check(3_000, &(whole(), whole(), 0_u32..4), |(a, b, shard)| {
         let key = |(company, solution, id): &(String, String, String)| {
             let tenant = Tenant { company: company.parse().unwrap(), solution: solution.parse().unwrap() };
