@@ -8,6 +8,7 @@
 //! the parameter of an activity has its id as `id` and, where it has an `owner`, its `company/solution` as that.
 
 mod activities;
+mod deletion;
 mod duplicates;
 mod evidence;
 mod executions;
@@ -35,9 +36,11 @@ use wishes::Wishes;
 
 /// Everything that is wrong, by property.
 pub fn audit(evidence: &Evidence) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    deletion::check(evidence, &mut findings);
+    let evidence = &deletion::lasting(evidence);
     let table = Table::read(&evidence.work);
     let wishes = Wishes::of(&evidence.exchanges);
-    let mut findings = Vec::new();
     items::places(&table, &mut findings);
     activities::ends(evidence, &table, &wishes, &mut findings);
     executions::check(evidence, &table, &wishes, &mut findings);

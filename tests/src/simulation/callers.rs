@@ -38,8 +38,9 @@ impl World {
         if op.path.ends_with("/api-keys")
             && let Some(key) = answer["key"].as_str()
         {
-            let company = if op.path.contains("/acme/") { "acme" } else { "beta" };
-            self.keys.insert(company, key.to_owned());
+            let company =
+                ["acme", "beta", "gamma"].into_iter().find(|name| op.path.contains(&format!("/{name}/")));
+            self.keys.extend(company.map(|company| (company, key.to_owned())));
         }
         let exchange = Exchange {
             company: op.company.map(str::to_owned),

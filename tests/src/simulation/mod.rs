@@ -20,6 +20,7 @@ mod plan;
 mod process;
 mod queue;
 mod quiet;
+mod reborn;
 mod receivers;
 mod services;
 mod time;

@@ -67,11 +67,13 @@ pub enum Mutation {
     ReminderGivenUp,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
     ReminderLockIgnored,
+    /// A solution that is made again has the keys of the one that was deleted.
+    IncarnationIgnored,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 27] = [
+    pub const ALL: [(&str, Mutation); 28] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -99,6 +101,7 @@ impl Mutation {
         ("notification-rule-forgotten", Mutation::NotificationRuleForgotten),
         ("reminder-given-up", Mutation::ReminderGivenUp),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
+        ("incarnation-ignored", Mutation::IncarnationIgnored),
     ];
 
     /// By its name.
@@ -141,6 +144,11 @@ impl Mutation {
                             json!("attribute_exists(PK) OR attribute_not_exists(PK) OR #until < :now");
                     }
                 }
+            }
+            (Self::IncarnationIgnored, _) if target.starts_with("DynamoDB") => {
+                let text = String::from_utf8_lossy(&body).into_owned();
+                let ignored = |text: String, n| text.replace(&format!("again~{n}"), "again");
+                return (1..10).fold(text, ignored).into();
             }
             (_, "BatchExecuteStatement") => self.statements(&mut request["Statements"]),
             (_, "ExecuteTransaction") => self.statements(&mut request["TransactStatements"]),

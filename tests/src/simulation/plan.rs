@@ -46,8 +46,8 @@ pub fn owner((company, solution): (&str, &str)) -> String {
 }
 
 impl Plan {
-    /// By lot.
-    pub fn of(dice: &mut Dice, began: DateTime<Utc>) -> Self {
+    /// By lot. With `reborn`, a solution is deleted and made again as well.
+    pub fn of(dice: &mut Dice, began: DateTime<Utc>, reborn: Option<&mut Dice>) -> Self {
         let tenants = &TENANTS[..dice.pick(&[1, 3, 3])];
         let mut setup = Vec::new();
         for company in ["acme", "beta"] {
@@ -80,9 +80,15 @@ impl Plan {
             let tenant = tenants[script.dice.below(tenants.len())];
             script.something(tenant, number);
         }
-        let mut ops = script.ops;
+        let (mut ops, mut roles) = (script.ops, script.roles);
+        if let Some(dice) = reborn {
+            setup.extend(super::reborn::setup());
+            ops.extend(super::reborn::ops(dice, began));
+            if !roles.contains(&Role::Roller) {
+                roles.push(Role::Roller);
+            }
+        }
         ops.sort_by_key(|(at, _)| *at);
-        let roles = script.roles;
         Self { roles, setup, ops, calm: began + TimeDelta::minutes(minutes) }
     }
 }

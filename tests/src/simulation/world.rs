@@ -126,7 +126,10 @@ impl World {
     /// Lives a plan through.
     pub async fn live(&mut self) {
         let faults = Faults::of(&mut self.dice);
-        let plan = Plan::of(&mut self.dice, self.time.now());
+        // Of its own, so that the other stories stay what they were.
+        let mut reborn = self.dice.clone().fork();
+        let with_reborn = reborn.chance(250);
+        let plan = Plan::of(&mut self.dice, self.time.now(), with_reborn.then_some(&mut reborn));
         for op in plan.setup {
             self.ask_api(Box::new(op), 0);
             self.run_until(|world| world.asking.is_empty()).await;
