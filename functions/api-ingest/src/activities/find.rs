@@ -32,7 +32,7 @@ pub struct FilterParameters {
     /// Through this channel.
     #[param(value_type = Option<ChannelText>)]
     channel: Option<String>,
-    /// Whose `objectIdRef` fields have this value.
+    /// Whose `objectIdRef` fields have this value; a number in any spelling: 100 finds 100, 100.0, 1e2 and "100".
     object_id: Option<String>,
     /// With a date from this instant on.
     #[param(format = DateTime)]
