@@ -96,7 +96,7 @@ fn filter(query: &mut Query<'_>, faults: &Faults) -> Filter {
     let filter = Filter {
         status: query.parsed("status"),
         kind: activity_type.or(channel),
-        object_id: query.text("objectId"),
+        object_id: query.object_id("objectId"),
         from: query.time("from"),
         to: query.time("to"),
     };
