@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The longest step: ten years.
-const ADVANCE_SECONDS_MAX: f64 = 10.0 * 366.0 * 86_400.0;
+const ADVANCE_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 const FIELD: &str = "advanceSeconds";
 
 /// The routes. They need no key, but a body is taken as JSON alone: a browser sends none of that type for a
@@ -43,10 +43,13 @@ async fn advance(State(clock): State<Arc<TestClock>>, body: JsonText) -> Result<
 
 fn step(body: &JsonText) -> Result<TimeDelta, Problem> {
     body.read(|body| {
-        let seconds = body.number(FIELD, 0.0..=ADVANCE_SECONDS_MAX);
+        let seconds = body.number(FIELD, 0..=ADVANCE_SECONDS_MAX);
         let seconds = body.require(FIELD, seconds)?;
         // In range by the check above; times have milliseconds here.
-        Some(TimeDelta::milliseconds((seconds * 1000.0).round() as i64))
+        seconds
+            .times_rounded_up(1_000)
+            .and_then(|millis| i64::try_from(millis).ok())
+            .map(TimeDelta::milliseconds)
     })
 }
 

@@ -18,10 +18,10 @@ use crate::work::{
 };
 use chrono::{DateTime, Utc};
 use rules::activity::Status;
+use rules::field::{FieldPath, object_ids_meant};
 use rules::names::{ActivityId, Kind, Tenant};
 use rules::recipient::Recipient;
 use rules::verdict::ResultStatus;
-use serde_json::Value;
 
 /// Items of a list read at a time.
 const PAGE: usize = 100;
@@ -210,8 +210,9 @@ async fn rules_of(
         for RuleView { rule, parameter } in page.items {
             let name = &rule.spec.activity_type;
             let Some(found) = ctx.tenancy.activity_type(tenant, name).await? else { continue };
-            let wanted = keys::object_partition(tenant, name, value);
-            if recurring::objects(tenant, &found, &parameter).contains(&wanted) {
+            let objects = recurring::objects(tenant, &found, &parameter);
+            let is_wanted = |id: &String| objects.contains(&keys::object_partition(tenant, name, id));
+            if object_ids_meant(value).iter().any(is_wanted) {
                 recurring::delete(ctx, actor, tenant, &rule.name).await?;
                 report.recurring_activities += 1;
             }
@@ -298,18 +299,16 @@ async fn notifications_of(
 
 /// Whether a notification's payload names the object as `objectId`, or the recipient as `countryCode` and `phoneNumber`.
 fn is_about(payload: &str, subject: &ErasureSubject) -> bool {
-    let Ok(payload) = serde_json::from_str::<Value>(payload) else { return false };
-    let text = |name: &str| match payload.get(name) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
-        _ => None,
-    };
+    let member = |name: &str| name.parse::<FieldPath>().ok()?.scalar(payload).ok();
     match subject {
-        ErasureSubject::Object(value) => text("objectId").as_ref() == Some(value),
+        ErasureSubject::Object(value) => {
+            member("objectId").is_some_and(|found| object_ids_meant(value).contains(&found.object_id()))
+        }
         ErasureSubject::Recipient { country_code, phone_number } => {
-            let named = text("countryCode").zip(text("phoneNumber"));
+            let named = member("countryCode").zip(member("phoneNumber"));
             named.is_some_and(|(country, number)| {
-                Recipient::stored(&country, &number) == Recipient::stored(country_code, phone_number)
+                Recipient::stored(country.as_str(), number.as_str())
+                    == Recipient::stored(country_code, phone_number)
             })
         }
     }
@@ -327,6 +326,7 @@ mod tests {
         for (payload, subject, expect) in [
             (r#"{"objectId": "42"}"#, &object, true),
             (r#"{"objectId": 42}"#, &object, true),
+            (r#"{"objectId": 4.2e1}"#, &object, true),
             (r#"{"objectId": 421}"#, &object, false),
             (r#"{"order": {"objectId": 42}}"#, &object, false),
             (r#"[42]"#, &object, false),

@@ -75,7 +75,7 @@ pub async fn post(
         let label = body.short_text("label", LABEL_MAX_CHARS);
         let label = body.require("label", label);
         let id = idempotency::id(body, headers.get(IDEMPOTENCY_KEY));
-        Some(NewApiKey { company, id, label: label?, request_hash: body.hash_without_id(&[]) })
+        Some(NewApiKey { company, id, label: label?, request_hash: body.hash_without_id() })
     })?;
     match context.tenancy.create_api_key(&caller.actor, &new).await? {
         KeyCreated::New(key, text) => {

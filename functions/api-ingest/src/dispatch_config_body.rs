@@ -4,7 +4,7 @@ use crate::object::Object;
 use crate::openapi::schemas::HttpUrl;
 use http::HeaderValue;
 use rules::names::Channel;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use shared::dispatch::{self, Credentials, DispatchProvider, Field, FieldType, PROVIDERS};
 use shared::tenancy::NewDispatchConfig;
 use utoipa::ToSchema;
@@ -141,7 +141,11 @@ fn value(object: &mut Object<'_, '_>, field: &Field) -> Option<Value> {
             }
             Some(text.into())
         }
-        FieldType::Number { from, to } => object.number(field.key, from..=to).map(Value::from),
+        FieldType::Number { from, to } => {
+            // One text for each value, so that a config in another spelling is no other config.
+            let number = object.number(field.key, from..=to)?;
+            number.canonical().parse::<Number>().ok().map(Value::Number)
+        }
         FieldType::Boolean => object.boolean(field.key).map(Value::from),
     }
 }

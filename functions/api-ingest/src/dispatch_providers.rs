@@ -55,10 +55,10 @@ pub struct FieldView {
     required: bool,
     /// The smallest number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    minimum: Option<f64>,
+    minimum: Option<u64>,
     /// The largest number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    maximum: Option<f64>,
+    maximum: Option<u64>,
 }
 
 impl ProviderView {

@@ -93,7 +93,7 @@ pub async fn post(
 
 fn subject(body: &mut Object<'_, '_>) -> Option<ErasureSubject> {
     let faults = body.faults();
-    let object_id = body.text("objectId");
+    let object_id = body.scalar("objectId").map(|value| value.as_str().to_owned());
     let (country_code, phone_number) = (body.text("countryCode"), body.text("phoneNumber"));
     match (body.has("objectId"), body.has("countryCode") || body.has("phoneNumber")) {
         (true, true) => {

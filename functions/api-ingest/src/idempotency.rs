@@ -12,12 +12,10 @@ const POINTER: &str = "header:idempotency-key";
 pub fn id(body: &mut Object<'_, '_>, header: Option<&HeaderValue>) -> Option<ActivityId> {
     let in_body = body.parsed::<ActivityId>("id");
     let faults = body.faults();
-    let in_header = header.and_then(|header| match header.to_str() {
-        Ok(text) => faults.check(POINTER, text.parse::<ActivityId>()),
-        Err(_) => {
-            faults.add(POINTER, "must be visible ASCII");
-            None
-        }
+    let in_header = header.and_then(|header| {
+        let text = header.to_str().map_err(|_| "must be visible ASCII");
+        let key = faults.check(POINTER, text.and_then(unquoted))?;
+        faults.check(POINTER, key.parse::<ActivityId>())
     });
     if let (Some(in_body), Some(in_header)) = (&in_body, &in_header)
         && in_body != in_header
@@ -25,4 +23,46 @@ pub fn id(body: &mut Object<'_, '_>, header: Option<&HeaderValue>) -> Option<Act
         faults.add(POINTER, "is another than /id; give one of them, or the same");
     }
     in_body.or(in_header)
+}
+
+/// A key as it is, or the value of one that is a string of RFC 8941 §3.3.3, as the IETF's draft of the header writes it.
+fn unquoted(text: &str) -> Result<String, &'static str> {
+    let Some(quoted) = text.trim().strip_prefix('"') else { return Ok(text.to_owned()) };
+    let mut value = String::with_capacity(quoted.len());
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next() {
+            Some('"') if characters.as_str().is_empty() => return Ok(value),
+            Some('"') => return Err("must have nothing behind the closing quote"),
+            Some('\\') => match characters.next() {
+                Some(escaped @ ('"' | '\\')) => value.push(escaped),
+                _ => return Err("must have \\ before \" or \\ alone"),
+            },
+            Some(character) => value.push(character),
+            None => return Err("must end with a quote, since it begins with one"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_taken_out_of_its_quotes() {
+        for (text, expect) in [
+            ("abc", "abc"),
+            ("\"abc\"", "abc"),
+            (" \"abc\" ", "abc"),
+            ("\"\"", ""),
+            (r#""a\"b\\c""#, r#"a"b\c"#),
+            (r#"a"b"#, r#"a"b"#),
+            ("8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e-40d5-43e8-bc93-6894a57f9324"),
+        ] {
+            assert_eq!(unquoted(text).as_deref(), Ok(expect), "{text}");
+        }
+        for bad in ["\"", "\"abc", r#""abc\""#, r#""a\bc""#, r#""a" "b""#, r#""a";p=1"#, r#""\"#] {
+            assert!(unquoted(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -1,14 +1,19 @@
-//! JSON read strictly: no name twice, nothing nested too deeply, numbers that a double can hold.
+//! JSON read strictly: no name twice, nothing nested too deeply, numbers as exact decimals.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rules::number;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Bytes of a hash that are kept.
 const HASH_BYTES: usize = 16;
+/// What begins the names by which serde_json marks values of its own. A value with such a name would be read as
+/// something else wherever it is read next.
+const RESERVED_PREFIX: &str = "$serde_json::private::";
 
 /// Reads a JSON text.
 ///
@@ -59,10 +64,6 @@ impl<'de> Visitor<'de> for Strict {
         Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(value.into())
     }
@@ -81,14 +82,51 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
+        while let Some(key) = members.next_key::<Key>()? {
+            let Key::Name(name) = key else {
+                return Ok(Value::Number(
+                    members.next_value::<String>()?.parse::<Number>().map_err(A::Error::custom)?,
+                ));
+            };
             let value = members.next_value_seed(Strict)?;
+            if name.starts_with(RESERVED_PREFIX) {
+                return Err(A::Error::custom(format!("the name {name:?} is reserved")));
+            }
             if map.contains_key(&name) {
                 return Err(A::Error::custom(format!("the name {name:?} is given twice")));
             }
             map.insert(name, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+/// The name of a member, or serde_json's mark of a number: it hands a number that no machine integer holds over as an
+/// object of one member. The mark is not read from the text, and only it does not pass for an optional value.
+enum Key {
+    Name(String),
+    Number,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrMark;
+        impl<'de> Visitor<'de> for NameOrMark {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, name: D) -> Result<Key, D::Error> {
+                String::deserialize(name).map(Key::Name)
+            }
+
+            fn visit_borrowed_str<E>(self, _: &'de str) -> Result<Key, E> {
+                Ok(Key::Number)
+            }
+        }
+        deserializer.deserialize_option(NameOrMark)
     }
 }
 
@@ -109,8 +147,8 @@ pub fn compact(text: &str) -> String {
     out
 }
 
-/// A hash of values that does not depend on the order of names: RFC 8785 in spirit, with numbers as
-/// serde_json writes them.
+/// A hash of values that depends on neither the order of names nor the spelling of numbers: RFC 8785 in spirit, with
+/// numbers as exact decimals.
 #[derive(Default)]
 pub struct CanonicalHash(Sha256);
 
@@ -149,7 +187,10 @@ impl CanonicalHash {
     }
 
     fn scalar(&mut self, scalar: &Value) {
-        self.0.update(scalar.to_string());
+        match scalar {
+            Value::Number(number) => self.0.update(number::canonical(number.as_str())),
+            other => self.0.update(other.to_string()),
+        }
     }
 
     /// The hash as text: 128 bits, since it is stored with every activity that a caller named.
@@ -170,9 +211,34 @@ mod tests {
             Ok(json!({"a": [1, -2, 1.5, "x", null, true]}))
         );
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
-        for bad in ["", "{", r#"{"a":1,"a":1}"#, r#"{"o":{"a":1,"a":2}}"#, "1 2", "1e999", "nul", &deep] {
+        for bad in
+            ["", "{", r#"{"a":1,"a":1}"#, r#"{"o":{"a":1,"a":2}}"#, "1 2", "01", "1.", "NaN", "nul", &deep]
+        {
             assert!(strict(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        let text =
+            r#"[20000000000000000001,-9223372036854775809,0.1000000000000000055,1.10,-0,1e+999,1e-999]"#;
+        assert_eq!(strict(text).unwrap().to_string(), text);
+        assert_eq!(strict("1e2"), Ok(Value::Number("1e2".parse().unwrap())));
+    }
+
+    #[test]
+    fn no_object_passes_for_a_value_of_another_kind() {
+        for name in [
+            "$serde_json::private::Number",
+            "$serde_json::private::RawValue",
+            "\\u0024serde_json::private::x",
+        ] {
+            for text in [format!(r#"{{"{name}": "1"}}"#), format!(r#"{{"a": [{{"b": 1, "{name}": "[]"}}]}}"#)]
+            {
+                assert!(strict(&text).is_err_and(|error| error.contains("is reserved")), "{text}");
+            }
+        }
+        assert_eq!(strict(r#"{"$serde_json": "1"}"#), Ok(json!({"$serde_json": "1"})));
     }
 
     #[test]
@@ -197,8 +263,19 @@ mod tests {
             hash.finish()
         };
         assert_eq!(hash(r#"{"a":1,"b":{"c":2,"d":"é"}}"#), hash(r#"{ "b":{"d":"\u00e9","c":2}, "a":1 }"#));
+        assert_eq!(hash(r#"{"a":[100,0,1.10]}"#), hash(r#"{"a":[1e2,-0.0,11E-1]}"#));
         for other in [r#"{"a":1}"#, r#"{"a":"1"}"#, r#"{"a":[1]}"#, r#"{"a":[[1]]}"#, r#"{"a":{}}"#] {
             assert_ne!(hash(other), hash(r#"{"a":2}"#));
+        }
+        assert_ne!(hash("20000000000000000001"), hash("20000000000000000999"));
+        assert_ne!(hash("0.1"), hash("0.1000000000000000055"));
+        assert_ne!(hash("1e400"), hash("1e401"));
+        // Stored hashes are of texts like these: they stay.
+        for (value, expect) in [
+            ("{\"n\":[1,-20,0.5]}", "{\"n\":[1,-20,0.5,],}"),
+            ("18446744073709551615", "18446744073709551615"),
+        ] {
+            assert_eq!(hash(value), URL_SAFE_NO_PAD.encode(&Sha256::digest(expect)[..HASH_BYTES]));
         }
         assert_eq!(hash("{}").len(), 22);
     }

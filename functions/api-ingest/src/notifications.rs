@@ -139,9 +139,9 @@ fn read(body: &mut Object<'_, '_>, header: Option<&HeaderValue>) -> Option<Draft
     let id = idempotency::id(body, header);
     let raw = body.raw(PAYLOAD);
     let raw = body.require(PAYLOAD, raw);
-    let value = raw.and_then(|raw| body.faults().check(&body.at(PAYLOAD), json::strict(raw)));
-    let hash = value.as_ref().map(|value| body.hash_without_id(&[(PAYLOAD, value)]));
-    Some(Draft { kind: kind?, id, payload: json::compact(raw?), hash: hash? })
+    let value = body.faults().check(&body.at(PAYLOAD), json::strict(raw?))?;
+    body.means(PAYLOAD, value);
+    Some(Draft { kind: kind?, id, payload: json::compact(raw?), hash: body.hash_without_id() })
 }
 
 /// Publishes a notification at once. It is saved first: `PENDING` is what could not be published, and is

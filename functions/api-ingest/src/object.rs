@@ -3,10 +3,12 @@
 use crate::faults::Faults;
 use crate::json::{self, CanonicalHash};
 use chrono::{DateTime, Utc};
+use rules::field::Scalar;
+use rules::number::Decimal;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Number, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -14,13 +16,32 @@ use std::str::FromStr;
 
 /// Most members an object of a request has, a parameter apart.
 const MEMBERS_MAX: usize = 256;
+/// Most characters of a number that is kept as it is written.
+const NUMBER_MAX_CHARS: usize = 64;
 
 /// A name of a member.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The members of an object, in the order written, their values still text.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// A member of an object, its value still text.
+struct Member<'a> {
+    name: Cow<'a, str>,
+    value: &'a RawValue,
+    /// Whether it was read.
+    taken: bool,
+    /// What it means, where texts that differ mean the same, such as an instant with any offset.
+    meaning: Option<Value>,
+}
+
+impl<'a> Member<'a> {
+    /// `null` is as good as no member.
+    fn is_null(&self) -> bool {
+        self.value.get() == "null"
+    }
+}
+
+/// The members of an object, in the order written.
+struct Members<'a>(Vec<Member<'a>>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -38,7 +59,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                     if members.len() == MEMBERS_MAX {
                         return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
                     }
-                    members.push((name, value));
+                    members.push(Member { name, value, taken: false, meaning: None });
                 }
                 Ok(Members(members))
             }
@@ -51,8 +72,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 pub struct Object<'a, 'f> {
     /// The JSON pointer of the object.
     pointer: String,
-    members: Vec<(Cow<'a, str>, &'a RawValue)>,
-    taken: Vec<bool>,
+    members: Vec<Member<'a>>,
     faults: &'f Faults,
 }
 
@@ -71,13 +91,12 @@ impl<'a, 'f> Object<'a, 'f> {
                 return None;
             }
         };
-        for (index, (name, _)) in members.iter().enumerate() {
-            if members[..index].iter().any(|(other, _)| other == name) {
-                faults.add(at(pointer, name), "is given twice");
+        for (index, member) in members.iter().enumerate() {
+            if members[..index].iter().any(|other| other.name == member.name) {
+                faults.add(at(pointer, &member.name), "is given twice");
             }
         }
-        let taken = vec![false; members.len()];
-        Some(Self { pointer: pointer.to_owned(), members, taken, faults })
+        Some(Self { pointer: pointer.to_owned(), members, faults })
     }
 
     /// The JSON pointer of a member.
@@ -92,16 +111,23 @@ impl<'a, 'f> Object<'a, 'f> {
 
     /// The text of a member; `null` is as good as none.
     pub fn raw(&mut self, name: &str) -> Option<&'a str> {
-        let index = self.members.iter().position(|(member, _)| member == name)?;
-        self.taken[index] = true;
-        let text = self.members[index].1.get();
-        (text != "null").then_some(text)
+        let member = self.members.iter_mut().find(|member| member.name == name)?;
+        member.taken = true;
+        (!member.is_null()).then(|| member.value.get())
+    }
+
+    /// Says what a member means, where texts that differ mean the same: bodies are compared by it (see
+    /// [`Object::hash_without_id`]).
+    pub fn means(&mut self, name: &str, meaning: Value) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.name == name) {
+            member.meaning = Some(meaning);
+        }
     }
 
     /// The names of all members, in the order written; each once.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::with_capacity(self.members.len());
-        for (name, _) in &self.members {
+        for Member { name, .. } in &self.members {
             if !names.iter().any(|other| other == name) {
                 names.push(name.to_string());
             }
@@ -110,19 +136,14 @@ impl<'a, 'f> Object<'a, 'f> {
     }
 
     /// The members that are left, in the order written.
-    pub fn rest(mut self) -> Vec<(Cow<'a, str>, &'a str)> {
-        let members = std::mem::take(&mut self.members);
-        members
-            .into_iter()
-            .zip(&self.taken)
-            .filter(|(_, taken)| !**taken)
-            .map(|((n, v), _)| (n, v.get()))
-            .collect()
+    pub fn rest(self) -> Vec<(Cow<'a, str>, &'a str)> {
+        let left = self.members.into_iter().filter(|member| !member.taken);
+        left.map(|member| (member.name, member.value.get())).collect()
     }
 
     /// Whether a member is there; `null` is as good as none.
     pub fn has(&self, name: &str) -> bool {
-        self.members.iter().any(|(member, text)| member == name && text.get() != "null")
+        self.members.iter().any(|member| member.name == name && !member.is_null())
     }
 
     /// Says that a member must be there, if it is not.
@@ -160,23 +181,25 @@ impl<'a, 'f> Object<'a, 'f> {
         self.faults.check(&self.at(name), text.parse())
     }
 
-    /// An RFC 3339 time.
+    /// An RFC 3339 time; bodies are compared by its instant.
     pub fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let text = self.text(name)?;
-        self.faults.check(&self.at(name), rules::time::parse(&text))
+        let at = self.faults.check(&self.at(name), rules::time::parse(&text))?;
+        self.means(name, rules::time::canonical(at).into());
+        Some(at)
+    }
+
+    /// A string, a number as it is written, or a boolean.
+    pub fn scalar(&mut self, name: &str) -> Option<Scalar> {
+        let raw = self.raw(name)?;
+        self.faults.check(&self.at(name), Scalar::of(raw))
     }
 
     /// A whole number within `range`.
     pub fn integer(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let raw = self.raw(name)?;
-        let number = serde_json::from_str::<Number>(raw).ok();
         // 3.0 is as whole as 3 (JSON Schema says so too).
-        let whole = |number: &Number| {
-            let float = number.as_f64().filter(|float| float.fract() == 0.0 && *float >= 0.0)?;
-            (float <= 2f64.powi(53)).then_some(float as u64)
-        };
-        let value = number.and_then(|number| number.as_u64().or_else(|| whole(&number)));
-        match value {
+        match raw.parse::<Decimal>().ok().and_then(|number| number.whole()) {
             Some(value) if range.contains(&value) => Some(value),
             _ => {
                 let (from, to) = range.into_inner();
@@ -187,16 +210,20 @@ impl<'a, 'f> Object<'a, 'f> {
     }
 
     /// A number within `range`.
-    pub fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Option<f64> {
+    pub fn number(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<Decimal> {
         let raw = self.raw(name)?;
-        match serde_json::from_str::<Number>(raw).ok().and_then(|number| number.as_f64()) {
-            Some(value) if range.contains(&value) => Some(value),
-            _ => {
-                let (from, to) = range.into_inner();
-                self.faults.add(self.at(name), format!("must be a number from {from} to {to}"));
-                None
+        let (from, to) = range.into_inner();
+        let detail = match raw.parse::<Decimal>() {
+            Ok(number) if number.is_between(from, to) && raw.len() <= NUMBER_MAX_CHARS => {
+                return Some(number);
             }
-        }
+            Ok(number) if number.is_between(from, to) => {
+                format!("must have at most {NUMBER_MAX_CHARS} characters")
+            }
+            _ => format!("must be a number from {from} to {to}"),
+        };
+        self.faults.add(self.at(name), detail);
+        None
     }
 
     /// `true` or `false`.
@@ -230,18 +257,19 @@ impl<'a, 'f> Object<'a, 'f> {
         }
     }
 
-    /// The hash of every member but `id`, whatever their order (SPEC §2: the same body again). `read`
-    /// holds members whose values were read already.
-    pub fn hash_without_id(&self, read: &[(&str, &Value)]) -> String {
-        let mut members: Vec<_> = self.members.iter().filter(|(name, _)| name != "id").collect();
-        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    /// The hash of what every member but `id` means, whatever their order; `null` is as good as no member (SPEC §2:
+    /// the same body again). To be asked for when all members were read.
+    pub fn hash_without_id(&self) -> String {
+        let counts = |member: &&Member<'_>| member.name != "id" && !member.is_null();
+        let mut members: Vec<_> = self.members.iter().filter(counts).collect();
+        members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut hash = CanonicalHash::default();
-        for (name, raw) in members {
+        for Member { name, value, meaning, .. } in members {
             hash.name(name);
-            match read.iter().find(|(other, _)| other == name) {
-                Some((_, value)) => hash.value(value),
+            match meaning {
+                Some(meaning) => hash.value(meaning),
                 // What is no strict JSON is a fault already, and then nobody asks for the hash.
-                None => hash.value(&json::strict(raw.get()).unwrap_or(Value::Null)),
+                None => hash.value(&json::strict(value.get()).unwrap_or(Value::Null)),
             }
         }
         hash.finish()
@@ -249,10 +277,8 @@ impl<'a, 'f> Object<'a, 'f> {
 
     /// Names every member that nobody took.
     pub fn finish(self) {
-        for ((name, _), taken) in self.members.iter().zip(&self.taken) {
-            if !taken {
-                self.faults.add(self.at(name), "is no field of this");
-            }
+        for member in self.members.iter().filter(|member| !member.taken) {
+            self.faults.add(self.at(&member.name), "is no field of this");
         }
     }
 }
@@ -281,7 +307,7 @@ mod tests {
             let verb = object.text("verb");
             object.require("verb", verb);
             object.integer("retries", 0..=100);
-            object.number("period", 0.0..=10.0);
+            object.number("period", 0..=10);
             object.time("date");
             if let Some(mut inner) = object.object("inner") {
                 inner.text("a");

@@ -6,6 +6,7 @@ use crate::reminders::access::SECRET;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
+use rules::number::Decimal;
 use rules::recipient::PhoneNumber;
 use sha2::{Digest, Sha256};
 use shared::tenancy::PageRequest;
@@ -70,6 +71,14 @@ impl<'f> Query<'f> {
     pub fn phone_number(&mut self, name: &str) -> Option<PhoneNumber> {
         let text = self.text(name)?;
         self.faults.check(&format!("query:{name}"), with_plus(&text, str::is_empty).parse())
+    }
+
+    /// An object's id.
+    pub fn object_id(&mut self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        // A `+` in a query means a space, and people write exponents as they are: no number has a space.
+        let number = text.replace(' ', "+");
+        Some(if number.parse::<Decimal>().is_ok() { number } else { text })
     }
 
     /// `limit`, and `cursor` as the list behind `scope` gave it.

@@ -14,13 +14,14 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use rules::names::Tenant;
+use rules::number::Decimal;
 use serde::Serialize;
 use shared::tenancy::{Rolling, Solution};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Most days that logs are kept: a century.
-const PERIOD_MAX_DAYS: f64 = 36_525.0;
+const PERIOD_MAX_DAYS: u64 = 36_525;
 
 /// What a solution is made of.
 #[derive(ToSchema)]
@@ -33,14 +34,14 @@ pub struct SolutionBody {
     #[schema(value_type = Option<HttpUrl>)]
     success_uri: Option<String>,
     /// Days for which dispatched activities are kept; fractions are allowed.
-    #[schema(minimum = 0, maximum = 36525)]
-    success_period: Option<f64>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 36525)]
+    success_period: Option<Decimal>,
     /// Where the logs of dead letters go when their period has passed: an absolute http(s) URL.
     #[schema(value_type = Option<HttpUrl>)]
     dead_letter_uri: Option<String>,
     /// Days for which dead letters are kept; fractions are allowed.
-    #[schema(minimum = 0, maximum = 36525)]
-    dead_letter_period: Option<f64>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 36525)]
+    dead_letter_period: Option<Decimal>,
 }
 
 impl SolutionBody {
@@ -48,9 +49,9 @@ impl SolutionBody {
         Some(Self {
             qos_level: qos_level(body),
             success_uri: fixed_uri(body, "successUri"),
-            success_period: body.number("successPeriod", 0.0..=PERIOD_MAX_DAYS),
+            success_period: body.number("successPeriod", 0..=PERIOD_MAX_DAYS),
             dead_letter_uri: fixed_uri(body, "deadLetterUri"),
-            dead_letter_period: body.number("deadLetterPeriod", 0.0..=PERIOD_MAX_DAYS),
+            dead_letter_period: body.number("deadLetterPeriod", 0..=PERIOD_MAX_DAYS),
         })
     }
 }
@@ -77,13 +78,15 @@ pub struct SolutionView {
     success_uri: Option<String>,
     /// Days for which dispatched activities are kept; absent: for good.
     #[serde(skip_serializing_if = "Option::is_none")]
-    success_period: Option<f64>,
+    #[schema(value_type = Option<f64>)]
+    success_period: Option<Decimal>,
     /// Where the logs of dead letters go.
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter_uri: Option<String>,
     /// Days for which dead letters are kept; absent: for good.
     #[serde(skip_serializing_if = "Option::is_none")]
-    dead_letter_period: Option<f64>,
+    #[schema(value_type = Option<f64>)]
+    dead_letter_period: Option<Decimal>,
     /// `running` or `paused`.
     #[schema(value_type = ServerState)]
     server_state: &'static str,

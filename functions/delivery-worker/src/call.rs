@@ -7,7 +7,6 @@ use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use rules::names::{Kind, Tenant};
 use rules::uri::UriPattern;
-use serde_json::Value;
 use shared::context::Context;
 use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
 use shared::tenancy::{ActivityType, TenancyError, Verb};
@@ -240,12 +239,6 @@ fn url(activity_type: &ActivityType, view: &ActivityView) -> Result<String, Fail
         .transpose()
         .map_err(|error| Failure::configuration(format!("uri {error}")))?;
     let pattern = own.as_ref().unwrap_or(&activity_type.uri_pattern);
-    let parameter: Value = if pattern.fields().next().is_some() {
-        let parsed = serde_json::from_str(&view.parameter);
-        parsed.map_err(|error| Failure::internal(format!("the parameter is no JSON: {error}")))?
-    } else {
-        Value::Null
-    };
     // Checked when it was accepted, but the type's pattern may have changed since.
-    pattern.expand(&parameter).map_err(|error| Failure::configuration(format!("uriPattern: {error}")))
+    pattern.expand(&view.parameter).map_err(|error| Failure::configuration(format!("uriPattern: {error}")))
 }

@@ -192,10 +192,10 @@ impl LogRoller {
     fn settings(&self, solution: &Arc<Solution>, kind: LogKind) -> (Option<String>, Option<DateTime<Utc>>) {
         let rolling = &solution.rolling;
         let (uri, period) = match kind {
-            LogKind::Success => (&rolling.success_uri, rolling.success_period_days),
-            LogKind::DeadLetter => (&rolling.dead_letter_uri, rolling.dead_letter_period_days),
+            LogKind::Success => (&rolling.success_uri, &rolling.success_period_days),
+            LogKind::DeadLetter => (&rolling.dead_letter_uri, &rolling.dead_letter_period_days),
         };
-        (uri.clone(), period.and_then(|days| cutoff(days, self.ctx.clock.now())))
+        (uri.clone(), period.as_ref().and_then(|days| cutoff(days, self.ctx.clock.now())))
     }
 }
 

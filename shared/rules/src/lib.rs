@@ -13,6 +13,7 @@ pub mod excerpt;
 pub mod field;
 pub mod names;
 pub mod notification;
+pub mod number;
 pub mod qos;
 pub mod recipient;
 pub mod recurring;

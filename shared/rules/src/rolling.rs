@@ -1,6 +1,7 @@
 //! Log rolling: which activities leave, when, and in batches of what size (SPEC §8).
 
 use crate::activity::{State, Status};
+use crate::number::Decimal;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::fmt;
 
@@ -8,6 +9,8 @@ use std::fmt;
 pub const BATCH_ACTIVITIES_MAX: usize = 500;
 /// Most bytes of a batch's body.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+const DAY_MILLIS: u64 = 86_400_000;
 
 /// How long an activity that the system made itself, an occurrence or a webhook, is kept after its end at least, whatever
 /// its period: its maker may have died before it wrote down that it had made it, and whoever goes on for it tells by the
@@ -57,13 +60,9 @@ impl fmt::Display for LogKind {
 }
 
 /// What executed activities of a period have been kept for it by `now`; `None` if that is before all time.
-pub fn cutoff(period_days: f64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let millis = period_days * 86_400_000.0;
-    // A century has 3.2e12 ms: whatever is accepted fits, and what is not is kept.
-    if !(0.0..=1e15).contains(&millis) {
-        return None;
-    }
-    now.checked_sub_signed(TimeDelta::milliseconds(millis.ceil() as i64))
+pub fn cutoff(period_days: &Decimal, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let millis = i64::try_from(period_days.times_rounded_up(DAY_MILLIS)?).ok()?;
+    now.checked_sub_signed(TimeDelta::try_milliseconds(millis)?)
 }
 
 /// How many of `sizes`, from the first on, go into a batch: bytes of each with the separator behind it.
@@ -108,12 +107,14 @@ mod tests {
 
     #[test]
     fn periods_are_days_and_their_fractions() {
-        for (days, seconds) in [(0.0, 0), (1.0, 86_400), (0.5, 43_200), (365.0, 31_536_000)] {
-            assert_eq!(cutoff(days, at(0)), Some(at(-seconds)), "{days}");
+        let cutoff = |days: &str| cutoff(&days.parse().unwrap(), at(0));
+        for (days, seconds) in [("0", 0), ("-0", 0), ("1.0", 86_400), ("0.5", 43_200), ("3.65e2", 31_536_000)]
+        {
+            assert_eq!(cutoff(days), Some(at(-seconds)), "{days}");
         }
-        assert_eq!(cutoff(f64::MIN_POSITIVE, at(0)), Some(at(0) - TimeDelta::milliseconds(1)));
-        for never in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
-            assert_eq!(cutoff(never, at(0)), None, "{never}");
+        assert_eq!(cutoff("1e-400"), Some(at(0) - TimeDelta::milliseconds(1)));
+        for never in ["-1", "1e15", "1e300"] {
+            assert_eq!(cutoff(never), None, "{never}");
         }
     }
 

@@ -1,14 +1,13 @@
 //! URIs that are called: fixed ones, and patterns with placeholders (SPEC §3).
 //!
 //! A pattern is an absolute http(s) URL with `{Field}` or `{a.b}` in its path
-//! or query. A value fills one path segment or one query value and cannot do
-//! more: what is not unreserved in RFC 3986 is percent-encoded, and a value
+//! or query. A value fills one path segment or one query value, a number as it
+//! is written in the parameter, and cannot do more: what is not unreserved in RFC 3986 is percent-encoded, and a value
 //! that would leave a path segment empty, or make it `.` or `..` (which URL
 //! parsers resolve, percent-encoded or not), is refused.
 
 use crate::field::{FieldError, FieldPath, FieldPathError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 use url::Url;
@@ -137,11 +136,11 @@ impl UriPattern {
         self.segments.iter().chain(&self.query).flatten().filter_map(Piece::field)
     }
 
-    /// Fills every placeholder from the parameter.
+    /// Fills every placeholder from the parameter, which is JSON text.
     ///
     /// # Errors
     /// [`ExpandError`] names the first field whose value does not fit.
-    pub fn expand(&self, parameter: &Value) -> Result<String, ExpandError> {
+    pub fn expand(&self, parameter: &str) -> Result<String, ExpandError> {
         let mut uri = self.base.clone();
         for segment in &self.segments {
             uri.push('/');
@@ -173,14 +172,14 @@ impl Piece {
     }
 }
 
-fn fill(uri: &mut String, pieces: &[Piece], parameter: &Value) -> Result<(), ExpandError> {
+fn fill(uri: &mut String, pieces: &[Piece], parameter: &str) -> Result<(), ExpandError> {
     for piece in pieces {
         match piece {
             Piece::Literal(text) => uri.push_str(text),
             Piece::Field(field) => {
                 let fail = |reason| ExpandError { field: field.clone(), reason };
-                let value = field.text(parameter).map_err(|error| fail(error.into()))?;
-                uri.extend(utf8_percent_encode(&value, RESERVED));
+                let value = field.scalar(parameter).map_err(|error| fail(error.into()))?;
+                uri.extend(utf8_percent_encode(value.as_str(), RESERVED));
                 if uri.len() > EXPANDED_MAX_BYTES {
                     return Err(fail(ExpandReason::TooLong));
                 }

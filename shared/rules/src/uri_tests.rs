@@ -1,10 +1,29 @@
 //! Tables of patterns, values and what becomes of them.
 
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn expand(pattern: &str, parameter: Value) -> Result<String, ExpandError> {
-    pattern.parse::<UriPattern>().unwrap().expand(&parameter)
+    pattern.parse::<UriPattern>().unwrap().expand(&parameter.to_string())
+}
+
+#[test]
+fn a_number_stands_as_it_is_written() {
+    let pattern: UriPattern = "http://h/{n}?q={n}".parse().unwrap();
+    for (written, expect) in [
+        ("20000000000000000001", "20000000000000000001"),
+        ("-9223372036854775809", "-9223372036854775809"),
+        ("1e2", "1e2"),
+        ("1E2", "1E2"),
+        ("1e+2", "1e%2B2"),
+        ("1.10", "1.10"),
+        ("-0", "-0"),
+        ("0.1000000000000000055", "0.1000000000000000055"),
+        ("1e999999999", "1e999999999"),
+    ] {
+        let filled = pattern.expand(&format!("{{\"n\": {written} }}"));
+        assert_eq!(filled, Ok(format!("http://h/{expect}?q={expect}")), "{written}");
+    }
 }
 
 #[test]

@@ -29,9 +29,9 @@ pub enum ZonedError {
         "must be an RFC 3339 time, such as 2026-01-31T09:30:00Z, or a local one, such as 2026-01-31T09:30:00"
     )]
     Format,
-    /// Outside the years 1970 to 9999.
+    /// A second 60 that is no leap second, or outside the years 1970 to 9999.
     #[error(transparent)]
-    Range(TimeError),
+    Time(TimeError),
 }
 
 /// The zone of that name, written as the IANA database writes it.
@@ -57,12 +57,12 @@ pub fn resolve(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
 pub fn parse(text: &str, zone: Tz) -> Result<DateTime<Utc>, ZonedError> {
     match time::parse(text) {
         Ok(at) => return Ok(at),
-        Err(range @ TimeError::Range) => return Err(ZonedError::Range(range)),
         Err(TimeError::Format) => {}
+        Err(error) => return Err(ZonedError::Time(error)),
     }
     let mut read = LOCAL_FORMATS.iter().filter_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
     let local = read.next().ok_or(ZonedError::Format)?;
-    time::from_millis(resolve(local, zone).timestamp_millis()).map_err(ZonedError::Range)
+    time::instant(&local, resolve(local, zone)).map_err(ZonedError::Time)
 }
 
 /// The first instant whose local time is past `local`, which never comes.
@@ -102,6 +102,23 @@ mod tests {
         check("Europe/Berlin", "2026-01-31T09:30", "2026-01-31T08:30:00.000Z");
         check("Europe/Berlin", "2026-07-31T09:30:00.25", "2026-07-31T07:30:00.250Z");
         check("Asia/Kathmandu", "2026-01-31T09:30:00", "2026-01-31T03:45:00.000Z");
+    }
+
+    #[test]
+    fn a_leap_second_is_where_utc_has_one() {
+        check("UTC", "2016-12-31T23:59:60", "2017-01-01T00:00:00.000Z");
+        check("Asia/Kolkata", "2017-01-01T05:29:60", "2017-01-01T00:00:00.000Z");
+        check("America/New_York", "2016-12-31T18:59:60.5", "2017-01-01T00:00:00.500Z");
+        for (zone, text) in [
+            ("UTC", "2026-01-31T12:34:60"),
+            ("Europe/Berlin", "2026-01-31T23:59:60"),
+            ("Europe/Berlin", "2026-01-31T12:34:60Z"),
+            // Skipped by a change of the clocks.
+            ("America/New_York", "2026-03-08T02:30:60"),
+        ] {
+            let zone = super::zone(zone).unwrap();
+            assert_eq!(parse(text, zone), Err(ZonedError::Time(TimeError::LeapSecond)), "{text} in {zone}");
+        }
     }
 
     #[test]
@@ -158,7 +175,7 @@ mod tests {
         for text in ["", "09:30", "2026-01-31", "2026-02-30T09:30:00", "2026-01-31T25:00:00"] {
             assert_eq!(parse(text, Tz::UTC), Err(ZonedError::Format), "{text}");
         }
-        assert_eq!(parse("1969-12-31T23:00:00", Tz::UTC), Err(ZonedError::Range(TimeError::Range)));
+        assert_eq!(parse("1969-12-31T23:00:00", Tz::UTC), Err(ZonedError::Time(TimeError::Range)));
     }
 
     #[test]

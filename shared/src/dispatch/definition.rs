@@ -1,9 +1,10 @@
 //! What a config of a provider has to hold: credentials and settings, field by field.
 
 use rules::names::Channel;
+use std::time::Duration;
 
 /// The whole call's time limit, where a config does not say otherwise.
-pub const TIMEOUT_SECONDS_DEFAULT: f64 = 30.0;
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// What one channel of a provider needs.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +57,9 @@ pub enum FieldType {
     /// A number within a range, both ends included.
     Number {
         /// The smallest.
-        from: f64,
+        from: u64,
         /// The largest.
-        to: f64,
+        to: u64,
     },
     /// `true` or `false`.
     Boolean,
@@ -79,6 +80,6 @@ impl FieldType {
 pub const TIMEOUT: Field = Field {
     key: "timeoutSeconds",
     label: "Time limit of a call, in seconds",
-    field_type: FieldType::Number { from: 1.0, to: 120.0 },
+    field_type: FieldType::Number { from: 1, to: 120 },
     required: false,
 };

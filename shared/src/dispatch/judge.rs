@@ -1,6 +1,7 @@
 //! Reading a provider's answer.
 
 use crate::outbound::Answer;
+use rules::number;
 use serde_json::Value;
 
 /// Most bytes of a provider's id of an activity; it is stored with the activity.
@@ -40,7 +41,8 @@ pub fn provider_activity_id(answer: &Answer) -> Result<String, Refused> {
     };
     let id = ID_FIELDS.iter().find_map(|field| match body.get(*field)? {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
+        // By its value: results may name it in another spelling.
+        Value::Number(number) => Some(number::canonical(number.as_str())),
         _ => None,
     });
     match id {

@@ -24,6 +24,7 @@ use crate::outbound::Answer;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use rules::names::Channel;
+use rules::number::Decimal;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -111,6 +112,11 @@ pub fn definition(provider: &dyn DispatchProvider, channel: Channel) -> Option<&
 
 /// The whole call's time limit (see [`TIMEOUT`]).
 pub fn timeout(settings: &Map<String, Value>) -> Duration {
-    let seconds = settings.get(TIMEOUT.key).and_then(Value::as_f64);
-    Duration::from_secs_f64(seconds.unwrap_or(definition::TIMEOUT_SECONDS_DEFAULT).max(1.0))
+    let nanos = number(settings, TIMEOUT.key).and_then(|seconds| seconds.times_rounded_up(1_000_000_000));
+    nanos.map_or(definition::TIMEOUT_DEFAULT, Duration::from_nanos).max(Duration::from_secs(1))
+}
+
+/// A setting that is a number.
+fn number(settings: &Map<String, Value>, key: &str) -> Option<Decimal> {
+    settings.get(key)?.as_number()?.as_str().parse().ok()
 }

@@ -17,7 +17,6 @@ use futures::future::{join_all, try_join_all};
 use futures::{StreamExt, stream};
 use rules::names::{Kind, Tenant, TypeName};
 use rules::recurring::{LOOK_AHEAD, Plan, Skip, SkipReason, is_missed, plan};
-use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -252,13 +251,9 @@ impl Turn {
 /// Partitions of the index `object`. What the type asks for and the parameter does not have (the type may have
 /// changed since the rule was accepted) is left out: the activity's own history tells of it.
 pub(crate) fn objects(tenant: &Tenant, of: &ActivityType, parameter: &str) -> Vec<String> {
-    if of.object_id_ref.is_empty() {
-        return Vec::new();
-    }
-    let parameter: Value = serde_json::from_str(parameter).unwrap_or_default();
-    let values = of.object_id_ref.iter().filter_map(|field| field.text(&parameter).ok());
+    let values = of.object_id_ref.iter().filter_map(|field| field.scalar(parameter).ok());
     let mut objects: Vec<String> =
-        values.map(|value| keys::object_partition(tenant, &of.name, &value)).collect();
+        values.map(|value| keys::object_partition(tenant, &of.name, &value.object_id())).collect();
     objects.sort_unstable();
     objects.dedup();
     objects

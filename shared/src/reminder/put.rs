@@ -73,7 +73,13 @@ impl ReminderStore {
                 continue;
             };
             if old.body_hash == new.body_hash && old.state.status != Status::Cancelled {
-                return Ok(Put::Unchanged(Box::new(new.reminder(old))));
+                // As it is kept: what means the same may be written in another way.
+                match self.get(&new.tenant, &new.id).await? {
+                    Some(kept) if kept.record.body_hash == new.body_hash => {
+                        return Ok(Put::Unchanged(Box::new(kept)));
+                    }
+                    _ => continue,
+                }
             }
             let step = match decide(&old.state, Event::Replace { times }, now) {
                 Ok(step) => step,

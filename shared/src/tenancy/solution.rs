@@ -14,6 +14,7 @@ use super::{
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
 use rules::names::{CompanyName, SolutionId, SolutionName, Tenant};
+use rules::number::Decimal;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -43,11 +44,11 @@ pub struct Rolling {
     /// Where the logs of dispatched activities go.
     pub success_uri: Option<String>,
     /// How long they are kept, in days.
-    pub success_period_days: Option<f64>,
+    pub success_period_days: Option<Decimal>,
     /// Where the logs of dead letters go.
     pub dead_letter_uri: Option<String>,
     /// How long they are kept, in days.
-    pub dead_letter_period_days: Option<f64>,
+    pub dead_letter_period_days: Option<Decimal>,
 }
 
 /// A solution.
@@ -87,10 +88,10 @@ impl Solution {
             .optional_number(INCARNATION, (incarnation > 0).then_some(incarnation))
             .number(QOS_LEVEL, self.qos_level)
             .optional_text(SUCCESS_URI, self.rolling.success_uri.as_ref())
-            // As text: DynamoDB's numbers end at 38 digits, a small f64 has more.
-            .optional_text(SUCCESS_PERIOD, self.rolling.success_period_days)
+            // As text: DynamoDB's numbers end at 38 digits.
+            .optional_text(SUCCESS_PERIOD, self.rolling.success_period_days.as_ref())
             .optional_text(DEAD_LETTER_URI, self.rolling.dead_letter_uri.as_ref())
-            .optional_text(DEAD_LETTER_PERIOD, self.rolling.dead_letter_period_days)
+            .optional_text(DEAD_LETTER_PERIOD, self.rolling.dead_letter_period_days.as_ref())
             .text(SERVER_STATE, self.server_state)
             .optional_text(STATE_REASON, self.state_reason.as_ref())
             .time(STATE_SINCE, self.state_since)
@@ -109,7 +110,7 @@ impl Solution {
         let name = part(SK, PREFIX)?.parse().map_err(|_| reader.error(SK, "names no solution"))?;
         let incarnation = if reader.has(INCARNATION) { reader.number(INCARNATION)? } else { 0 };
         let solution = SolutionId::new(name, incarnation);
-        let days = |name| reader.has(name).then(|| reader.parsed::<f64>(name)).transpose();
+        let days = |name| reader.has(name).then(|| reader.parsed::<Decimal>(name)).transpose();
         let previous = match reader.optional_text(PREVIOUS_SECRET)? {
             _ if reader.has(PREVIOUS_SECRETS) => reader.parsed_list(PREVIOUS_SECRETS)?,
             Some(sealed) => vec![PreviousSecret { sealed, until: reader.time(PREVIOUS_SECRET_UNTIL)? }],
@@ -360,9 +361,9 @@ mod tests {
             qos_level: 100,
             rolling: Rolling {
                 success_uri: Some("https://a.example/ok".to_owned()),
-                success_period_days: Some(0.1),
+                success_period_days: "0.1000000000000000055".parse().ok(),
                 dead_letter_uri: Some("https://a.example/dead".to_owned()),
-                dead_letter_period_days: Some(5e-324),
+                dead_letter_period_days: "5e-324".parse().ok(),
             },
             server_state: ServerState::Paused,
             state_reason: Some("night".to_owned()),

@@ -107,10 +107,7 @@ impl WorkStore {
     async fn fills(&self, record: &Record, uri: &UriPattern) -> Result<Result<(), String>, StoreError> {
         let views = self.with_parameters(vec![record.clone()]).await?;
         let parameter = views.first().map_or("{}", |view| view.parameter.as_str());
-        let filled = serde_json::from_str(parameter)
-            .map_err(|error| error.to_string())
-            .and_then(|parameter| uri.expand(&parameter).map_err(|error| error.to_string()));
-        Ok(filled.map(|_| ()))
+        Ok(uri.expand(parameter).map(|_| ()).map_err(|error| error.to_string()))
     }
 
     async fn changed(&self, next: Record, enqueue: bool) -> Result<Change, StoreError> {

@@ -153,7 +153,7 @@ pub fn instant(at: DateTime<Utc>) -> String {
     format!("{:015}", at.timestamp_millis().max(0))
 }
 
-/// Partition of the index `object`.
+/// Partition of the index `object`; `value` is what [`rules::field::Scalar::object_id`] gives.
 pub fn object_partition(tenant: &Tenant, activity_type: &TypeName, value: &str) -> String {
     format!("{tenant}/{activity_type}/{}", bounded(value))
 }

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use rules::activity::Status;
-use rules::names::{Kind, Tenant};
+use rules::names::{Kind, Tenant, TypeName};
 
 /// Most items read for one page; a filter that matches few gets a short page and a cursor.
 pub const SCAN_MAX: usize = 2_000;
@@ -28,7 +28,7 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Of this kind.
     pub kind: Option<Kind>,
-    /// Whose `objectIdRef` fields have this value.
+    /// Whose `objectIdRef` fields have this value; a number in any spelling.
     pub object_id: Option<String>,
     /// With a date from this instant on.
     pub from: Option<DateTime<Utc>>,
@@ -162,11 +162,15 @@ impl WorkStore {
             .filter(|entry| filter.kind.as_ref().is_none_or(|kind| *kind == entry.kind))
             .collect();
         if let Some(object_id) = &filter.object_id {
-            let partition = |entry: &&KindEntry| match &entry.kind {
-                Kind::Type(name) => Some(keys::object_partition(tenant, name, object_id)),
-                Kind::Channel(_) => None,
+            let meant = rules::field::object_ids_meant(object_id);
+            let partitions = |name: &TypeName| -> Vec<String> {
+                meant.iter().map(|object_id| keys::object_partition(tenant, name, object_id)).collect()
             };
-            return vec![Phase::object(wanted.iter().filter_map(partition).collect())];
+            let partitions = wanted.iter().filter_map(|entry| match &entry.kind {
+                Kind::Type(name) => Some(partitions(name)),
+                Kind::Channel(_) => None,
+            });
+            return vec![Phase::object(partitions.flatten().collect())];
         }
         let mut phases = Vec::new();
         if filter.status.is_none_or(|status| status == Status::Ready) {

@@ -53,7 +53,9 @@ fn faults(
         "success" => "successPeriod",
         _ => "deadLetterPeriod",
     };
-    let days = wishes.rolling.get(&subject.tenant).and_then(|body| body[period].as_f64()).unwrap_or_default();
+    let days =
+        wishes.rolling.get(&subject.tenant).and_then(|body| body[period].to_string().parse::<f64>().ok());
+    let days = days.unwrap_or_default();
     let executed = activity["executedAt"].as_str().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
     let from = executed.map(|at| at.to_utc() + TimeDelta::milliseconds((days * 86_400_000.0) as i64));
     if from.is_none_or(|from| at + evidence.tolerance() < from) {

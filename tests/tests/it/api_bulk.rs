@@ -33,11 +33,11 @@ async fn faults_of_a_bulk_operation() {
             vec!["/date is for reschedule alone"],
         ),
         (
-            json!({"filter": {"status": "DONE", "activityType": "a b", "objectId": 7, "from": "x", "kind": 1}, "action": "retry"}),
+            json!({"filter": {"status": "DONE", "activityType": "a b", "objectId": [7], "from": "x", "kind": 1}, "action": "retry"}),
             vec![
                 "/filter/status must be READY, DISPATCHED, FAILED, CANCELED or COMPLETED",
                 "/filter/activityType must match [A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
-                "/filter/objectId must be a string",
+                "/filter/objectId must be a string, a number or a boolean",
                 "/filter/from must be an RFC 3339 time with an offset, such as 2026-01-31T09:30:00Z",
                 "/filter/kind is no field of this",
             ],

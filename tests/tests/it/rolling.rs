@@ -33,9 +33,9 @@ pub async fn roll(world: &World) -> RollReport {
 pub async fn set(world: &World, tenant: &Tenant, edit: impl FnOnce(&mut Rolling)) {
     let mut rolling = Rolling {
         success_uri: Some(format!("{}/logs/success", world.receiver.url())),
-        success_period_days: Some(1.0),
+        success_period_days: "1".parse().ok(),
         dead_letter_uri: Some(format!("{}/logs/dead", world.receiver.url())),
-        dead_letter_period_days: Some(1.0),
+        dead_letter_period_days: "1".parse().ok(),
     };
     edit(&mut rolling);
     world.ctx.tenancy.put_solution(&Actor::Admin, tenant, 1, rolling).await.unwrap();
@@ -134,13 +134,14 @@ async fn without_a_uri_kept_or_deleted_and_without_a_period_kept() {
     world.clock.advance(DAY * 400);
     assert_eq!(roll_with(|rolling| *rolling = Rolling::default()).await, 0, "neither: kept");
     assert_eq!(roll_with(|rolling| rolling.success_period_days = None).await, 0, "no period: kept for good");
-    let deleted =
-        roll_with(|rolling| (rolling.success_uri, rolling.success_period_days) = (None, Some(399.5)));
+    let deleted = roll_with(|rolling| {
+        (rolling.success_uri, rolling.success_period_days) = (None, "399.5".parse().ok())
+    });
     assert_eq!(deleted.await, 2, "a period and no URI: deleted");
     assert!(batches(&world).is_empty() && left(&world, &tenant).await.is_empty());
     // A period of 0: whatever is finished goes with the next round.
     finish(&world, &tenant, ["c".to_owned()]).await;
-    assert_eq!(roll_with(|rolling| rolling.success_period_days = Some(0.0)).await, 1);
+    assert_eq!(roll_with(|rolling| rolling.success_period_days = "0".parse().ok()).await, 1);
     assert_eq!(ids(&batches(&world)[0].2), ["c"]);
 }
 
@@ -149,7 +150,7 @@ async fn without_a_uri_kept_or_deleted_and_without_a_period_kept() {
 async fn what_the_system_made_itself_is_kept_for_an_hour_at_least() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
-    set(&world, &tenant, |rolling| rolling.success_period_days = Some(0.0)).await;
+    set(&world, &tenant, |rolling| rolling.success_period_days = "0".parse().ok()).await;
     let occurrence = NewActivity {
         body_hash: RULE_BODY_HASH.to_owned(),
         ..world.activity(&tenant, "daily@1700000000", TimeDelta::zero())
@@ -266,7 +267,7 @@ async fn a_large_backlog_goes_on_in_the_next_invocation() {
 async fn rolling_while_new_ones_finish() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
-    set(&world, &tenant, |rolling| rolling.success_period_days = Some(0.0)).await;
+    set(&world, &tenant, |rolling| rolling.success_period_days = "0".parse().ok()).await;
     let mut given = BTreeSet::new();
     for part in 0..8 {
         let new: Vec<String> = (0..150).map(|n| format!("p{part}n{n}")).collect();

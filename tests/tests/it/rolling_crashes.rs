@@ -78,7 +78,7 @@ async fn what_is_retried_between_the_answer_and_the_delete_stays() {
     for call in 0..CALLS_MAX {
         let world = World::new().await;
         let tenant = world.tenant("acme", 1).await;
-        set(&world, &tenant, |rolling| rolling.dead_letter_period_days = Some(0.0)).await;
+        set(&world, &tenant, |rolling| rolling.dead_letter_period_days = "0".parse().ok()).await;
         world.receiver.reply((0..3).map(|_| Reply::status(500)));
         finish(&world, &tenant, ["dead".to_owned()]).await;
         world.run(world.clock.now() + TimeDelta::minutes(2)).await;

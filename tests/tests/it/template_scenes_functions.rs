@@ -305,9 +305,9 @@ async fn rolling(stage: &Stage) {
     let set = async |uri: Option<String>| {
         let rolling = Rolling {
             success_uri: uri.clone(),
-            success_period_days: Some(1.0),
+            success_period_days: "1".parse().ok(),
             dead_letter_uri: uri,
-            dead_letter_period_days: Some(1.0),
+            dead_letter_period_days: "1".parse().ok(),
         };
         world.ctx.tenancy.put_solution(&Actor::Admin, &tenant, 1, rolling).await.unwrap();
     };

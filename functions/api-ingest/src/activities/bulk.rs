@@ -6,7 +6,7 @@ use crate::auth::InSolution;
 use crate::body::JsonText;
 use crate::object::Object;
 use crate::openapi::Change;
-use crate::openapi::schemas::{ActivityStatus, Name, UrlPattern as UrlPatternText};
+use crate::openapi::schemas::{ActivityStatus, Name, ObjectId, UrlPattern as UrlPatternText};
 use crate::problem::Problem;
 use crate::query::{CURSOR_REFUSED, Scope};
 use crate::solutions::existing_now;
@@ -54,7 +54,8 @@ pub struct BulkFilter {
     /// Of this type.
     #[schema(value_type = Option<Name>)]
     activity_type: Option<String>,
-    /// Whose `objectIdRef` fields have this value.
+    /// Whose `objectIdRef` fields have this value: a string, or as well a number, in any spelling, or a boolean.
+    #[schema(value_type = Option<ObjectId>)]
     object_id: Option<String>,
     /// With a date from this instant on.
     #[schema(format = DateTime)]
@@ -153,7 +154,7 @@ fn filter(mut filter: Object<'_, '_>) -> Filter {
     let read = Filter {
         status: filter.parsed::<Status>("status"),
         kind: filter.parsed::<TypeName>("activityType").map(Kind::Type),
-        object_id: filter.text("objectId"),
+        object_id: filter.scalar("objectId").map(|value| value.as_str().to_owned()),
         from: filter.time("from"),
         to: filter.time("to"),
     };

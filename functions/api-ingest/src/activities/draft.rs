@@ -20,6 +20,7 @@ use shared::work::keys::object_partition;
 use std::sync::Arc;
 
 const PARAMETER: &str = "parameter";
+const PARAMETER_DEFAULT: &str = "{}";
 const ACTIVITY_TYPE: &str = "activityType";
 const CHANNEL: &str = "channel";
 
@@ -47,9 +48,8 @@ pub struct Draft {
     /// The id that the caller gives.
     pub id: Option<ActivityId>,
     date: Option<DateTime<Utc>>,
-    /// `None` if it cannot be read: then nothing is said of its fields.
-    parameter: Option<Value>,
-    parameter_text: String,
+    /// The parameter's text; `None` if it cannot be read: then nothing is said of its fields.
+    parameter: Option<String>,
     retries: Option<u32>,
     uri: Option<UriPattern>,
     hash: String,
@@ -87,8 +87,7 @@ impl Draft {
             channel: None,
             id: None,
             date: None,
-            parameter: Some(Value::Object(serde_json::Map::new())),
-            parameter_text: "{}".to_owned(),
+            parameter: Some(PARAMETER_DEFAULT.to_owned()),
             retries: None,
             uri: None,
             hash: String::new(),
@@ -120,7 +119,7 @@ impl Draft {
             }
             self.channel = Some(ChannelDraft::read(body));
             if self.id.is_some() {
-                self.hash = body.hash_without_id(&[]);
+                self.hash = body.hash_without_id();
             }
             return;
         }
@@ -132,13 +131,10 @@ impl Draft {
         self.date = body.time("date");
         self.retries = body.integer("retries", RETRIES).and_then(|retries| u32::try_from(retries).ok());
         self.uri = body.parsed("uri");
-        self.parameter = parameter(body).map(|(value, text)| {
-            self.parameter_text = text;
-            value
-        });
+        self.parameter = parameter(body);
         // Without an id of the caller's nobody can ask for the same again.
-        if let (Some(_), Some(parameter)) = (&self.id, &self.parameter) {
-            self.hash = body.hash_without_id(&[(PARAMETER, parameter)]);
+        if self.id.is_some() {
+            self.hash = body.hash_without_id();
         }
     }
 
@@ -174,7 +170,7 @@ impl Draft {
             kind: found.kind(),
             id,
             date: self.date.unwrap_or(now),
-            parameter: self.parameter_text,
+            parameter: self.parameter.unwrap_or_else(|| PARAMETER_DEFAULT.to_owned()),
             max_attempts: self.retries.unwrap_or(found.retries).max(1),
             uri: self.uri.map(|uri| uri.to_string()),
             objects,
@@ -222,26 +218,27 @@ impl Draft {
     }
 }
 
-/// The parameter and its text; an empty object if there is none, `None` if it cannot be read.
-pub fn parameter(body: &mut Object<'_, '_>) -> Option<(Value, String)> {
-    let Some(raw) = body.raw(PARAMETER) else {
-        return Some((Value::Object(serde_json::Map::new()), "{}".to_owned()));
-    };
+/// The parameter's text; an empty object if there is none, `None` if it cannot be read.
+pub fn parameter(body: &mut Object<'_, '_>) -> Option<String> {
+    let Some(raw) = body.raw(PARAMETER) else { return Some(PARAMETER_DEFAULT.to_owned()) };
     match json::strict(raw) {
-        Ok(value @ Value::Object(_)) => return Some((value, json::compact(raw))),
+        Ok(value @ Value::Object(_)) => {
+            body.means(PARAMETER, value);
+            return Some(json::compact(raw));
+        }
         Ok(_) => body.faults().add(body.at(PARAMETER), "must be an object"),
         Err(error) => body.faults().add(body.at(PARAMETER), error),
     }
     None
 }
 
-/// Where the objects of a parameter stand in the index. Names every field that `pattern` or the type's
+/// Where the objects of a parameter, which is JSON text, stand in the index. Names every field that `pattern` or the type's
 /// objects need and the parameter does not have.
 pub fn parameter_objects(
     tenant: &Tenant,
     found: &ActivityType,
     pattern: &UriPattern,
-    parameter: &Value,
+    parameter: &str,
     faults: &Faults,
 ) -> Vec<String> {
     let mut named: Vec<Fault> = Vec::new();
@@ -253,7 +250,7 @@ pub fn parameter_objects(
     };
     let mut filled = true;
     for field in pattern.fields() {
-        if let Err(error) = field.text(parameter) {
+        if let Err(error) = field.scalar(parameter) {
             filled = false;
             name(field, error.to_string());
         }
@@ -263,8 +260,8 @@ pub fn parameter_objects(
     }
     let mut objects = Vec::with_capacity(found.object_id_ref.len());
     for field in &found.object_id_ref {
-        match field.text(parameter) {
-            Ok(value) => objects.push(object_partition(tenant, &found.name, &value)),
+        match field.scalar(parameter) {
+            Ok(value) => objects.push(object_partition(tenant, &found.name, &value.object_id())),
             Err(error) => name(field, error.to_string()),
         }
     }

@@ -32,7 +32,7 @@ pub struct FilterParameters {
     /// Through this channel.
     #[param(value_type = Option<ChannelText>)]
     channel: Option<String>,
-    /// Whose `objectIdRef` fields have this value.
+    /// Whose `objectIdRef` fields have this value; a number in any spelling: 100 finds 100, 100.0, 1e2 and "100".
     object_id: Option<String>,
     /// With a date from this instant on.
     #[param(format = DateTime)]
@@ -96,7 +96,7 @@ fn filter(query: &mut Query<'_>, faults: &Faults) -> Filter {
     let filter = Filter {
         status: query.parsed("status"),
         kind: activity_type.or(channel),
-        object_id: query.text("objectId"),
+        object_id: query.object_id("objectId"),
         from: query.time("from"),
         to: query.time("to"),
     };

@@ -16,6 +16,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use rules::activity::{Refusal, Status};
 use rules::names::{ActivityId, Tenant};
+use rules::number::Decimal;
 use rules::verdict::ResultStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -223,7 +224,7 @@ fn read(
         external_status: body.short_text("externalStatus", EXTERNAL_STATUS_MAX_CHARS),
     };
     // Without an id of the caller's nobody can ask for the same again.
-    let body_hash = if id.is_some() { body.hash_without_id(&[]) } else { String::new() };
+    let body_hash = if id.is_some() { body.hash_without_id() } else { String::new() };
     let received_at = rules::time::truncate(context.clock.now());
     let id = id.or_else(|| context.entropy.uuid_v7(received_at).to_string().parse().ok());
     let target = target?;
@@ -261,14 +262,13 @@ fn target(body: &mut Object<'_, '_>) -> Option<Target> {
     }
 }
 
-/// The provider's id, as it is read from its answer to a dispatch: a number is as good as its text.
+/// The provider's id, as it is read from its answer to a dispatch: a number is as good as the text of its value.
 fn provider_activity_id(body: &mut Object<'_, '_>) -> Option<String> {
-    let raw = body.raw(PROVIDER_ACTIVITY_ID)?;
-    let number = serde_json::from_str::<serde_json::Number>(raw).ok();
-    let text = match number {
-        Some(number) => number.to_string(),
-        None => body.text(PROVIDER_ACTIVITY_ID)?.trim().to_owned(),
+    let text = match body.raw(PROVIDER_ACTIVITY_ID)?.parse::<Decimal>() {
+        Ok(number) => number.canonical(),
+        Err(_) => body.text(PROVIDER_ACTIVITY_ID)?.trim().to_owned(),
     };
+    body.means(PROVIDER_ACTIVITY_ID, text.as_str().into());
     if (1..=PROVIDER_ACTIVITY_ID_MAX_BYTES).contains(&text.len()) {
         return Some(text);
     }

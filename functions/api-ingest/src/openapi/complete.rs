@@ -68,7 +68,9 @@ fn describe_parameter(parameter: &mut Value) {
         ("channel", Some("path")) => ("Channel", "EMAIL", "The channel."),
         ("id", _) => ("Id", "example-1", "Its id."),
         ("reminderId", _) => ("Id", "example-1", "The reminder."),
-        ("Idempotency-Key", _) => ("Id", "example-1", "As good as `id` in the body; if both, the same."),
+        ("Idempotency-Key", _) => {
+            ("Id", "example-1", "As good as `id` in the body; if both, the same. In quotes or without.")
+        }
         _ => return,
     };
     let reference = json!({"$ref": format!("#{SCHEMAS}{schema}")});

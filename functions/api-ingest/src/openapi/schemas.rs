@@ -53,6 +53,18 @@ pub enum FieldPathOrMany {
     Many(Vec<FieldPath>),
 }
 
+/// An object's id: a string; a number, compared by its value, or a boolean is as good.
+#[derive(serde::Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ObjectId {
+    /// A string.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// A boolean.
+    Boolean(bool),
+}
+
 /// A channel.
 #[derive(ToSchema)]
 #[schema(value_type = String, example = "EMAIL", pattern = "^(SALESMAN|CALLCENTER|WHATSAPP|EMAIL|SMS|PUSH)$")]

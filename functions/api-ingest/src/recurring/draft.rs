@@ -8,9 +8,9 @@ use crate::problem::Problem;
 use chrono::{DateTime, Utc};
 use rules::cron::{Cron, CronError, FieldName};
 use rules::names::{Tenant, TypeName};
+use rules::number::Decimal;
 use rules::recurring::{CatchUp, SPREAD_SECONDS_MAX, WINDOW_SECONDS_DEFAULT, WINDOW_SECONDS_MAX};
 use rules::zoned::{Tz, zone};
-use serde_json::Value;
 use shared::tenancy::ActivityType;
 use shared::work::RuleSpec;
 
@@ -21,7 +21,7 @@ const ACTIVITY_TYPE: &str = "activityType";
 pub struct RecurringDraft {
     /// The type of the activities it is to create.
     pub activity_type: Option<TypeName>,
-    parameter: Option<(Value, String)>,
+    parameter: Option<String>,
     cron: Option<Cron>,
     zone: Option<Tz>,
     start_at: Option<DateTime<Utc>>,
@@ -59,14 +59,14 @@ pub fn judge(
             faults.push(Fault::new(format!("/{ACTIVITY_TYPE}"), "names no activity type of this solution"))
         }
         (_, Some(of)) => {
-            if let Some((value, _)) = &draft.parameter {
-                parameter_objects(tenant, of, &of.uri_pattern, value, &faults);
+            if let Some(parameter) = &draft.parameter {
+                parameter_objects(tenant, of, &of.uri_pattern, parameter, &faults);
             }
         }
         (None, None) => {}
     }
     let whole = draft.activity_type.zip(draft.parameter).zip(draft.cron);
-    faults.finish(whole.map(|((activity_type, (_, parameter)), cron)| {
+    faults.finish(whole.map(|((activity_type, parameter), cron)| {
         let spec = RuleSpec {
             activity_type,
             cron,
@@ -162,8 +162,8 @@ fn field(body: &mut Object<'_, '_>, name: FieldName) -> Option<String> {
     if raw.starts_with('"') {
         return body.text(name.as_str());
     }
-    if raw.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(raw.to_owned());
+    if let Some(number) = raw.parse::<Decimal>().ok().and_then(|number| number.whole()) {
+        return Some(number.to_string());
     }
     body.faults().add(body.at(name.as_str()), "must be a string, or a whole number");
     None

@@ -76,7 +76,7 @@ fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
     let timezone = body.text(TIMEZONE).unwrap_or_else(|| TIMEZONE_DEFAULT.to_owned());
     let zone = body.faults().check(&body.at(TIMEZONE), zoned::zone(&timezone));
     let send_times = send_times(body, zone.unwrap_or(Tz::UTC));
-    let hash = body.hash_without_id(&[]);
+    let hash = body.hash_without_id();
     let (country_code, phone_number) = recipient?;
     let definition = Definition {
         country_code,
@@ -148,6 +148,7 @@ fn send_times(body: &mut Object<'_, '_>, zone: Tz) -> Option<Vec<DateTime<Utc>>>
     }
     times.sort_unstable();
     times.dedup();
+    body.means(SEND_TIMES, times.iter().map(|at| rules::time::canonical(*at)).collect());
     Some(times)
 }
 

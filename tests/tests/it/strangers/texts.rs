@@ -107,7 +107,9 @@ fn strangers_parameters_lead_no_call_elsewhere() {
         let Ok(pattern) = text.parse::<UriPattern>() else { return Ok(()) };
         prop_assert_eq!(pattern.as_str(), &text);
         let blank = json!({"f": "x", "a": {"b": "x"}, "list": "x", "a b": "x"});
-        let (Ok(filled), Ok(plain)) = (pattern.expand(&parameter), pattern.expand(&blank)) else {
+        let (Ok(filled), Ok(plain)) =
+            (pattern.expand(&parameter.to_string()), pattern.expand(&blank.to_string()))
+        else {
             return Ok(());
         };
         let (filled, plain) = (Url::parse(&filled), Url::parse(&plain));
@@ -130,7 +132,7 @@ fn strangers_parameters_lead_no_call_elsewhere() {
             |url: &Url| url.query().map(|query| (query.matches('&').count(), query.matches('=').count()));
         prop_assert_eq!(names(&filled), names(&plain), "{}", filled);
         if uri::fixed(&text).is_ok() {
-            prop_assert_eq!(pattern.expand(&Value::Null).ok(), Some(text));
+            prop_assert_eq!(pattern.expand("null").ok(), Some(text));
         }
         Ok(())
     });
@@ -148,12 +150,13 @@ fn strangers_field_paths_are_walked_as_pointers_are() {
         let Ok(field) = path.parse::<FieldPath>() else { return Ok(()) };
         prop_assert_eq!(field.as_str(), &path);
         let parameter = json!({"a": value, "b": {"a": {"b": 3}}});
+        let written = parameter.to_string();
+        let found = field.lookup(&written).map(|text| serde_json::from_str::<Value>(text).unwrap());
         // A pointer goes into lists too.
         if !path.split('.').any(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
-            prop_assert_eq!(field.lookup(&parameter), parameter.pointer(&field.pointer()));
+            prop_assert_eq!(found.as_ref(), parameter.pointer(&field.pointer()));
         }
-        let text = field.text(&parameter);
-        prop_assert!(text.is_err() || field.lookup(&parameter).is_some_and(|value| !value.is_object()));
+        prop_assert!(field.scalar(&written).is_err() || found.is_some_and(|value| !value.is_object()));
         Ok(())
     });
 }
