@@ -1,6 +1,7 @@
 //! Numbers keep every digit from a request to a receiver, and are compared by value (SPEC §2).
 
 use crate::api::{Answer, Api, S};
+use crate::rolling::roll;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tests::Reply;
@@ -290,6 +291,40 @@ async fn a_providers_number_is_the_id_that_its_result_names() {
             "{answered}"
         );
     }
+}
+
+#[tokio::test]
+async fn every_receiver_gets_numbers_as_they_are_written() {
+    const NUMBERS: &str = "[20000000000000000001,1e2,1E+2,1.10,-0,0.1000000000000000055]";
+    let api = api().await;
+    let rolling = json!({"successUri": format!("{}/logs", api.world.receiver.url()), "successPeriod": 0});
+    api.put(S, rolling).await.expect(200);
+    let dialog =
+        json!({"notificationKey": "key", "accountCode": "a", "dialogServiceUri": api.world.receiver.url()});
+    api.put("/api/reminder/configuration/acme/main", dialog).await.expect(201);
+    let notification = format!(r#"{{"type":"voicemail","payload":{NUMBERS}}}"#);
+    post(&api, "notifications", &notification).await.expect(201);
+    api.world.receiver.reply([Reply::taken("p")]);
+    let message = format!(
+        r#"{{"channel":"EMAIL","type":"MESSAGE","reason":"r","commerce":{{"assignment":1,"targetUsers":[]}},"attributes":{{"n":{NUMBERS}}}}}"#
+    );
+    post(&api, "activities", &message).await.expect(201);
+    api.world.work(&api.world.worker()).await;
+    let reminder = format!(
+        r#"{{"countryCode":"55","phoneNumber":"11","notificationTemplateName":"t","sendTimes":["2027-01-01T00:00:00Z"],
+        "templateParameters":{NUMBERS}}}"#
+    );
+    api.send_text("PUT", "/api/reminder/acme/main/visit", reminder).await.expect(201);
+    api.post("/api/reminder/item/pending/send", json!({})).await.expect(200);
+    api.world.clock.advance(TimeDelta::days(1));
+    roll(&api.world).await;
+    let mut paths = Vec::new();
+    for arrival in api.world.receiver.arrivals() {
+        let body = String::from_utf8_lossy(&arrival.body);
+        assert!(body.contains(NUMBERS), "{body}");
+        paths.push(arrival.uri.path().to_owned());
+    }
+    assert_eq!(paths, ["/voicemail", "/activities", "/api/autotrigger", "/logs"]);
 }
 
 #[tokio::test]
