@@ -71,7 +71,7 @@ pub enum Mutation {
     IncarnationIgnored,
     /// Each reminder is for a recipient of its own.
     ReminderRecipientsApart,
-    /// What `catchUp` leaves out of a reminder is not stored.
+    /// Nothing of what `catchUp` leaves out of a reminder is stored.
     ReminderCatchUpIgnored,
 }
 
@@ -162,6 +162,21 @@ impl Mutation {
                 }
             }
             (_, "BatchExecuteStatement") => self.statements(&mut request["Statements"]),
+            (Self::ReminderCatchUpIgnored, "ExecuteTransaction") => {
+                let Some(statements) = request["TransactStatements"].as_array_mut() else { return body };
+                let is_reminders = |one: &Value| {
+                    one["S"].as_str().is_some_and(|pk| pk.starts_with("R#") && pk.contains('/'))
+                };
+                let of_reminder = |statement: &Value| {
+                    statement["Parameters"].as_array().into_iter().flatten().any(is_reminders)
+                };
+                if statements.iter().all(of_reminder) {
+                    statements.retain(|one| {
+                        one["Statement"].as_str().is_some_and(|text| text.starts_with("INSERT"))
+                    });
+                    statements.iter_mut().for_each(|statement| lead_astray(statement, "R#"));
+                }
+            }
             (_, "ExecuteTransaction") => self.statements(&mut request["TransactStatements"]),
             _ => return body,
         }
