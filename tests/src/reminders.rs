@@ -5,6 +5,7 @@ use crate::receiver::Arrival;
 use chrono::{DateTime, TimeDelta, Utc};
 use reminder_sender::{RunReport, Sender, SenderSettings, Sent};
 use rules::names::Tenant;
+use rules::recurring::CatchUp;
 use serde_json::Value;
 use shared::clock::{Clock, SharedClock};
 use shared::context::{Clients, Context};
@@ -75,6 +76,7 @@ impl World {
                 parameters: format!("[\"{id}\"]"),
                 send_times: minutes.iter().map(|minute| now + TimeDelta::minutes(*minute)).collect(),
                 timezone: "UTC".to_owned(),
+                catch_up: CatchUp::All,
             },
             body_hash: format!("{id} {minutes:?} {phone_number}"),
             shards: 4,

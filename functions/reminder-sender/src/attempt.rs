@@ -12,9 +12,9 @@ use crate::hold::Hold;
 use crate::patience::patiently;
 use crate::{Sender, SenderError, webhook};
 use chrono::{DateTime, TimeDelta, Utc};
-use rules::reminder::{Event, Outcome, Status};
+use rules::reminder::{Event, Outcome, Outstanding, Status};
 use shared::outbound::OutboundRequest;
-use shared::reminder::{Definition, Entry, Record, Reminder, Settled};
+use shared::reminder::{Entry, Record, Reminder, Settled};
 use shared::tenancy::ReminderConfiguration;
 
 /// How long a claim holds: the call's time limit, time to record and settle, and the time before the call.
@@ -65,7 +65,7 @@ impl Sender {
         };
         let ended = self.ctx.clock.now();
         let entry = entry(&reminder.record, result, began, ended);
-        self.finish(&reminder.record, &reminder.definition, entry, began).await
+        self.finish(&reminder.record, &reminder.outstanding, entry, began).await
     }
 
     /// Accounts for an attempt whose sender was lost: by its entry, if it came that far (SPEC §9.3).
@@ -81,14 +81,14 @@ impl Sender {
             Some(entry) => entry,
             None => entry(record, call::Result::lost(), now, now),
         };
-        self.finish(record, &reminder.definition, entry, now).await
+        self.finish(record, &reminder.outstanding, entry, now).await
     }
 
     /// Records an attempt, tells of it, and settles it as what is recorded.
     async fn finish(
         &self,
         record: &Record,
-        definition: &Definition,
+        outstanding: &Outstanding,
         entry: Entry,
         began: DateTime<Utc>,
     ) -> Result<Made, SenderError> {
@@ -98,7 +98,7 @@ impl Sender {
         if configuration.is_some_and(|configuration| configuration.webhook_url.is_some()) {
             webhook::create(&self.ctx, record, &entry).await?;
         }
-        let event = Event::Attempted { outcome: entry.outcome, times: &definition.send_times };
+        let event = Event::Attempted { outcome: entry.outcome, times: &outstanding.times };
         let settled = patiently(clock, || self.ctx.reminders.settle(record, event)).await?;
         self.report(record, &entry, began);
         // Once, when its last send time is given up: further attempts in review are somebody's own.

@@ -130,7 +130,9 @@ fn attempted(id: &ActivityId, made: Made) -> Result<Response, Problem> {
     };
     match entry.outcome {
         Outcome::SendError => Err(Problem::no_answer(entry.detail)),
-        Outcome::Sent | Outcome::SendFailed => Ok(answer::ok(&SentView::of(id, &entry, &settled))),
+        Outcome::Sent | Outcome::SendFailed | Outcome::Skipped => {
+            Ok(answer::ok(&SentView::of(id, &entry, &settled)))
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use rules::recurring::is_missed;
 use rules::reminder::Outcome;
 use serde::Serialize;
 use shared::reminder::{Claimed, DueRow, Settled};
@@ -34,7 +35,8 @@ pub struct RunReport {
     pub sent: u64,
     /// Attempts that failed, lost ones among them.
     pub failed: u64,
-    /// Reminders of paused solutions, and those that were cancelled or paused before they were sent.
+    /// Reminders of paused solutions, those that were cancelled or paused before they were sent, and those whose
+    /// send times had passed and were left out.
     pub skipped: u64,
     /// When the next send time comes that this run knows of.
     #[serde(skip)]
@@ -55,6 +57,7 @@ impl RunReport {
                 match entry.outcome {
                     Outcome::Sent => self.sent += 1,
                     Outcome::SendFailed | Outcome::SendError => self.failed += 1,
+                    Outcome::Skipped => self.skipped += 1,
                 }
                 match settled {
                     Settled::Applied(step) => self.note_next(step.to.next_send_time()),
@@ -195,6 +198,9 @@ impl Sender {
             if !hold.keep().await? {
                 return Ok(None);
             }
+            if !self.is_due_still(&row).await? {
+                return Ok(Some(Made::Not("its send times that had passed are left out")));
+            }
             match self.ctx.reminders.claim(&row.tenant, &row.id, hold.fence, CLAIM_LEASE).await? {
                 Claimed::Ours(record) => self.attempt(&record, Some(hold)).await.map(Some),
                 Claimed::Abandoned(record) => self.recover(&record).await.map(Some),
@@ -202,5 +208,20 @@ impl Sender {
             }
         };
         (group, made.await)
+    }
+
+    /// Skips those of a late reminder's send times that `catchUp` leaves out; whether one is due after that. What
+    /// is on time was not missed, and costs no read.
+    async fn is_due_still(&self, row: &DueRow) -> Result<bool, SenderError> {
+        if !is_missed(row.due, self.ctx.clock.now()) {
+            return Ok(true);
+        }
+        let Some(found) = self.ctx.reminders.get(&row.tenant, &row.id).await? else { return Ok(true) };
+        let solution = self.ctx.tenancy.solution(&row.tenant).await?;
+        let resumed_at =
+            solution.filter(|solution| !solution.is_paused()).map(|solution| solution.state_since);
+        let next = found.record.state.next;
+        let state = self.ctx.reminders.skip_missed(found, resumed_at).await?.record.state;
+        Ok(state.next == next || state.next_send_time().is_some_and(|next| next <= self.ctx.clock.now()))
     }
 }

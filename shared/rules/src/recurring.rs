@@ -78,24 +78,23 @@ pub struct Schedule {
     pub cron: Cron,
     /// The zone whose clocks it speaks of.
     pub zone: Tz,
-    /// No occurrence before it.
+    /// No occurrence before it, shifted or not.
     pub start_at: Option<DateTime<Utc>>,
-    /// No occurrence after it.
+    /// No occurrence after it, shifted or not.
     pub end_at: Option<DateTime<Utc>>,
-    /// Whole seconds by which every occurrence is shifted; `start_at` and `end_at` are not.
+    /// Whole seconds, at least 0, by which every occurrence is shifted.
     pub shift: TimeDelta,
 }
 
 impl Schedule {
-    /// The first occurrence at or after `from`.
+    /// The first occurrence at or after `from`; none is after `end_at` or the year 9999, the shift included.
     pub fn next(&self, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let from = from.checked_sub_signed(self.shift)?;
         let from = self.start_at.map_or(from, |start| start.max(from));
-        let at = self.cron.next(from, self.zone)?;
-        if self.end_at.is_some_and(|end| at > end) {
-            return None;
-        }
-        at.checked_add_signed(self.shift)
+        let at = self.cron.next(from, self.zone)?.checked_add_signed(self.shift)?;
+        let is_over = self.end_at.is_some_and(|end| at > end)
+            || crate::time::from_millis(at.timestamp_millis()).is_err();
+        (!is_over).then_some(at)
     }
 
     /// The first occurrence after `at`, which is one.

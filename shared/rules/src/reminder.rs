@@ -1,29 +1,33 @@
 //! The life of a reminder (SPEC §6; seed 001, "Delivery Steps per Reminder" and "Retry Logic").
 //!
-//! | from \ event | claim by the processor | claim by hand | sent | failed, 1st–4th | failed, 5th | not made ⁴ | lease ran out | cancel | replace |
-//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | waiting   | claimed if due | claimed | —               | —       | —                 | —       | —         | cancelled   | waiting or completed |
-//! | claimed   | — ²            | — ²     | next ³ or completed | waiting | next ³ or review | waiting | as failed | cancelled ¹ | — |
-//! | review    | —              | claimed | —               | —       | —                 | —       | —         | cancelled   | waiting or review |
-//! | claimed in review | —      | — ²     | completed       | review  | review            | review  | review    | cancelled ¹ | — |
-//! | completed | —              | —       | —               | —       | —                 | —       | —         | —           | waiting or completed |
-//! | cancelled | —              | —       | —               | —       | —                 | —       | —         | —           | waiting or completed |
-//! | cancelled, in hand ¹ | — ² | — ²     | cancelled       | cancelled | cancelled       | cancelled | cancelled | —         | — |
+//! | from \ event | claim by the processor | claim by hand | sent | failed, 1st–4th | failed, 5th | not made ⁴ | lease ran out | skip ⁵ | cancel | replace |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | waiting   | claimed if due | claimed | —               | —       | —                 | —       | —         | next ³ or completed | cancelled   | waiting or completed |
+//! | claimed   | — ²            | — ²     | next ³ or completed | waiting | next ³ or review | waiting | as failed | — | cancelled ¹ | — |
+//! | review    | —              | claimed | —               | —       | —                 | —       | —         | — | cancelled   | waiting or review |
+//! | claimed in review | —      | — ²     | completed       | review  | review            | review  | review    | — | cancelled ¹ | — |
+//! | completed | —              | —       | —               | —       | —                 | —       | —         | — | —           | waiting or completed |
+//! | cancelled | —              | —       | —               | —       | —                 | —       | —         | — | —           | waiting or completed |
+//! | cancelled, in hand ¹ | — ² | — ²     | cancelled       | cancelled | cancelled       | cancelled | cancelled | — | —         | — |
 //!
 //! *Waiting* is `active` with a next send time, *review* `active` without one:
 //! its last send time was given up, and somebody has to look (`needsReview`). A
 //! dash is a [`Refusal`]. ¹ What is on its way cannot be called back; its
 //! outcome is still recorded, and changes nothing else. ² Unless the lease ran
-//! out: then that comes first. ³ The first send time after the one in hand. ⁴ Its
+//! out: then that comes first. ³ The first outstanding send time after it. ⁴ Its
 //! holder finds it cancelled, its solution paused, or its own time run out, and
-//! does not call: that is no attempt.
+//! does not call: that is no attempt. ⁵ Of send times that `catchUp` leaves out ([`Outstanding`]).
 //!
 //! A paused solution makes no event: nothing is claimed, nothing counts.
 
+mod catch_up;
+mod index;
 #[cfg(test)]
 mod tests;
 mod words;
 
+pub use catch_up::{Ended, Missed, Outstanding};
+pub use index::{Done, Index, index};
 pub use words::{Outcome, Status};
 
 use chrono::{DateTime, Utc};
@@ -60,7 +64,7 @@ pub struct State {
     pub status: Status,
     /// The send time to come; of a cancelled one, that which was. See [`State::next_send_time`].
     pub next: Option<DateTime<Utc>>,
-    /// The last send time that is done with: sent, or given up.
+    /// The send time that was last done with: sent, given up or skipped.
     pub handled: Option<DateTime<Utc>>,
     /// Attempts begun at the send time in hand.
     pub attempts: u32,
@@ -75,7 +79,7 @@ pub struct State {
 }
 
 impl State {
-    /// A reminder just accepted with these send times, ascending; those that have passed are due now.
+    /// A reminder just accepted with these outstanding send times, ascending; those that have passed are due now.
     pub fn accepted(times: &[DateTime<Utc>]) -> Self {
         Self {
             status: Status::Active,
@@ -114,28 +118,38 @@ impl State {
     }
 }
 
-/// What may happen to a reminder, apart from being claimed (see [`claimable`]). `times` are its send times, ascending.
+/// What may happen to a reminder, apart from being claimed (see [`claimable`]). `times` are its
+/// outstanding send times ([`Outstanding::times`]), ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The attempt ended.
     Attempted {
         /// How.
         outcome: Outcome,
-        /// All send times.
+        /// The outstanding send times.
         times: &'a [DateTime<Utc>],
     },
     /// Whoever claimed it did not call after all: no attempt.
     NotMade,
     /// Whoever made the attempt is gone: the lease ran out unsettled. Counts as a failed one (SPEC §9.3).
     LeaseExpired {
-        /// All send times.
+        /// The outstanding send times.
+        times: &'a [DateTime<Utc>],
+    },
+    /// Send times are left out, from the next one on, of which each is recorded.
+    Skip {
+        /// The last of them.
+        last: DateTime<Utc>,
+        /// How many.
+        count: u32,
+        /// The outstanding send times.
         times: &'a [DateTime<Utc>],
     },
     /// Its owner calls it off.
     Cancel,
-    /// Its owner writes it anew, with these send times.
+    /// Its owner writes it anew.
     Replace {
-        /// All send times.
+        /// The send times that are outstanding from now on.
         times: &'a [DateTime<Utc>],
     },
 }
@@ -192,6 +206,28 @@ impl Transition {
         step
     }
 
+    /// On to what is behind the send times that are left out, or done.
+    fn skipped(
+        from: &State,
+        last: DateTime<Utc>,
+        count: u32,
+        times: &[DateTime<Utc>],
+        now: DateTime<Utc>,
+    ) -> Self {
+        let next = following(times, last);
+        let status = if next.is_some() { Status::Active } else { Status::Completed };
+        let to = State {
+            status,
+            next,
+            handled: Some(last),
+            attempts: 0,
+            sequence: from.sequence + count,
+            completed_at: next.is_none().then_some(now),
+            ..from.clone()
+        };
+        Self { to, reason: "skipped" }
+    }
+
     /// Done with the send time in hand, whatever came of it.
     fn past_subject(from: &State, times: &[DateTime<Utc>], reason: &'static str) -> Self {
         let mut step = Self::unclaimed(from, reason);
@@ -206,14 +242,11 @@ impl Transition {
         Self { to: State { status: Status::Cancelled, ..from.clone() }, reason: "cancelled" }
     }
 
-    /// Goes on after the last send time that is done with, so that none is sent twice.
+    /// Goes on with the first outstanding send time of the new list.
     fn replace(from: &State, times: &[DateTime<Utc>], now: DateTime<Utc>) -> Self {
         let mut step = Self::unclaimed(from, "replaced");
         let to = &mut step.to;
-        to.next = match from.handled {
-            Some(handled) => following(times, handled),
-            None => times.first().copied(),
-        };
+        to.next = times.first().copied();
         if to.next != from.next {
             to.attempts = 0;
         }
@@ -277,6 +310,11 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
         Event::LeaseExpired { .. } if state.in_hand(now) => Err(Refusal::InHand),
         Event::Attempted { outcome, times } => Ok(attempted(state, outcome, times, now)),
         Event::LeaseExpired { times } => Ok(attempted(state, Outcome::SendError, times, now)),
+        Event::Skip { .. } if state.claim.is_some() => Err(Refusal::InHand),
+        Event::Skip { last, count, times } => match state.next_send_time() {
+            Some(_) => Ok(Transition::skipped(state, last, count, times, now)),
+            None => Err(Refusal::Status(state.status)),
+        },
         Event::Cancel => match state.status {
             Status::Active => Ok(Transition::cancel(state)),
             Status::Completed | Status::Cancelled => Err(Refusal::Status(state.status)),
@@ -287,8 +325,10 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
     }
 }
 
+/// A skipped send time is no attempt, and no claim has it for an outcome: then it was not made.
 fn attempted(state: &State, outcome: Outcome, times: &[DateTime<Utc>], now: DateTime<Utc>) -> Transition {
     match (state.status, outcome) {
+        (_, Outcome::Skipped) => Transition::not_made(state),
         (Status::Active, Outcome::Sent) => Transition::sent(state, times, now),
         (Status::Active, Outcome::SendFailed | Outcome::SendError) => {
             if state.next.is_some() && state.attempts < ATTEMPTS_MAX {
@@ -307,57 +347,5 @@ fn attempted(state: &State, outcome: Outcome, times: &[DateTime<Utc>], now: Date
         (Status::Cancelled | Status::Completed, Outcome::SendFailed | Outcome::SendError) => {
             Transition::unclaimed(state, "failed while it was cancelled")
         }
-    }
-}
-
-/// The index a reminder stands in: exactly one of the two, by construction (DESIGN "Tables").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Index {
-    /// Something will still happen to it, at this instant.
-    Due(DateTime<Utc>),
-    /// Nothing will, unless its owner asks for it.
-    Done(Done),
-}
-
-/// How a reminder is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Done {
-    /// Somebody has to look.
-    Review,
-    /// Everything was sent, or given up with the last one sent.
-    Completed,
-    /// Called off.
-    Cancelled,
-}
-
-impl Done {
-    /// Every way.
-    pub const ALL: [Done; 3] = [Done::Review, Done::Completed, Done::Cancelled];
-
-    /// As keys have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Done::Review => "review",
-            Done::Completed => "completed",
-            Done::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Where `state` is indexed.
-///
-/// The processor's claim moves nothing, which keeps it small: it is made when the
-/// send time has come, so the reminder is found again when its lease has run out.
-/// One by hand, or one that was cancelled meanwhile, is found by its lease.
-pub fn index(state: &State) -> Index {
-    match (state.status, state.next, &state.claim) {
-        (Status::Active, Some(next), Some(Claim { by: By::Hand, lease_until, .. })) => {
-            Index::Due(next.min(*lease_until))
-        }
-        (Status::Active, Some(next), _) => Index::Due(next),
-        (_, _, Some(claim)) => Index::Due(claim.lease_until),
-        (Status::Active, None, None) => Index::Done(Done::Review),
-        (Status::Completed, _, None) => Index::Done(Done::Completed),
-        (Status::Cancelled, _, None) => Index::Done(Done::Cancelled),
     }
 }

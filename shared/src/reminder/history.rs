@@ -1,4 +1,5 @@
-//! The attempts of a reminder: an item each, so that a reminder never outgrows one (SPEC §6).
+//! The attempts of a reminder and the send times skipped: an item each, so that a reminder never outgrows one
+//! (SPEC §6).
 
 use super::codec::Record;
 use super::{ReminderStore, attr, keys};
@@ -12,9 +13,10 @@ use crate::work::statements;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
-use rules::reminder::Outcome;
+use rules::reminder::{Ended, Outcome};
+use std::collections::BTreeMap;
 
-/// One attempt, as it is recorded.
+/// One attempt, or one send time that was skipped, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// When it was over.
@@ -29,7 +31,7 @@ pub struct Entry {
     pub duration_ms: u32,
     /// The send time it was about.
     pub send_time: DateTime<Utc>,
-    /// Which attempt at that send time, from 1.
+    /// Which attempt at that send time, from 1; 0 if it was skipped.
     pub attempt: u32,
 }
 
@@ -43,7 +45,7 @@ pub struct EntryPage {
 }
 
 impl Entry {
-    fn encode(&self, pk: &str, sk: &str) -> Vec<(&'static str, AttributeValue)> {
+    pub(super) fn encode(&self, pk: &str, sk: &str) -> Vec<(&'static str, AttributeValue)> {
         let mut item = vec![
             (PK, s(pk)),
             (SK, s(sk)),
@@ -106,7 +108,49 @@ impl ReminderStore {
         Ok(output.item.as_ref().map(Entry::decode).transpose()?)
     }
 
-    /// A page of a reminder's attempts, oldest first, after the cursor `after`.
+    /// Which of the send times `wanted` are ended, by all that is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the history cannot be read.
+    pub(super) async fn ended(
+        &self,
+        record: &Record,
+        wanted: &[DateTime<Utc>],
+    ) -> Result<BTreeMap<DateTime<Utc>, Ended>, StoreError> {
+        let query = self
+            .work
+            .client
+            .query()
+            .table_name(&self.work.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+            .expression_attribute_values(":pk", AttributeValue::S(record.pk()))
+            .expression_attribute_values(":prefix", AttributeValue::S(HISTORY_PREFIX.to_owned()))
+            .projection_expression("PK, SK, #t, #o, #a")
+            .expression_attribute_names("#t", attr::ENTRY_SEND_TIME)
+            .expression_attribute_names("#o", ENTRY_OUTCOME)
+            .expression_attribute_names("#a", attr::ENTRY_ATTEMPT);
+        let (mut ended, mut start) = (BTreeMap::new(), None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(start);
+            let page = page.send().await.map_err(StoreError::from_sdk)?;
+            for item in page.items.unwrap_or_default() {
+                let read = Attributes::new(&item)?;
+                let send_time = read.instant(attr::ENTRY_SEND_TIME)?;
+                let by = Ended::by(read.parsed(ENTRY_OUTCOME)?, read.number(attr::ENTRY_ATTEMPT)?);
+                // One that was skipped may have been sent later; one that was sent is never skipped.
+                if let Some(by) = by.filter(|_| wanted.contains(&send_time)) {
+                    ended.insert(send_time, by);
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// A page of a reminder's entries, oldest first, after the cursor `after`.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.

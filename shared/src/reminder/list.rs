@@ -107,8 +107,8 @@ impl ReminderStore {
             definitions.insert(pk.clone(), Definition::decode(&item)?);
         }
         let reminder = |pk: &String| {
-            let (record, definition) = (records.remove(pk)?, definitions.remove(pk)?);
-            filter.matches(&definition).then_some(Reminder { record, definition })
+            let (record, (definition, outstanding)) = (records.remove(pk)?, definitions.remove(pk)?);
+            filter.matches(&definition).then_some(Reminder { record, definition, outstanding })
         };
         Ok(kept.iter().filter_map(reminder).collect())
     }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | state ([`Record`]) | `ITEM` | by every attempt, so it is small |
 //! | [`Definition`] | `PAYLOAD` | by its owner |
-//! | attempt ([`Entry`]) | `H#{sequence}` | once |
+//! | attempt, or skipped send time ([`Entry`]) | `H#{sequence}` | once |
 //!
 //! So a reminder with 100 send times and 500 attempts behind it costs an attempt
 //! no more than a new one. As with activities, every write is conditional on what
@@ -14,6 +14,9 @@
 //! An attempt is claimed, made, recorded and settled. Its entry is written before
 //! anything follows from it, under a key that the claim fixed: whoever finds the
 //! claim abandoned knows from the entry what came of the attempt, if it ended.
+//! So the entries say which send times are ended, exactly and whatever was written
+//! meanwhile: a list that replaces another is compared with them, and what is
+//! outstanding of it is kept with the definition.
 
 pub mod attr;
 pub mod keys;
@@ -26,6 +29,7 @@ mod history;
 mod list;
 mod put;
 mod settle;
+mod skip;
 mod statement;
 mod stats;
 
@@ -46,6 +50,7 @@ use crate::work::{StoreError, WorkStore};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use chrono::TimeDelta;
 use rules::names::{ActivityId, Tenant};
+use rules::reminder::Outstanding;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -63,6 +68,8 @@ pub struct Reminder {
     pub record: Record,
     /// What it says, to whom, and when.
     pub definition: Definition,
+    /// Which of its send times were not ended when its owner last wrote it.
+    pub outstanding: Outstanding,
 }
 
 /// The reminders of the work table.
@@ -85,10 +92,10 @@ impl ReminderStore {
         let mut items = self.both(&pk).await?;
         let (state, definition) = (items.remove(ITEM), items.remove(PAYLOAD));
         match (state, definition) {
-            (Some(state), Some(definition)) => Ok(Some(Reminder {
-                record: Record::decode(&state)?,
-                definition: Definition::decode(&definition)?,
-            })),
+            (Some(state), Some(definition)) => {
+                let (definition, outstanding) = Definition::decode(&definition)?;
+                Ok(Some(Reminder { record: Record::decode(&state)?, definition, outstanding }))
+            }
             // Both are written in one transaction, but this read may fall between the two.
             _ => Ok(None),
         }

@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put as PutItem, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
-use rules::reminder::{Event, Refusal, State, Status, decide};
+use rules::reminder::{Ended, Event, Outstanding, Refusal, State, Status, decide};
+use std::collections::BTreeMap;
 
 /// Why DynamoDB cancels a transaction that lost against another write.
 const LOST: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
@@ -55,7 +56,8 @@ pub enum Cancelled {
 }
 
 impl ReminderStore {
-    /// Accepts a reminder, or writes one anew: it goes on after the last send time that is done with.
+    /// Accepts a reminder, or writes one anew: it goes on with those of its send times that are not ended. What
+    /// has passed and is left out is skipped at once.
     ///
     /// When this returns, what is accepted is durable, state and definition together.
     ///
@@ -64,11 +66,12 @@ impl ReminderStore {
     pub async fn put(&self, new: NewReminder) -> Result<Put, StoreError> {
         for _ in 0..TRIES {
             let now = rules::time::truncate(self.work.clock.now());
-            let times = &new.definition.send_times;
             let Some(old) = self.record(&new.tenant, &new.id).await? else {
-                let record = new.record(State::accepted(times), now);
-                if self.write(&record, &new.definition, None, now).await? {
-                    return Ok(Put::Created(Box::new(new.reminder(record))));
+                let outstanding = new.outstanding(&BTreeMap::new(), None, now);
+                let record = new.record(State::accepted(&outstanding.times), now);
+                let reminder = Reminder { record, definition: new.definition.clone(), outstanding };
+                if self.write(&reminder, None, now).await? {
+                    return Ok(Put::Created(Box::new(self.caught_up(reminder).await)));
                 }
                 continue;
             };
@@ -81,7 +84,13 @@ impl ReminderStore {
                     _ => continue,
                 }
             }
-            let step = match decide(&old.state, Event::Replace { times }, now) {
+            let ended = match old.state.sequence {
+                0 => BTreeMap::new(),
+                _ => self.ended(&old, &new.definition.send_times).await?,
+            };
+            let begun = old.state.next.filter(|_| old.state.attempts > 0);
+            let outstanding = new.outstanding(&ended, begun, now);
+            let step = match decide(&old.state, Event::Replace { times: &outstanding.times }, now) {
                 Ok(step) => step,
                 Err(refusal) => return Ok(Put::Refused(refusal)),
             };
@@ -91,12 +100,26 @@ impl ReminderStore {
                 fence: old.fence,
                 ..new.record(step.to, now)
             };
-            if self.write(&record, &new.definition, Some(&old), now).await? {
-                return Ok(Put::Replaced(Box::new(new.reminder(record))));
+            let reminder = Reminder { record, definition: new.definition.clone(), outstanding };
+            if self.write(&reminder, Some(&old), now).await? {
+                return Ok(Put::Replaced(Box::new(self.caught_up(reminder).await)));
             }
         }
         // It moved under every try: somebody is at work on it.
         Ok(Put::Refused(Refusal::InHand))
+    }
+
+    /// A reminder just written, without the send times that are left out.
+    async fn caught_up(&self, reminder: Reminder) -> Reminder {
+        match self.skip_missed(reminder.clone(), None).await {
+            Ok(reminder) => reminder,
+            Err(error) => {
+                // It is accepted; the processor skips them before it attempts anything.
+                let record = &reminder.record;
+                tracing::warn!(tenant = %record.tenant, id = %record.id, %error, "send times not skipped at once");
+                reminder
+            }
+        }
     }
 
     /// Calls a reminder off. What is on its way meanwhile is still recorded.
@@ -129,11 +152,11 @@ impl ReminderStore {
     /// Writes state and definition together, over `old` if that is still as it was; `false` if it is not.
     async fn write(
         &self,
-        record: &Record,
-        definition: &Definition,
+        reminder: &Reminder,
         old: Option<&Record>,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
+        let Reminder { record, definition, outstanding } = reminder;
         let mut state =
             PutItem::builder().table_name(&self.work.table).set_item(Some(item(record.encode(now))));
         state = match old {
@@ -150,7 +173,7 @@ impl ReminderStore {
         };
         let payload = PutItem::builder()
             .table_name(&self.work.table)
-            .set_item(Some(item(definition.encode(&record.tenant, &record.id))));
+            .set_item(Some(item(definition.encode(outstanding, &record.tenant, &record.id))));
         let mut writes = Vec::new();
         for put in [state, payload] {
             let put = put.build().map_err(|error| StoreError::Refused(error.to_string()))?;
@@ -194,8 +217,14 @@ impl NewReminder {
         }
     }
 
-    fn reminder(self, record: Record) -> Reminder {
-        Reminder { record, definition: self.definition }
+    fn outstanding(
+        &self,
+        ended: &BTreeMap<DateTime<Utc>, Ended>,
+        begun: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Outstanding {
+        let Definition { catch_up, send_times, .. } = &self.definition;
+        Outstanding::of(*catch_up, send_times, ended, begun, now)
     }
 }
 

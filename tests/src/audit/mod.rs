@@ -8,6 +8,7 @@
 //! the parameter of an activity has its id as `id` and, where it has an `owner`, its `company/solution` as that.
 
 mod activities;
+mod catch_up;
 mod deletion;
 mod duplicates;
 mod evidence;
@@ -50,7 +51,7 @@ pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     results::check(evidence, &table, &wishes, &mut findings);
     recurring::check(evidence, &table, &mut findings);
     notifications::check(evidence, &table, &mut findings);
-    reminders::check(evidence, &table, &mut findings);
+    reminders::check(evidence, &table, &wishes, &mut findings);
     rolling::check(evidence, &wishes, &mut findings);
     findings
 }

@@ -5,7 +5,7 @@ use super::wishes::Wishes;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A change of state is in effect everywhere within this.
-const EFFECTIVE: TimeDelta = TimeDelta::seconds(5);
+pub(super) const EFFECTIVE: TimeDelta = TimeDelta::seconds(5);
 
 /// Checks what arrived while its solution was paused.
 pub fn check(evidence: &Evidence, wishes: &Wishes, findings: &mut Vec<Finding>) {
@@ -25,7 +25,7 @@ pub fn check(evidence: &Evidence, wishes: &Wishes, findings: &mut Vec<Finding>) 
 }
 
 /// From when to when it was certainly paused: from a pause that was answered, to the next request to run.
-fn windows(changes: &[super::wishes::StateChange]) -> Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> {
+pub(super) fn windows(changes: &[super::wishes::StateChange]) -> Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> {
     let resumes = || changes.iter().filter(|change| !change.paused);
     let pauses = changes.iter().filter(|change| change.paused && change.certain);
     pauses

@@ -2,9 +2,11 @@
 //! told (SPEC §6).
 
 use super::activities::rolled;
+use super::catch_up::CatchUp;
 use super::duplicates::{Told, unexplained};
 use super::evidence::{Arrival, Evidence, Exchange, Finding, Subject};
 use super::items::{Entity, Item, Table};
+use super::wishes::Wishes;
 use chrono::DateTime;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +48,7 @@ impl Asked<'_> {
 }
 
 /// Checks reminders.
-pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
+pub fn check(evidence: &Evidence, table: &Table, wishes: &Wishes, findings: &mut Vec<Finding>) {
     let asked = asked(&evidence.exchanges);
     let hooked = hooked(&evidence.exchanges);
     let rolled = rolled(evidence);
@@ -66,19 +68,25 @@ pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
             continue;
         };
         let arrivals: Vec<&Arrival> = dialogs(evidence, subject).collect();
-        let times = attempts(entity);
-        wrong_end(asked, item, &times).into_iter().for_each(|what| report(subject, what));
+        let (times, skipped) = history(entity);
+        let states = wishes.states.get(&subject.tenant).map_or(&[][..], Vec::as_slice);
+        wrong_skips(evidence, asked, item, &times, &skipped, states)
+            .into_iter()
+            .for_each(|what| report(subject, what));
+        wrong_end(asked, item, &times, &skipped).into_iter().for_each(|what| report(subject, what));
         wrong_history(item, entity, &times, by_hand).into_iter().for_each(|what| report(subject, what));
         faults(evidence, item, &times, &arrivals).into_iter().for_each(|what| report(subject, what));
         if !hooked.contains(&subject.tenant) {
             continue;
         }
-        for (sequence, _) in entity.beside("H#") {
+        for (sequence, entry) in entity.beside("H#") {
             let number = sequence.trim_start_matches('0');
             let id = format!("reminder-webhook:{}:{number}", subject.id);
             let hook = Subject { tenant: subject.tenant.clone(), id };
-            if table.get('A', &hook).is_none_or(|entity| entity.item.is_none()) && !rolled.contains(&hook) {
-                report(subject, format!("no webhook tells of attempt {number}"));
+            let is_told =
+                table.get('A', &hook).is_some_and(|entity| entity.item.is_some()) || rolled.contains(&hook);
+            if is_told == is_skip(entry) {
+                report(subject, format!("entry {number} is told by a webhook: {is_told}"));
             }
         }
     }
@@ -88,21 +96,62 @@ pub fn check(evidence: &Evidence, table: &Table, findings: &mut Vec<Finding>) {
 /// Its attempts, by the send time that they were about, in the order in which they began.
 type Attempts<'a> = BTreeMap<i64, Vec<&'a Item>>;
 
-fn attempts(entity: &Entity) -> Attempts<'_> {
-    let mut times: Attempts<'_> = BTreeMap::new();
+/// Its attempts, and the send times that were skipped.
+fn history(entity: &Entity) -> (Attempts<'_>, BTreeSet<i64>) {
+    let (mut times, mut skipped) = (Attempts::new(), BTreeSet::new());
     for (_, entry) in entity.beside("H#") {
-        times.entry(entry.number("t")).or_default().push(entry);
+        match is_skip(entry) {
+            true => drop(skipped.insert(entry.number("t"))),
+            false => times.entry(entry.number("t")).or_default().push(entry),
+        }
     }
-    times
+    (times, skipped)
+}
+
+fn is_skip(entry: &Item) -> bool {
+    entry.text("o") == "Skipped"
+}
+
+/// What is wrong with what was skipped: more or less than `catchUp` leaves out, or sent all the same.
+fn wrong_skips(
+    evidence: &Evidence,
+    asked: &Asked<'_>,
+    item: &Item,
+    times: &Attempts<'_>,
+    skipped: &BTreeSet<i64>,
+    states: &[super::wishes::StateChange],
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    let (Some(of), Some(put)) = (asked.times(), asked.puts.first()) else { return faults };
+    let choice = put.body["catchUp"].as_str().unwrap_or("all");
+    let catch_up = CatchUp::of(evidence, choice, &of, &asked.puts, states);
+    for time in &of {
+        let (attempted, is_skipped) = (times.contains_key(time), skipped.contains(time));
+        if is_skipped && attempted {
+            faults.push(format!("the send time {time} was skipped, and attempted"));
+        }
+        if is_skipped && !catch_up.may_skip(*time) {
+            faults.push(format!("the send time {time} was skipped, and catchUp is {choice}"));
+        }
+        if attempted && catch_up.must_skip(*time) {
+            faults.push(format!("the send time {time} was missed and attempted, and catchUp is {choice}"));
+        }
+        // One that was cancelled may have been cancelled before.
+        if !is_skipped && catch_up.must_skip(*time) && item.text("st") == "completed" {
+            faults
+                .push(format!("nothing is told of the send time {time}, which catchUp {choice} leaves out"));
+        }
+    }
+    faults
 }
 
 fn is_sent(entries: &[&Item]) -> bool {
     entries.iter().any(|entry| entry.text("o") == "Sent")
 }
 
-/// What is wrong with how it stands: completed or in review before every send time was sent or given up, or in the
+/// What is wrong with how it stands: completed or in review before every send time was sent, given up or skipped, or in the
 /// other one's place; cancelled though nobody asked, or not though somebody did.
-fn wrong_end(asked: &Asked<'_>, item: &Item, times: &Attempts<'_>) -> Vec<String> {
+fn wrong_end(asked: &Asked<'_>, item: &Item, times: &Attempts<'_>, skipped: &BTreeSet<i64>) -> Vec<String> {
     let mut faults = Vec::new();
     let status = item.text("st");
     match status {
@@ -121,7 +170,7 @@ fn wrong_end(asked: &Asked<'_>, item: &Item, times: &Attempts<'_>) -> Vec<String
     let Some(asked) = asked.times() else { return faults };
     for time in &asked {
         let entries = times.get(time).map_or(&[][..], Vec::as_slice);
-        if !is_sent(entries) && entries.len() < FAILURES_MAX {
+        if !is_sent(entries) && entries.len() < FAILURES_MAX && !skipped.contains(time) {
             faults.push(format!("{done}, and the send time {time} was tried {} times", entries.len()));
         }
     }
@@ -198,13 +247,14 @@ fn faults(evidence: &Evidence, item: &Item, times: &Attempts<'_>, arrivals: &[&A
     faults
 }
 
-/// A recipient gets one message at a time.
+/// A recipient gets one message at a time, however the reminders spell it.
 fn one_at_a_time(evidence: &Evidence, findings: &mut Vec<Finding>) {
     let mut recipients: BTreeMap<(String, String), Vec<&Arrival>> = BTreeMap::new();
     for arrival in evidence.arrivals.iter().filter(|one| one.place().starts_with("dialog")) {
         let body: Value = serde_json::from_str(&arrival.body).unwrap_or_default();
-        let phone = body["phoneNumber"].as_str().unwrap_or_default().to_owned();
-        recipients.entry((arrival.tenant(), phone)).or_default().push(arrival);
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let number = number(&text("countryCode"), &text("phoneNumber"));
+        recipients.entry((arrival.tenant(), number)).or_default().push(arrival);
     }
     for ((tenant, id), arrivals) in recipients {
         for pair in arrivals.windows(2) {
@@ -214,6 +264,15 @@ fn one_at_a_time(evidence: &Evidence, findings: &mut Vec<Finding>) {
                 findings.push(Finding { property: "reminder", subject, what });
             }
         }
+    }
+}
+
+/// The number that is dialled: what follows a `+` is whole, all else follows the country code.
+fn number(country_code: &str, phone_number: &str) -> String {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    match phone_number.starts_with('+') {
+        true => digits(phone_number),
+        false => digits(country_code) + &digits(phone_number),
     }
 }
 

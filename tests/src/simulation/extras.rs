@@ -125,15 +125,27 @@ impl Script<'_> {
         for number in 0..self.dice.between(1, 4) {
             let second = self.dice.between(0, self.seconds / 2);
             let times = self.dice.between(1, 3);
+            let kind = usize::try_from(number).unwrap_or_default();
+            // All but the first have send times that have passed when they are written.
+            let passed = if kind == 0 { 0 } else { 250 };
             let send_times: Vec<String> = (0..times)
                 .map(|_| {
                     let after = self.dice.between(10, 400);
-                    self.at(second + after).to_rfc3339()
+                    self.at(second + after - passed).to_rfc3339()
                 })
                 .collect();
+            let catch_up = ["all", "latest", "none"][kind % 3];
+            let last = self.dice.below(2);
+            // Two recipients, spelled differently.
+            let (country_code, phone_number) = match kind % 4 {
+                0 => ("1", format!("20255501{last}")),
+                1 => ("+1", format!("(202) 555-01{last}")),
+                2 => ("1", format!("+1 202 555 01{last}")),
+                _ => ("+1", format!("+1.202.55501{last}")),
+            };
             let body = json!({
-                "countryCode": "1", "phoneNumber": format!("55{}", self.dice.below(2)), "notificationTemplateName": "visit",
-                "templateParameters": [{"owner": owner(tenant)}], "sendTimes": send_times,
+                "countryCode": country_code, "phoneNumber": phone_number, "notificationTemplateName": "visit",
+                "templateParameters": [{"owner": owner(tenant)}], "sendTimes": send_times, "catchUp": catch_up,
             });
             let path = format!("/api/reminder/{company}/{solution}/r{number}");
             self.add_path(second, tenant, "PUT", path.clone(), body);

@@ -69,11 +69,15 @@ pub enum Mutation {
     ReminderLockIgnored,
     /// A solution that is made again has the keys of the one that was deleted.
     IncarnationIgnored,
+    /// Each reminder is for a recipient of its own.
+    ReminderRecipientsApart,
+    /// Nothing of what `catchUp` leaves out of a reminder is stored.
+    ReminderCatchUpIgnored,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 28] = [
+    pub const ALL: [(&str, Mutation); 30] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -102,6 +106,8 @@ impl Mutation {
         ("reminder-given-up", Mutation::ReminderGivenUp),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
         ("incarnation-ignored", Mutation::IncarnationIgnored),
+        ("reminder-recipients-apart", Mutation::ReminderRecipientsApart),
+        ("reminder-catch-up-ignored", Mutation::ReminderCatchUpIgnored),
     ];
 
     /// By its name.
@@ -150,7 +156,27 @@ impl Mutation {
                 let ignored = |text: String, n| text.replace(&format!("again~{n}"), "again");
                 return (1..10).fold(text, ignored).into();
             }
+            (Self::ReminderRecipientsApart | Self::ReminderCatchUpIgnored, "TransactWriteItems") => {
+                for write in request["TransactItems"].as_array_mut().into_iter().flatten() {
+                    write.pointer_mut("/Put/Item").into_iter().for_each(|item| self.reminder(item));
+                }
+            }
             (_, "BatchExecuteStatement") => self.statements(&mut request["Statements"]),
+            (Self::ReminderCatchUpIgnored, "ExecuteTransaction") => {
+                let Some(statements) = request["TransactStatements"].as_array_mut() else { return body };
+                let is_reminders = |one: &Value| {
+                    one["S"].as_str().is_some_and(|pk| pk.starts_with("R#") && pk.contains('/'))
+                };
+                let of_reminder = |statement: &Value| {
+                    statement["Parameters"].as_array().into_iter().flatten().any(is_reminders)
+                };
+                if statements.iter().all(of_reminder) {
+                    statements.retain(|one| {
+                        one["Statement"].as_str().is_some_and(|text| text.starts_with("INSERT"))
+                    });
+                    statements.iter_mut().for_each(|statement| lead_astray(statement, "R#"));
+                }
+            }
             (_, "ExecuteTransaction") => self.statements(&mut request["TransactStatements"]),
             _ => return body,
         }
@@ -162,6 +188,32 @@ impl Mutation {
         match self {
             Self::SiblingsList => "acme/side",
             _ => "beta/main",
+        }
+    }
+
+    /// An item of a reminder as the broken build writes it.
+    fn reminder(self, item: &mut Value) {
+        let Some(id) = item["PK"]["S"].as_str().and_then(|pk| pk.strip_prefix("R#")?.split('#').nth(1))
+        else {
+            return;
+        };
+        let own = id.to_owned();
+        match self {
+            Self::ReminderRecipientsApart => {
+                let sort = item["ds"]["S"].as_str().map(|sort| sort.split('#').collect::<Vec<_>>());
+                if let Some([due, _, id]) = sort.as_deref() {
+                    item["ds"]["S"] = format!("{due}#{own}#{id}").into();
+                    item["rc"]["S"] = own.into();
+                }
+            }
+            _ => {
+                let stored = item["d"]["S"].as_str().and_then(|text| serde_json::from_str(text).ok());
+                if let Some(Value::Object(mut stored)) = stored {
+                    stored.remove("catchUp");
+                    stored.remove("skip");
+                    item["d"]["S"] = Value::Object(stored).to_string().into();
+                }
+            }
         }
     }
 

@@ -138,6 +138,46 @@ async fn previews_include_their_start() {
     api.get(&format!("{}/nothing/occurrences", rules())).await.problem(404);
 }
 
+/// Whatever part of the spread falls to a rule: nothing of it is after its end, or before its start.
+#[tokio::test]
+async fn a_spread_stays_between_start_and_end() {
+    let api = Api::seeded().await;
+    let (start, end) = ("2027-01-16T01:00:00.000Z", "2027-01-16T06:00:00.000Z");
+    let (mut shifted, mut refused) = (0, 0);
+    for n in 0..12 {
+        let path = format!("{}/spread-{n}", rules());
+        let spread = |more: Value| {
+            let mut rule = body(json!({"minute": "0", "endAt": end, "spreadSeconds": 3600}));
+            rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            rule
+        };
+        let made = api.put(&path, spread(json!({"startAt": start}))).await.expect(201).json;
+        let found = api.get(&format!("{path}/occurrences?count=100")).await.expect(200).json;
+        let dates: Vec<&str> = found["occurrences"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["date"].as_str().unwrap())
+            .collect();
+        assert!(dates.iter().all(|date| (start..=end).contains(date)), "{dates:?}");
+        assert_eq!(made["nextOccurrence"], dates[0]);
+        let minute_and_second = &dates[0][14..19];
+        assert!(dates.iter().all(|date| &date[14..19] == minute_and_second), "{dates:?}");
+        let is_shifted = minute_and_second != "00:00";
+        assert_eq!(dates.len(), if is_shifted { 5 } else { 6 });
+        shifted += usize::from(is_shifted);
+        let late =
+            api.get(&format!("{path}/occurrences?from=2027-01-16T05:59:59.999Z")).await.expect(200).json;
+        assert!(!is_shifted || minute_and_second == "59:59" || late["occurrences"] == json!([]), "{late}");
+        // One occurrence, which the shift puts past the end: none at all.
+        let once = spread(json!({"startAt": end}));
+        let answer = api.put(&path, once).await;
+        refused += usize::from(answer.status == 400);
+        assert_eq!(answer.status == 400, is_shifted);
+    }
+    assert!(shifted > 6 && refused == shifted, "{shifted} {refused}");
+}
+
 #[tokio::test]
 async fn pausing_is_audited_and_skips_are_told() {
     let api = Api::seeded().await;

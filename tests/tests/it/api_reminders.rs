@@ -17,8 +17,8 @@ const CONFIGURATION: &str = "/api/reminder/configuration/acme/clinic";
 const PENDING: &str = "/api/reminder/item/pending/send";
 
 /// The API as it is routed: what sends is the sender's, all else the API's.
-struct Reminders {
-    api: Api,
+pub struct Reminders {
+    pub api: Api,
     router: Router,
     primary: String,
     secondary: String,
@@ -34,7 +34,7 @@ fn visit(world: &World) -> Value {
 }
 
 impl Reminders {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let api = Api::new().await;
         let own = |name: &str| (name == "PUNCTUAL_ADMIN_KEY").then(|| ADMIN.to_owned());
         let sender = api.world.sender_with(api.world.process(), &own);
@@ -54,7 +54,7 @@ impl Reminders {
         })
     }
 
-    fn world(&self) -> &World {
+    pub fn world(&self) -> &World {
         &self.api.world
     }
 
@@ -71,17 +71,17 @@ impl Reminders {
         send(self.router.clone(), request.body(body.map_or_else(Body::empty, Body::from)).unwrap()).await
     }
 
-    async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         self.call(ADMIN, method, path, body).await
     }
 
-    async fn put(&self, id: &str, edit: impl FnOnce(&mut Value)) -> Answer {
+    pub async fn put(&self, id: &str, edit: impl FnOnce(&mut Value)) -> Answer {
         let mut body = visit(self.world());
         edit(&mut body);
         self.admin("PUT", &format!("/api/reminder/acme/clinic/{id}"), Some(body)).await
     }
 
-    async fn run(&self) -> Value {
+    pub async fn run(&self) -> Value {
         self.admin("POST", PENDING, None).await.expect(200).json
     }
 }

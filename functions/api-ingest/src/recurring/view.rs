@@ -53,7 +53,7 @@ pub struct RecurringBody {
     /// No occurrence before it.
     #[schema(format = DateTime)]
     start_at: Option<String>,
-    /// No occurrence after it.
+    /// No occurrence after it, its shift by `spreadSeconds` included.
     #[schema(format = DateTime)]
     end_at: Option<String>,
     /// Which occurrences that were missed inside the window are created: `all`, the `latest` alone, or `none`.

@@ -56,7 +56,7 @@ pub async fn cancel(
     }
 }
 
-/// A reminder's attempts, oldest first.
+/// A reminder's attempts and skipped send times, oldest first.
 #[utoipa::path(
     get, path = "/api/reminder/{agentId}/{configurationId}/{reminderId}/history", operation_id = "listReminderHistory", tag = "reminders",
     security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path), ListParameters),

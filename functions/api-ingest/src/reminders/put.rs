@@ -16,6 +16,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use http::Uri;
 use rules::recipient::{self, PHONE_NUMBER_CHARS_MAX, Recipient};
+use rules::recurring::CatchUp;
 use rules::reminder::SEND_TIMES_MAX;
 use rules::zoned::{self, Tz};
 use serde_json::Value;
@@ -61,6 +62,11 @@ pub struct ReminderBody {
     /// The IANA zone of send times without an offset.
     #[schema(default = "UTC", required = false)]
     timezone: String,
+    /// Which send times are sent that had passed, by more than a minute, when the reminder is written or its solution
+    /// resumed: `all`, a minute apart; the `latest` alone, if no later one has passed; or `none`. The others are in the
+    /// history as `Skipped`.
+    #[schema(default = "all", pattern = "^(all|latest|none)$")]
+    catch_up: Option<String>,
 }
 
 /// Reads a body; faults are named in `body`.
@@ -76,6 +82,7 @@ fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
     let timezone = body.text(TIMEZONE).unwrap_or_else(|| TIMEZONE_DEFAULT.to_owned());
     let zone = body.faults().check(&body.at(TIMEZONE), zoned::zone(&timezone));
     let send_times = send_times(body, zone.unwrap_or(Tz::UTC));
+    let catch_up: Option<CatchUp> = body.parsed("catchUp");
     let hash = body.hash_without_id();
     let (country_code, phone_number) = recipient?;
     let definition = Definition {
@@ -86,34 +93,29 @@ fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
         parameters: parameters?,
         send_times: send_times?,
         timezone,
+        catch_up: catch_up.unwrap_or_default(),
     };
     Some((definition, hash))
 }
 
 /// Country code and phone number as they are written, if they are a recipient.
 fn recipient(body: &mut Object<'_, '_>) -> Option<(String, String)> {
+    let faults = body.faults();
     let country_code = body.text(COUNTRY_CODE);
     let country_code = body.require(COUNTRY_CODE, country_code);
-    let phone_number = body.short_text(PHONE_NUMBER, PHONE_NUMBER_CHARS_MAX);
-    let phone_number = body.require(PHONE_NUMBER, phone_number);
-    let (faults, at) = (body.faults(), [COUNTRY_CODE, PHONE_NUMBER].map(|name| body.at(name)));
-    let [country_code_at, phone_number_at] = &at;
     let country = country_code.as_deref();
     let country =
-        country.and_then(|text| faults.check(country_code_at, recipient::country_code_digits(text)));
-    let number = phone_number.as_deref();
-    match (country, number) {
+        country.and_then(|text| faults.check(&body.at(COUNTRY_CODE), recipient::country_code_digits(text)));
+    let phone_number = body.short_text(PHONE_NUMBER, PHONE_NUMBER_CHARS_MAX);
+    let phone_number = body.require(PHONE_NUMBER, phone_number)?;
+    let at = body.at(PHONE_NUMBER);
+    match country {
         // Both together say whether the number is too long, or nothing but the country code.
-        (Some(country), Some(number)) => {
-            faults.check(phone_number_at, Recipient::parse(country, number))?;
-        }
-        (None, Some(number)) => {
-            faults.check(phone_number_at, number.parse::<recipient::PhoneNumber>())?;
-        }
-        (_, None) => {}
+        Some(country) => drop(faults.check(&at, Recipient::parse(country, &phone_number))?),
+        None => drop(faults.check(&at, phone_number.parse::<recipient::PhoneNumber>())?),
     }
     country?;
-    country_code.zip(phone_number)
+    country_code.zip(Some(phone_number))
 }
 
 /// The template parameters as they were written; none is an empty list.
@@ -164,8 +166,9 @@ pub fn only_secret(uri: &Uri) -> Result<(), Problem> {
     faults.finish(Some(()))
 }
 
-/// Makes a reminder, or writes one anew: then it goes on after the last send time that was sent or given up, so
-/// that no send time is sent twice. The same body again changes nothing, unless the reminder was cancelled.
+/// Makes a reminder, or writes one anew: then it goes on with those of the send times that were not sent and whose
+/// attempts did not all fail, earlier ones too. None is sent twice. The same body again changes nothing, unless the
+/// reminder was cancelled.
 #[utoipa::path(
     put, path = "/api/reminder/{agentId}/{configurationId}/{reminderId}", operation_id = "putReminder", tag = "reminders",
     security(("bearer" = []), ("apiKey" = []), ("reminderSecret" = [])), params(("agentId" = String, Path), ("configurationId" = String, Path), ("reminderId" = String, Path)),

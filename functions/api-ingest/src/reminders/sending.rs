@@ -22,7 +22,8 @@ pub struct RunView {
     pub sent: u64,
     /// Attempts that failed.
     pub failed: u64,
-    /// Reminders of paused solutions, and those that were cancelled before they were sent.
+    /// Reminders of paused solutions, those that were cancelled before they were sent, and those whose send times
+    /// had passed and were left out.
     pub skipped: u64,
 }
 

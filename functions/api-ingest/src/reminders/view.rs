@@ -34,6 +34,8 @@ pub struct ReminderView {
     send_times: Vec<String>,
     /// The zone in which send times without an offset were read.
     timezone: String,
+    /// Which send times that have passed are sent: `all`, `latest` or `none`.
+    catch_up: &'static str,
     /// `active`, `completed` or `cancelled`.
     #[schema(value_type = ReminderStatus)]
     status: &'static str,
@@ -64,7 +66,7 @@ pub struct ReminderView {
 impl ReminderView {
     /// All of it.
     pub fn of(reminder: Reminder) -> Self {
-        let Reminder { record, definition } = reminder;
+        let Reminder { record, definition, .. } = reminder;
         let state = &record.state;
         Self {
             id: record.id.to_string(),
@@ -77,6 +79,7 @@ impl ReminderView {
             template_parameters: RawValue::from_string(definition.parameters).ok(),
             send_times: definition.send_times.into_iter().map(answer::time).collect(),
             timezone: definition.timezone,
+            catch_up: definition.catch_up.as_str(),
             status: state.status.as_str(),
             next_send_time: state.next_send_time().map(answer::time),
             last_send_time: state.last_sent_at.map(answer::time),
@@ -89,15 +92,16 @@ impl ReminderView {
     }
 }
 
-/// One attempt.
+/// One attempt, or one send time that was skipped.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ReminderAttempt)]
 pub struct EntryView {
-    /// When it was over.
+    /// When it was over, or decided.
     #[schema(format = DateTime)]
     date: String,
-    /// `Sent`, `SendFailed` (answered, and not with 2xx) or `SendError` (not answered).
+    /// `Sent`, `SendFailed` (answered, and not with 2xx), `SendError` (not answered) or `Skipped` (not attempted: the
+    /// send time had passed, and `catchUp` leaves it out).
     #[schema(example = "Sent")]
     status: &'static str,
     /// What happened.
@@ -110,7 +114,7 @@ pub struct EntryView {
     /// The send time it was about.
     #[schema(format = DateTime)]
     send_time: String,
-    /// Which attempt at that send time, from 1.
+    /// Which attempt at that send time, from 1; 0 if it was skipped.
     attempt: u32,
 }
 

@@ -106,17 +106,58 @@ fn starts_ends_and_shifts() {
     };
     assert_eq!(all(&schedule), [600, 1_200, 1_800], "both ends are in it");
     schedule.shift = TimeDelta::seconds(7);
-    assert_eq!(all(&schedule), [607, 1_207, 1_807], "what is shifted is not cut off");
+    assert_eq!(all(&schedule), [607, 1_207], "nothing is before the start or, shifted, after the end");
     assert_eq!(schedule.next(at(607)), Some(at(607)), "the instant itself counts");
-    let plan = plan(&schedule, policy(CatchUp::All, 3_600), at(607), at(1_700));
-    assert_eq!((seconds(&plan.create), plan.next), (vec![607, 1_207, 1_807], None));
+    let made_up = plan(&schedule, policy(CatchUp::All, 3_600), at(607), at(1_900));
+    assert_eq!((seconds(&made_up.create), made_up.next), (vec![607, 1_207], None));
     assert!(is_missed(at(607), at(1_700)));
+    let given_up = given_up(&schedule, at(0), at(9_000)).unwrap();
+    assert_eq!((given_up.to, given_up.count), (at(1_207), 2));
+    schedule.end_at = Some(at(1_207));
+    assert_eq!(all(&schedule), [607, 1_207], "the end itself is in it, shifted");
+    schedule.shift = TimeDelta::seconds(8);
+    assert_eq!(all(&schedule), [608], "and a second later is not");
+    schedule.shift = TimeDelta::seconds(1_800);
+    assert_eq!(all(&schedule), [0; 0], "a shift that is longer than the whole");
 
     let shifts: Vec<i64> = (0..2_000).map(|n| shift(&format!("acme/shop/r{n}"), 300).num_seconds()).collect();
     assert!(shifts.iter().all(|shift| (0..300).contains(shift)));
     assert!((0..300).filter(|second| shifts.contains(second)).count() > 280, "spread all over");
     assert_eq!(shift("acme/shop/r1", 0), TimeDelta::zero());
     assert_eq!(shift("acme/shop/r1", 300), shift("acme/shop/r1", 300));
+}
+
+/// An hour's spread around an end of 06:00 ran at 06:11:56.
+#[test]
+fn nothing_is_spread_past_the_end() {
+    let end = DateTime::parse_from_rfc3339("2027-01-20T06:00:00Z").unwrap().to_utc();
+    let start = end - TimeDelta::days(5);
+    for seconds in 0..3_600 {
+        let cron = Cron::parse("0 * * * *").unwrap();
+        let shift = TimeDelta::seconds(seconds);
+        let schedule = Schedule { cron, zone: Tz::UTC, start_at: Some(start), end_at: Some(end), shift };
+        assert_eq!(schedule.next(start), Some(start + shift));
+        let last = if seconds == 0 { end } else { end - TimeDelta::hours(1) + shift };
+        assert_eq!(schedule.next(end - TimeDelta::hours(1) + TimeDelta::seconds(1)), Some(last));
+        assert_eq!(schedule.following(last), None, "{seconds}");
+    }
+}
+
+/// The last instant that keys and RFC 3339 can hold is in the year 9999.
+#[test]
+fn nothing_is_spread_into_the_year_10000() {
+    let instant = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+    let late = instant("9999-12-31T23:00:00Z");
+    let mut schedule = schedule("30 59 23 31 12 * 9999");
+    assert_eq!(schedule.next(late), Some(instant("9999-12-31T23:59:30Z")));
+    schedule.shift = TimeDelta::seconds(29);
+    assert_eq!(schedule.next(late), Some(instant("9999-12-31T23:59:59Z")));
+    schedule.shift = TimeDelta::seconds(30);
+    assert_eq!(schedule.next(late), None);
+    schedule.cron = Cron::parse("0 30 23 31 12 * 9999").unwrap();
+    schedule.zone = "America/New_York".parse().unwrap();
+    schedule.shift = TimeDelta::zero();
+    assert_eq!(schedule.next(late), None, "no zone's clock goes past it either");
 }
 
 #[test]

@@ -3,8 +3,12 @@
 use super::*;
 use chrono::TimeDelta;
 
-fn at(minutes: i64) -> DateTime<Utc> {
+pub(super) fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+}
+
+pub(super) fn minutes(times: &[DateTime<Utc>]) -> Vec<i64> {
+    times.iter().map(|time| time.timestamp() / 60).collect()
 }
 
 /// Send times at 10, 20 and 30 minutes.
@@ -12,7 +16,7 @@ fn times() -> [DateTime<Utc>; 3] {
     [10, 20, 30].map(at)
 }
 
-fn claim(by: By, lease: i64) -> Claim {
+pub(super) fn claim(by: By, lease: i64) -> Claim {
     Claim { token: "t".to_owned(), lease_until: at(lease), by }
 }
 
@@ -70,7 +74,7 @@ fn describe(state: &State) -> String {
 }
 
 /// Events by name, and what they lead to.
-type Row<'a> = [(&'static str, Event<'a>, String); 7];
+type Row<'a> = [(&'static str, Event<'a>, String); 8];
 
 #[test]
 fn every_state_and_event() {
@@ -79,7 +83,9 @@ fn every_state_and_event() {
     let failed = Event::Attempted { outcome: Outcome::SendFailed, times: &all };
     let error = Event::Attempted { outcome: Outcome::SendError, times: &all };
     let expired = Event::LeaseExpired { times: &all };
-    let replace = Event::Replace { times: &all };
+    let replace = Event::Replace { times: &all[1..] };
+    let replace_done = Event::Replace { times: &[] };
+    let skip = Event::Skip { last: at(20), count: 1, times: &all };
     let not_made = Event::NotMade;
     let unclaimed = "- the reminder is not claimed";
     let busy = "- the reminder is being sent; try again in a minute";
@@ -93,56 +99,67 @@ fn every_state_and_event() {
             ("sent", sent, unclaimed.into()), ("failed", failed, unclaimed.into()), ("error", error, unclaimed.into()),
             ("not made", not_made, unclaimed.into()), ("expired", expired, unclaimed.into()), ("cancel", Event::Cancel, "cancelled, failed 2, done 10".into()),
             ("replace", replace, "waiting for 20, failed 2, done 10".into()),
+            ("skip", skip, "waiting for 30, failed 0, done 20".into()),
         ]),
         ("claimed, 1st", in_hand(waiting(0)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 1, done 10".into()),
             ("error", error, "waiting for 20, failed 1, done 10".into()), ("not made", not_made, "waiting for 20, failed 0, done 10".into()), ("expired", expired, "waiting for 20, failed 1, done 10".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 10".into()), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
         ]),
         ("claimed, 4th", in_hand(waiting(3)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 4, done 10".into()),
             ("error", error, "waiting for 20, failed 4, done 10".into()), ("not made", not_made, "waiting for 20, failed 3, done 10".into()), ("expired", expired, "waiting for 20, failed 4, done 10".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 3, done 10".into()), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
         ]),
         ("claimed, 5th", in_hand(waiting(4)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 30, failed 0, done 20".into()),
             ("error", error, "waiting for 30, failed 0, done 20".into()), ("not made", not_made, "waiting for 20, failed 4, done 10".into()), ("expired", expired, "waiting for 30, failed 0, done 20".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
         ]),
         ("claimed, the last one's 1st", last_of(0), [
             ("sent", sent, "completed, failed 0, done 30".into()), ("failed", failed, "waiting for 30, failed 1, done 20".into()),
             ("error", error, "waiting for 30, failed 1, done 20".into()), ("not made", not_made, "waiting for 30, failed 0, done 20".into()), ("expired", expired, "waiting for 30, failed 1, done 20".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 20".into()), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
         ]),
         ("claimed, the last one's 5th", last_of(4), [
             ("sent", sent, "completed, failed 0, done 30".into()), ("failed", failed, "review, failed 0, done 30".into()),
             ("error", error, "review, failed 0, done 30".into()), ("not made", not_made, "waiting for 30, failed 4, done 20".into()), ("expired", expired, "review, failed 0, done 30".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 20".into()), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
         ]),
         ("review", review(), [
             ("sent", sent, unclaimed.into()), ("failed", failed, unclaimed.into()), ("error", error, unclaimed.into()),
             ("not made", not_made, unclaimed.into()), ("expired", expired, unclaimed.into()), ("cancel", Event::Cancel, "cancelled, failed 0, done 30".into()),
-            ("replace", replace, "review, failed 0, done 30".into()),
+            ("replace", replace_done, "review, failed 0, done 30".into()),
+            ("skip", skip, is("active")),
         ]),
         ("claimed in review", claimed(&review(), claim(By::Hand, 22)), [
             ("sent", sent, "completed, failed 0, done 30".into()), ("failed", failed, "review, failed 0, done 30".into()),
             ("error", error, "review, failed 0, done 30".into()), ("not made", not_made, "review, failed 0, done 30".into()), ("expired", expired, "review, failed 0, done 30".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 30".into()), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
         ]),
         ("completed", completed(), [
             ("sent", sent, unclaimed.into()), ("failed", failed, unclaimed.into()), ("error", error, unclaimed.into()),
             ("not made", not_made, unclaimed.into()), ("expired", expired, unclaimed.into()), ("cancel", Event::Cancel, is("completed")),
-            ("replace", replace, "completed, failed 0, done 30".into()),
+            ("replace", replace_done, "completed, failed 0, done 30".into()),
+            ("skip", skip, is("completed")),
         ]),
         ("cancelled", cancelled(), [
             ("sent", sent, unclaimed.into()), ("failed", failed, unclaimed.into()), ("error", error, unclaimed.into()),
             ("not made", not_made, unclaimed.into()), ("expired", expired, unclaimed.into()), ("cancel", Event::Cancel, is("cancelled")),
             ("replace", replace, "waiting for 20, failed 2, done 10".into()),
+            ("skip", skip, is("cancelled")),
         ]),
         ("cancelled in hand", cancelled_in_hand(), [
             ("sent", sent, "cancelled, failed 1, done 20".into()), ("failed", failed, "cancelled, failed 1, done 10".into()),
             ("error", error, "cancelled, failed 1, done 10".into()), ("not made", not_made, "cancelled, failed 0, done 10".into()), ("expired", expired, "cancelled, failed 1, done 10".into()),
             ("cancel", Event::Cancel, is("cancelled")), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
         ]),
     ];
     for (from, state, events) in table {
@@ -189,21 +206,37 @@ fn what_is_sent_is_told_and_the_last_one_completes() {
     assert_eq!((step.to.last_sent_at, step.to.completed_at), (Some(at(31)), Some(at(31))));
 }
 
-/// A send time is sent once in the life of a reminder, however often the reminder is written anew.
+/// What is outstanding of the new list comes next, earlier or later than what was done with.
 #[test]
-fn a_new_list_goes_on_after_what_is_done_with() {
-    let check = |state: &State, minutes: &[i64], expect: &str| {
-        let list: Vec<_> = minutes.iter().copied().map(at).collect();
-        assert_eq!(told(state, Event::Replace { times: &list }, 25), expect, "{minutes:?}");
+fn a_new_list_goes_on_with_what_is_outstanding() {
+    let check = |state: &State, outstanding: &[i64], expect: &str| {
+        let list: Vec<_> = outstanding.iter().copied().map(at).collect();
+        assert_eq!(told(state, Event::Replace { times: &list }, 25), expect, "{outstanding:?}");
     };
-    check(&waiting(2), &[5, 10, 15, 40], "waiting for 15, failed 0, done 10");
+    check(&waiting(2), &[15, 40], "waiting for 15, failed 0, done 10");
+    check(&waiting(2), &[5, 20], "waiting for 5, failed 0, done 10");
     check(&waiting(2), &[20, 40], "waiting for 20, failed 2, done 10");
-    check(&waiting(2), &[10], "completed, failed 0, done 10");
-    check(&completed(), &[10, 20, 30, 40], "waiting for 40, failed 0, done 30");
-    check(&review(), &[10, 20, 30], "review, failed 0, done 30");
-    check(&review(), &[40], "waiting for 40, failed 0, done 30");
+    check(&waiting(2), &[], "completed, failed 0, done 10");
+    check(&completed(), &[40], "waiting for 40, failed 0, done 30");
+    check(&review(), &[], "review, failed 0, done 30");
+    check(&review(), &[5], "waiting for 5, failed 0, done 30");
     check(&cancelled(), &[20, 30], "waiting for 20, failed 2, done 10");
     check(&State::accepted(&times()), &[7], "waiting for 7, failed 0, done 0");
+}
+
+#[test]
+fn skipped_send_times_are_numbered_and_the_last_one_completes() {
+    let all = times();
+    let skip = |last: i64, count| Event::Skip { last: at(last), count, times: &all };
+    let step = decide(&waiting(0), skip(20, 1), at(25)).unwrap();
+    assert_eq!((describe(&step.to), step.to.sequence), ("waiting for 30, failed 0, done 20".to_owned(), 2));
+    let step = decide(&waiting(0), skip(30, 2), at(35)).unwrap();
+    assert_eq!((describe(&step.to), step.to.sequence), ("completed, failed 0, done 30".to_owned(), 3));
+    assert_eq!((step.to.completed_at, step.to.last_sent_at), (Some(at(35)), Some(at(10))));
+    assert_eq!(decide(&in_hand(waiting(0)), skip(20, 1), at(25)), Err(Refusal::InHand));
+    for state in [review(), completed(), cancelled()] {
+        assert_eq!(decide(&state, skip(20, 1), at(25)), Err(Refusal::Status(state.status)));
+    }
 }
 
 /// One taken by hand before its time is found by its lease if its sender dies, not only at its send time.

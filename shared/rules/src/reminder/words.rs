@@ -44,7 +44,7 @@ impl std::str::FromStr for Status {
     }
 }
 
-/// What came of an attempt (seed 001; SPEC §6).
+/// What came of an attempt, or of a send time without one (seed 001; SPEC §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// The Dialog service took it.
@@ -53,11 +53,13 @@ pub enum Outcome {
     SendFailed,
     /// The Dialog service did not answer, or could not be called.
     SendError,
+    /// No attempt: the send time had passed, and `catchUp` leaves it out.
+    Skipped,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 3] = [Outcome::Sent, Outcome::SendFailed, Outcome::SendError];
+    pub const ALL: [Outcome; 4] = [Outcome::Sent, Outcome::SendFailed, Outcome::SendError, Outcome::Skipped];
 
     /// The name as the seed writes it.
     pub fn as_str(self) -> &'static str {
@@ -65,6 +67,7 @@ impl Outcome {
             Outcome::Sent => "Sent",
             Outcome::SendFailed => "SendFailed",
             Outcome::SendError => "SendError",
+            Outcome::Skipped => "Skipped",
         }
     }
 }
@@ -75,6 +78,6 @@ impl std::str::FromStr for Outcome {
         Outcome::ALL
             .into_iter()
             .find(|outcome| outcome.as_str() == text)
-            .ok_or("must be Sent, SendFailed or SendError")
+            .ok_or("must be Sent, SendFailed, SendError or Skipped")
     }
 }
