@@ -3,26 +3,37 @@
 //! One client for all calls. It follows no redirects, asks no proxy, keeps no
 //! cookies, and connects only to addresses that [`rules::address`] allows.
 
+mod answer;
+#[cfg(test)]
+mod broken_tests;
+mod exchange;
 mod failure;
 mod guard;
 #[cfg(test)]
 mod guard_tests;
 #[cfg(test)]
+mod reuse_tests;
+mod secrets;
+#[cfg(test)]
+mod secrets_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
 
+pub use answer::{Answer, BodyEnd};
 pub use failure::SendError;
 pub use guard::{Lookup, system_lookup};
+pub use secrets::Secrets;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use exchange::Clients;
 use futures::future::BoxFuture;
 use guard::Guard;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Method, StatusCode};
+use http::Method;
+use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use reqwest::{Response, redirect};
-use rules::retry_after::RetryAfter;
+use reqwest::redirect;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +41,13 @@ use url::Url;
 
 /// Most bytes of an answer that are read; a longer one is cut, not failed (SPEC §11).
 pub const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// How long a body is read of which only an excerpt is kept. The head has decided by then; a body that never ends, such as a
+/// stream of events, holds nobody for longer.
+pub const EXCERPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Most headers of a response. Node.js and browsers take as many as fit into their limits of bytes; 100 are too few.
+const HEADERS_MAX: usize = 1_000;
+/// Most bytes of a response's headers over HTTP/2. Over HTTP/1.1 it is 400 KiB, which cannot be set here.
+const HEADERS_MAX_BYTES: u32 = 256 * 1024;
 /// Unused connections kept to one host. Each is a file descriptor, and Lambda gives 1,024.
 const IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long a connection stays open unused: less than the 5 s after which common servers (Node.js) hang
@@ -48,7 +66,7 @@ pub struct Outbound {
 /// How a call that was found good is made.
 #[derive(Clone)]
 enum Way {
-    Network(reqwest::Client),
+    Network(Arc<Clients>),
     Carried(Carrier),
 }
 
@@ -73,35 +91,15 @@ pub struct OutboundRequest {
     pub body: Option<Bytes>,
     /// For the whole call: looking up the name, connecting, sending and reading the answer.
     pub timeout: Duration,
-}
-
-/// What a receiver answered, whatever its status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status code.
-    pub status: u16,
-    /// `Retry-After`, if there is a well-formed one.
-    pub retry_after: Option<RetryAfter>,
-    /// `Content-Type`, if it is text.
-    pub content_type: Option<String>,
-    /// The first [`ANSWER_MAX_BYTES`] of the body.
-    pub body: Bytes,
+    /// For the body of the answer, beginning with its head; what is left of `timeout` holds as well. Where only an excerpt
+    /// is wanted, [`EXCERPT_TIMEOUT`].
+    pub body_timeout: Duration,
+    /// What may not be kept of an answer that repeats it, beside what the headers and the URL show to be secret.
+    pub secrets: Secrets,
 }
 
 /// An answer, or why there is none.
 pub type OutboundResult = Result<Answer, SendError>;
-
-impl Answer {
-    /// Whether the status is 2xx, which alone is success (SPEC §3).
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// The part of the body that is kept in the history.
-    pub fn excerpt(&self) -> Option<String> {
-        rules::excerpt::excerpt(self.content_type.as_deref(), &self.body)
-    }
-}
 
 impl Outbound {
     /// A client that reaches public addresses and those of `allowed`.
@@ -118,8 +116,9 @@ impl Outbound {
     /// As [`Outbound::new`].
     pub fn with_lookup(allowed: Vec<IpNet>, lookup: Lookup) -> Result<Self, OutboundError> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let client = client(&allowed, lookup).build()?;
-        Ok(Self { way: Way::Network(client), allowed })
+        let allowed_by_guard = allowed.clone();
+        let clients = Clients::new(move || client(&allowed_by_guard, lookup.clone()))?;
+        Ok(Self { way: Way::Network(Arc::new(clients)), allowed })
     }
 
     /// As [`Outbound::new`], with calls that go to `carrier`. Nothing is looked up.
@@ -131,15 +130,15 @@ impl Outbound {
     ///
     /// # Errors
     /// [`SendError`], whose text is meant for the history.
-    pub async fn send(&self, request: OutboundRequest) -> OutboundResult {
+    pub async fn send(&self, mut request: OutboundRequest) -> OutboundResult {
         let url = self.checked(&request.url)?;
-        let timeout = request.timeout;
-        match &self.way {
-            Way::Network(client) => tokio::time::timeout(timeout, call(client, url, request))
-                .await
-                .unwrap_or(Err(SendError::Timeout(timeout))),
+        let mut secrets = std::mem::take(&mut request.secrets);
+        secrets.add_request(&mut request.headers, &url);
+        let answer = match &self.way {
+            Way::Network(clients) => clients.call(url, request).await,
             Way::Carried(carrier) => carrier(request).await,
-        }
+        };
+        answer.map(|answer| answer.to_call_with(secrets))
     }
 
     /// Judges what no lookup will judge: scheme, credentials, and hosts that are addresses in any notation
@@ -165,28 +164,6 @@ impl Outbound {
     }
 }
 
-async fn call(client: &reqwest::Client, url: Url, request: OutboundRequest) -> OutboundResult {
-    let mut call = reqwest::Request::new(request.method, url);
-    for (name, value) in request.headers {
-        call.headers_mut().append(name, value);
-    }
-    *call.body_mut() = request.body.map(Into::into);
-    let mut response = client.execute(call).await.map_err(failure::of)?;
-    let body = first_bytes(&mut response).await.map_err(failure::of)?;
-    let retry_after = match response.status() {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            text(response.headers(), &RETRY_AFTER).and_then(|value| value.parse().ok())
-        }
-        _ => None,
-    };
-    Ok(Answer {
-        status: response.status().as_u16(),
-        retry_after,
-        content_type: text(response.headers(), &CONTENT_TYPE).map(str::to_owned),
-        body,
-    })
-}
-
 /// The client as every call needs it; tests add a root certificate.
 fn client(allowed: &Arc<[IpNet]>, lookup: Lookup) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
@@ -199,25 +176,16 @@ fn client(allowed: &Arc<[IpNet]>, lookup: Lookup) -> reqwest::ClientBuilder {
         .no_brotli()
         .no_deflate()
         .no_zstd()
+        // What browsers and other clients take from sloppy servers.
+        .http1_max_headers(HEADERS_MAX)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http2_max_header_list_size(HEADERS_MAX_BYTES)
         .tcp_nodelay(true)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .pool_idle_timeout(IDLE_CONNECTION_AGE_MAX)
         .user_agent(USER_AGENT)
-}
-
-async fn first_bytes(response: &mut Response) -> Result<Bytes, reqwest::Error> {
-    let mut body = BytesMut::new();
-    while body.len() < ANSWER_MAX_BYTES
-        && let Some(chunk) = response.chunk().await?
-    {
-        let room = ANSWER_MAX_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-    }
-    Ok(body.freeze())
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }
 
 impl fmt::Debug for OutboundRequest {
@@ -229,6 +197,8 @@ impl fmt::Debug for OutboundRequest {
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("body_bytes", &self.body.as_ref().map(Bytes::len))
             .field("timeout", &self.timeout)
+            .field("body_timeout", &self.body_timeout)
+            .field("secrets", &self.secrets)
             .finish()
     }
 }

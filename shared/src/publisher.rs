@@ -5,7 +5,7 @@
 
 use crate::context::Context;
 use crate::outbound::{Outbound, OutboundRequest};
-use crate::signed_call::{CallFailure, SignedPost};
+use crate::signed_call::{CallFailure, SignedCall, configured};
 use crate::telemetry::{AttemptRecord, Metrics};
 use crate::tenancy::{NotificationType, TenancyError};
 use crate::work::{
@@ -15,6 +15,7 @@ use crate::work::{
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
+use http::Method;
 use rules::names::{ActivityId, Tenant};
 use rules::notification::{Event, Policy, Refusal, Status};
 use rules::retry::{RETRY_AFTER_FUDGE_S, RescheduleRules};
@@ -242,14 +243,16 @@ impl Publisher {
                 claimed.name
             )));
         };
-        let call = SignedPost {
+        let call = SignedCall {
             tenant: &claimed.tenant,
-            url: &of.uri,
-            headers: &of.headers,
+            method: Method::POST,
+            url: of.uri.clone(),
+            headers: configured(&of.headers)?,
             call_id: &claimed.call_id(),
+            body: Some(Bytes::from(payload)),
             timeout: CALL_TIMEOUT,
         };
-        call.request(&self.ctx, Bytes::from(payload)).await
+        call.request(&self.ctx).await
     }
 
     /// Whether its solution is known to run, and the call would be over before anybody may take the lease for lost.

@@ -1,7 +1,7 @@
-//! Calls of a solution to a fixed address: its headers, the stable key, and its signature (SPEC §3, §11).
+//! Calls of a solution: their headers, the stable key, and the signature (SPEC §3, §11).
 
 use crate::context::Context;
-use crate::outbound::{Answer, OutboundRequest, SendError};
+use crate::outbound::{Answer, EXCERPT_TIMEOUT, OutboundRequest, Secrets, SendError};
 use crate::signing;
 use bytes::Bytes;
 use http::Method;
@@ -12,17 +12,20 @@ use std::time::Duration;
 /// The header by which a receiver knows attempts of the same call apart from other calls.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A JSON text to be POSTed.
-#[derive(Debug, Clone, Copy)]
-pub struct SignedPost<'a> {
+/// A call to be signed.
+pub struct SignedCall<'a> {
     /// Whose secrets sign it.
     pub tenant: &'a Tenant,
+    /// The verb.
+    pub method: Method,
     /// Absolute http(s) URL.
-    pub url: &'a str,
-    /// Further headers, in the order to be sent.
-    pub headers: &'a [(String, String)],
+    pub url: String,
+    /// Further headers, in the order to be sent; `content-type` among them takes the place of `application/json`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The same on every attempt: `Idempotency-Key` and `webhook-id`.
     pub call_id: &'a str,
+    /// A JSON text, if any.
+    pub body: Option<Bytes>,
     /// For the whole call.
     pub timeout: Duration,
 }
@@ -73,41 +76,57 @@ impl CallFailure {
     }
 }
 
-impl SignedPost<'_> {
-    /// The request with `body`, signed for now.
+/// Headers as they are configured.
+///
+/// # Errors
+/// [`CallFailure`] for one that cannot be sent.
+pub fn configured(headers: &[(String, String)]) -> Result<Vec<(HeaderName, HeaderValue)>, CallFailure> {
+    let read = |(name, value): &(String, String)| {
+        let header = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()));
+        let (Ok(known), Ok(value)) = header else {
+            return Err(CallFailure::configuration(format!("header {name} is not valid")));
+        };
+        Ok((known, value))
+    };
+    headers.iter().map(read).collect()
+}
+
+impl SignedCall<'_> {
+    /// The request, signed for now. What signs it is kept out of what is kept of the answer.
     ///
     /// # Errors
     /// [`CallFailure`]: the attempt has failed before a call was made.
-    pub async fn request(&self, ctx: &Context, body: Bytes) -> Result<OutboundRequest, CallFailure> {
-        let secrets = ctx.tenancy.signing_secrets(self.tenant).await;
-        let secrets = secrets
+    pub async fn request(self, ctx: &Context) -> Result<OutboundRequest, CallFailure> {
+        let signing = ctx.tenancy.signing_secrets(self.tenant).await;
+        let signing = signing
             .map_err(|error| CallFailure::internal(format!("the call cannot be signed: {error}")))?
             .ok_or_else(|| CallFailure::configuration("the solution is gone"))?;
         let now = ctx.clock.now();
-        let signed = signing::headers(self.call_id, now, &body, &secrets.at(now));
+        let keys = signing.at(now);
+        let body = self.body.as_deref().unwrap_or_default();
+        let signed = signing::headers(self.call_id, now, body, &keys);
         let signed = signed.map_err(|error| CallFailure::internal(error.to_string()))?;
+        let key = HeaderValue::try_from(self.call_id);
+        let key = key.map_err(|error| CallFailure::internal(error.to_string()))?;
+        let mut secrets = Secrets::default();
+        keys.iter().for_each(|key| secrets.add(key));
 
         let mut headers = Vec::with_capacity(self.headers.len() + 5);
-        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-        for (name, value) in self.headers {
-            let header = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()));
-            let (Ok(name), Ok(value)) = header else {
-                return Err(CallFailure::configuration(format!("header {name} is not valid")));
-            };
-            if name == CONTENT_TYPE {
-                headers.retain(|(name, _)| *name != CONTENT_TYPE);
-            }
-            headers.push((name, value));
+        // Some servers answer 400 to a type of a body that is not there.
+        if self.body.is_some() && self.headers.iter().all(|(name, _)| *name != CONTENT_TYPE) {
+            headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         }
-        let key = HeaderValue::try_from(self.call_id);
-        headers.push((IDEMPOTENCY_KEY, key.map_err(|error| CallFailure::internal(error.to_string()))?));
+        headers.extend(self.headers);
+        headers.push((IDEMPOTENCY_KEY, key));
         headers.extend(signed);
         Ok(OutboundRequest {
-            method: Method::POST,
-            url: self.url.to_owned(),
+            method: self.method,
+            url: self.url,
             headers,
-            body: Some(body),
+            body: self.body,
             timeout: self.timeout,
+            body_timeout: EXCERPT_TIMEOUT,
+            secrets,
         })
     }
 }

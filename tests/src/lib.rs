@@ -8,6 +8,7 @@ pub mod audit;
 pub mod clock;
 pub mod model;
 pub mod provider;
+pub mod raw;
 pub mod receiver;
 pub mod recurring;
 pub mod reminders;
@@ -16,6 +17,7 @@ pub mod steps;
 pub mod world;
 
 pub use clock::JumpingClock;
+pub use raw::{RawReceiver, Then};
 pub use receiver::{Arrival, Receiver, Reply};
 pub use steps::Steps;
 pub use world::World;

@@ -4,19 +4,17 @@ use crate::channel::{self, ChannelCall};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use rules::names::{Kind, Tenant};
 use rules::uri::UriPattern;
 use shared::context::Context;
+use shared::dispatch;
 use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
+use shared::signed_call::{CallFailure, SignedCall, configured};
 use shared::tenancy::{ActivityType, TenancyError, Verb};
 use shared::work::{ActivityView, Dispatch, Record};
-use shared::{dispatch, signing};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The header by which a receiver knows attempts of the same call apart from other calls.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The time limit assumed where what makes the call cannot be read: the largest there is.
 const TIMEOUT_MAX: TimeDelta = TimeDelta::seconds(120);
 
@@ -53,6 +51,12 @@ impl Failure {
     /// The receiver did not answer.
     pub fn unanswered(error: &SendError) -> Self {
         Self { outcome: error.outcome(), detail: Some(error.to_string()) }
+    }
+}
+
+impl From<CallFailure> for Failure {
+    fn from(CallFailure { outcome, detail, .. }: CallFailure) -> Self {
+        Self { outcome, detail }
     }
 }
 
@@ -166,27 +170,9 @@ pub async fn time_limit(ctx: &Context, tenant: &Tenant, kind: &Kind) -> Result<T
     Ok(limit.unwrap_or(TIMEOUT_MAX))
 }
 
-/// The headers that every call carries: its `idempotency-key`, the same on every attempt, and its signature.
-///
-/// # Errors
-/// [`Failure`]: the call cannot be signed.
-pub async fn headers_of_every_call(
-    ctx: &Context,
-    record: &Record,
-    body: &Bytes,
-) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    let secrets = ctx.tenancy.signing_secrets(&record.tenant).await;
-    let secrets =
-        secrets.map_err(|error| Failure::internal(format!("the call cannot be signed: {error}")))?;
-    let Some(secrets) = secrets else { return Err(Failure::configuration("the solution is gone")) };
-    let call_id = format!("{}:{}", record.id, record.state.run);
-    let now = ctx.clock.now();
-    let signed = signing::headers(&call_id, now, body, &secrets.at(now));
-    let signed = signed.map_err(|error| Failure::internal(error.to_string()))?;
-    let key = HeaderValue::try_from(&call_id).map_err(|error| Failure::internal(error.to_string()))?;
-    let mut headers = vec![(IDEMPOTENCY_KEY, key)];
-    headers.extend(signed);
-    Ok(headers)
+/// The id by which a receiver knows attempts of the same call apart from other calls: the same on every attempt of a run.
+pub fn call_id(record: &Record) -> String {
+    format!("{}:{}", record.id, record.state.run)
 }
 
 async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundRequest, Failure> {
@@ -196,29 +182,16 @@ async fn request(ctx: &Context, view: &ActivityView) -> Result<OutboundRequest, 
     let Some(activity_type) = found else {
         return Err(Failure::configuration(format!("the solution has no {}", record.kind)));
     };
-    let url = url(&activity_type, view)?;
-    let body = if activity_type.verb.has_body() { Bytes::from(view.parameter.clone()) } else { Bytes::new() };
-    let of_every_call = headers_of_every_call(ctx, record, &body).await?;
-    let mut headers = Vec::with_capacity(activity_type.headers.len() + 5);
-    headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-    for (name, value) in &activity_type.headers {
-        let header = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()));
-        let (Ok(name), Ok(value)) = header else {
-            return Err(Failure::configuration(format!("header {name} is not valid")));
-        };
-        if name == CONTENT_TYPE {
-            headers.retain(|(name, _)| *name != CONTENT_TYPE);
-        }
-        headers.push((name, value));
-    }
-    headers.extend(of_every_call);
-    Ok(OutboundRequest {
+    let call = SignedCall {
+        tenant: &record.tenant,
         method: method(activity_type.verb),
-        url,
-        headers,
-        body: activity_type.verb.has_body().then_some(body),
+        url: url(&activity_type, view)?,
+        headers: configured(&activity_type.headers)?,
+        call_id: &call_id(record),
+        body: activity_type.verb.has_body().then(|| Bytes::from(view.parameter.clone())),
         timeout: Duration::from_secs(u64::from(activity_type.timeout_seconds)),
-    })
+    };
+    Ok(call.request(ctx).await?)
 }
 
 fn method(verb: Verb) -> Method {

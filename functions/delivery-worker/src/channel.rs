@@ -2,15 +2,14 @@
 //! call and read the answer (SPEC §4). Whatever is missing on the way is a failed attempt that says so.
 
 use crate::call::{self, Failure, Made, Outcome};
-use http::header::{CONTENT_TYPE, HeaderValue};
 use rules::names::Channel;
 use shared::context::Context;
 use shared::crypto::CryptoError;
 use shared::dispatch::{
-    self, ChannelActivity, Credentials, DispatchProvider, Dispatching, HttpCall, Payload, ProviderCall,
-    Refused,
+    self, ChannelActivity, DispatchProvider, Dispatching, HttpCall, Payload, ProviderCall, Refused,
 };
-use shared::outbound::{Answer, Outbound, OutboundRequest};
+use shared::outbound::{Outbound, OutboundRequest};
+use shared::signed_call::SignedCall;
 use shared::tenancy::TenancyError;
 use shared::work::{ActivityView, Dispatch};
 use std::time::Duration;
@@ -19,7 +18,6 @@ use std::time::Duration;
 pub struct ChannelCall {
     provider: &'static dyn DispatchProvider,
     config_id: String,
-    credentials: Credentials,
     step: Step,
 }
 
@@ -57,17 +55,22 @@ pub async fn prepare(ctx: &Context, view: &ActivityView, channel: Channel) -> Re
         settings: &config.settings,
         entropy: &*ctx.entropy,
     });
-    let step = match made.map_err(|refused| failure(&refused, None, &credentials))? {
+    let secrets = credentials.secrets();
+    let made = made.map_err(|refused| failure(&refused, None, |text| secrets.redact(text, false)))?;
+    let step = match made {
         ProviderCall::Done(id) => Step::Done(id),
         ProviderCall::Http(HttpCall { method, url, headers, body }) => {
-            let mut all = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            all.extend(headers);
-            all.extend(call::headers_of_every_call(ctx, record, &body).await?);
             let timeout = dispatch::timeout(&config.settings);
-            Step::Http(OutboundRequest { method, url, headers: all, body: Some(body), timeout })
+            let (tenant, call_id) = (&record.tenant, &call::call_id(record));
+            let call = SignedCall { tenant, method, url, headers, call_id, body: Some(body), timeout };
+            let mut request = call.request(ctx).await?;
+            // The provider's id is in the body: it is needed, and worth the whole time.
+            request.body_timeout = timeout;
+            request.secrets.extend(&secrets);
+            Step::Http(request)
         }
     };
-    Ok(ChannelCall { provider, config_id: config.id.clone(), credentials, step })
+    Ok(ChannelCall { provider, config_id: config.id.clone(), step })
 }
 
 impl ChannelCall {
@@ -89,22 +92,22 @@ impl ChannelCall {
 
     /// Makes the call and lets the provider judge the answer.
     pub async fn make(self, http: &Outbound) -> Outcome {
-        let Self { provider, config_id, credentials, step } = self;
-        let (id, http_status) = match step {
+        let Self { provider, config_id, step } = self;
+        let (provider_activity_id, http_status) = match step {
             Step::Done(id) => (id, None),
             Step::Http(request) => {
                 let answer = http.send(request).await;
                 let answer = answer.map_err(|error| (Failure::unanswered(&error), None))?;
                 match provider.judge(&answer) {
-                    Ok(id) => (id, Some(answer.status)),
+                    // It is shown wherever the activity is.
+                    Ok(id) => (answer.redact(&id), Some(answer.status)),
                     Err(refused) => {
-                        return Err((failure(&refused, Some(&answer), &credentials), Some(answer)));
+                        let failure = failure(&refused, answer.excerpt(), |text| answer.redact(text));
+                        return Err((failure, Some(answer)));
                     }
                 }
             }
         };
-        // It would be shown wherever the activity is.
-        let provider_activity_id = credentials.redact(&id);
         Ok(Made {
             http_status,
             dispatch: Some(Dispatch { provider_activity_id, dispatch_config_id: config_id }),
@@ -126,26 +129,10 @@ fn sealed(error: &TenancyError) -> Failure {
     }
 }
 
-fn failure(refused: &Refused, answer: Option<&Answer>, credentials: &Credentials) -> Failure {
+fn failure(refused: &Refused, excerpt: Option<String>, redact: impl Fn(&str) -> String) -> Failure {
     match refused {
-        Refused::Status(_) => {
-            Failure::refused(answer.and_then(|answer| excerpt(answer, credentials)).unwrap_or_default())
-        }
-        Refused::Config(_) => Failure::configuration(credentials.redact(&refused.to_string())),
-        Refused::Answer(_) | Refused::OnPurpose(_) => {
-            Failure::refused(credentials.redact(&refused.to_string()))
-        }
+        Refused::Status(_) => Failure::refused(excerpt.unwrap_or_default()),
+        Refused::Config(_) => Failure::configuration(redact(&refused.to_string())),
+        Refused::Answer(_) | Refused::OnPurpose(_) => Failure::refused(redact(&refused.to_string())),
     }
-}
-
-/// The part of an answer that is kept, without the credentials that it may repeat. They are taken out
-/// before the cut, since one that the cut goes through would not be known again.
-fn excerpt(answer: &Answer, credentials: &Credentials) -> Option<String> {
-    answer.excerpt()?;
-    let text = match std::str::from_utf8(&answer.body) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&answer.body[..error.valid_up_to()]).unwrap_or_default(),
-    };
-    let redacted = credentials.redact(text);
-    rules::excerpt::excerpt(answer.content_type.as_deref(), redacted.as_bytes())
 }

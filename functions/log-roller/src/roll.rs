@@ -4,6 +4,7 @@ use crate::body;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
+use http::Method;
 use rules::names::Tenant;
 use rules::rolling::{BATCH_ACTIVITIES_MAX, LogKind, OWN_KEPT_MIN, batch_length};
 use serde_json::value::RawValue;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 use shared::context::Context;
 use shared::lease::{Lease, Values};
 use shared::outbound::Outbound;
-use shared::signed_call::{CallFailure, SignedPost};
+use shared::signed_call::{CallFailure, SignedCall};
 use shared::tenancy::{KindEntry, TenancyError};
 use shared::work::{Batch, Erased, Finished, Member, StoreError};
 use std::time::Duration;
@@ -264,14 +265,16 @@ impl Roller<'_> {
         let activities: Result<Vec<Box<RawValue>>, _> =
             finished.iter().map(|one| body::activity(self.tenant, &one.view)).collect();
         let body = body::batch(self.tenant, self.kind, &activities?)?;
-        let call = SignedPost {
+        let call = SignedCall {
             tenant: self.tenant,
-            url: uri,
-            headers: &[],
+            method: Method::POST,
+            url: uri.to_owned(),
+            headers: Vec::new(),
             call_id: &batch.key,
+            body: Some(Bytes::from(body)),
             timeout: CALL_TIMEOUT,
         };
-        let request = match call.request(self.ctx, Bytes::from(body)).await {
+        let request = match call.request(self.ctx).await {
             Ok(request) => request,
             Err(failure) => return Ok(Some(Err(failure))),
         };

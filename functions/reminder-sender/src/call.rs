@@ -8,7 +8,7 @@ use rules::reminder::Outcome;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::crypto::CryptoError;
-use shared::outbound::{OutboundRequest, OutboundResult};
+use shared::outbound::{EXCERPT_TIMEOUT, OutboundRequest, OutboundResult, Secrets};
 use shared::reminder::Definition;
 use shared::tenancy::TenancyError;
 use std::time::Duration;
@@ -130,6 +130,8 @@ pub fn request(
     let mut key = HeaderValue::try_from(notification_key)
         .map_err(|_| CallError::Key("it is no value of a header".to_owned()))?;
     key.set_sensitive(true);
+    let mut secrets = Secrets::default();
+    secrets.add(notification_key);
     let idempotency = HeaderValue::try_from(idempotency_key).map_err(|error| unsendable(&error))?;
     Ok(OutboundRequest {
         method: Method::POST,
@@ -142,5 +144,7 @@ pub fn request(
         ],
         body: Some(Bytes::from(body)),
         timeout: TIMEOUT,
+        body_timeout: EXCERPT_TIMEOUT,
+        secrets,
     })
 }

@@ -7,23 +7,38 @@ pub const EXCERPT_MAX_BYTES: usize = 1024;
 /// text in another character set has such a few, what is binary has many.
 const ODD_CHARS: usize = 8;
 
-/// The first KiB of an answer as one line of text; `None` if there is nothing to show or it is binary.
+/// The first KiB of an answer as one line of text, after `redact` has taken out of it what may not be kept; `None` if there
+/// is nothing to show or it is binary.
 ///
 /// Text is what is declared to be text, or not declared and mostly is; never what has a NUL. What is
 /// no UTF-8 becomes U+FFFD, white space becomes a space, other control characters are dropped.
-pub fn excerpt(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+///
+/// `redact` gets the whole line, and its result is cut to [`EXCERPT_MAX_BYTES`] afterwards: what the cut
+/// goes through would not be recognised any more.
+pub fn excerpt(
+    content_type: Option<&str>,
+    body: &[u8],
+    redact: impl FnOnce(&str) -> String,
+) -> Option<String> {
     let declared = content_type.and_then(is_text);
     let head = &body[..body.len().min(EXCERPT_MAX_BYTES)];
     if declared == Some(false) || head.contains(&0) {
         return None;
     }
-    let text = decode(head);
-    let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace();
-    if declared.is_none() && text.chars().filter(is_odd).count() * ODD_CHARS > text.chars().count() {
-        return None;
+    if declared.is_none() {
+        let text = decode(head);
+        let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace();
+        if text.chars().filter(is_odd).count() * ODD_CHARS > text.chars().count() {
+            return None;
+        }
     }
-    let line: String =
-        text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control()).collect();
+    let line: String = decode(body)
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .collect();
+    let mut line = redact(line.trim());
+    line.truncate(line.floor_char_boundary(EXCERPT_MAX_BYTES));
     let line = line.trim();
     (!line.is_empty()).then(|| line.to_owned())
 }
@@ -93,7 +108,11 @@ mod tests {
             (None, b"\x89PNG\r\n", None),
             (None, b"half a character \xc3", Some("half a character")),
         ] {
-            assert_eq!(excerpt(content_type, body).as_deref(), expect, "{content_type:?} {body:?}");
+            assert_eq!(
+                excerpt(content_type, body, str::to_owned).as_deref(),
+                expect,
+                "{content_type:?} {body:?}"
+            );
         }
     }
 
@@ -101,9 +120,18 @@ mod tests {
     fn the_cut_never_splits_a_character() {
         for lead in 0..3 {
             let body = format!("{}{}", "x".repeat(lead), "€".repeat(1000));
-            let text = excerpt(None, body.as_bytes()).unwrap();
+            let text = excerpt(None, body.as_bytes(), str::to_owned).unwrap();
             assert!(body.starts_with(&text), "{lead}");
             assert!((EXCERPT_MAX_BYTES - 2..=EXCERPT_MAX_BYTES).contains(&text.len()), "{lead}");
         }
+    }
+    #[test]
+    fn what_is_redacted_is_taken_out_before_the_cut() {
+        let body = format!("{}secret", "x".repeat(EXCERPT_MAX_BYTES - 3));
+        let text = excerpt(None, body.as_bytes(), |line| line.replace("secret", "-")).unwrap();
+        assert_eq!(text.len(), EXCERPT_MAX_BYTES - 2);
+        // And after control characters are dropped, which would otherwise hide it.
+        let text = excerpt(Some("text/plain"), b"a sec\x07ret", |line| line.replace("secret", "-"));
+        assert_eq!(text.as_deref(), Some("a -"));
     }
 }

@@ -1,6 +1,7 @@
 //! When to try again: the reschedule rule language of SPEC §7 (seed 003) and
 //! the waits of activities (SPEC §3).
 
+use crate::retry_after::RETRY_AFTER_MAX;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -13,8 +14,6 @@ pub const ACTIVITY_WAIT_S: u64 = 30;
 pub const RETRY_AFTER_FUDGE_S: u64 = 600;
 /// The longest wait a rule may ask for, in seconds: a year.
 pub const RETRY_AFTER_MAX_S: u64 = 366 * 24 * 3600;
-/// The longest wait a receiver's `Retry-After` may ask for (SPEC §3).
-pub const RETRY_AFTER_HEADER_MAX: TimeDelta = TimeDelta::days(1);
 /// Most rules of one type.
 pub const RULES_MAX: usize = 50;
 
@@ -129,7 +128,9 @@ pub enum Next {
 ///
 /// The first matching rule sets the wait and, where it says so, the allowed
 /// executions; without one the wait is [`ACTIVITY_WAIT_S`]. What the receiver
-/// asked for in `Retry-After` takes the place of the wait (SPEC §3).
+/// asked for in `Retry-After` lengthens the wait, up to [`RETRY_AFTER_MAX`], and
+/// never shortens it: no receiver uses up the attempts faster than the owner's
+/// policy allows (SPEC §3).
 pub fn after_activity_failure(
     attempts: u32,
     max_attempts: u32,
@@ -143,10 +144,8 @@ pub fn after_activity_failure(
         return Next::Exhausted { max_attempts };
     }
     let wait_s = rule.map_or(ACTIVITY_WAIT_S, |rule| rule.retry_after_s.unwrap_or(RETRY_AFTER_FUDGE_S));
-    let wait = match retry_after {
-        Some(asked) => asked.clamp(TimeDelta::zero(), RETRY_AFTER_HEADER_MAX),
-        None => TimeDelta::seconds(wait_s.min(RETRY_AFTER_MAX_S) as i64),
-    };
+    let policy = TimeDelta::seconds(wait_s.min(RETRY_AFTER_MAX_S) as i64);
+    let wait = retry_after.map_or(policy, |asked| policy.max(asked.min(RETRY_AFTER_MAX)));
     Next::Again { at: crate::time::after(now, wait), max_attempts }
 }
 
@@ -192,10 +191,26 @@ mod tests {
     }
 
     #[test]
-    fn a_receivers_retry_after_takes_the_place_of_the_wait_within_a_day() {
+    fn a_receivers_retry_after_lengthens_the_wait_within_a_day_and_never_shortens_it() {
         let none = RescheduleRules::default();
-        for (asked, expect) in [(2, 2), (120, 120), (-5, 0), (10_000_000, 86_400)] {
-            assert_eq!(wait(1, 3, &none, Some(asked)), Some(expect));
+        let hour = rules(r#"{"hour": {"retryAfterS": 3600}}"#);
+        let week = rules(r#"{"week": {"retryAfterS": 604800}}"#);
+        let at_once = rules(r#"{"at once": {"retryAfterS": 0}}"#);
+        for (rules, asked, expect) in [
+            (&none, 0, 30),
+            (&none, 29, 30),
+            (&none, -5, 30),
+            (&none, 120, 120),
+            (&none, 10_000_000, 86_400),
+            (&hour, 0, 3_600),
+            (&hour, 3_599, 3_600),
+            (&hour, 7_200, 7_200),
+            (&hour, i64::MIN / 1_000, 3_600),
+            (&week, 10_000_000, 604_800),
+            (&at_once, 0, 0),
+            (&at_once, 5, 5),
+        ] {
+            assert_eq!(wait(1, 3, rules, Some(asked)), Some(expect), "{rules:?}, {asked}");
         }
     }
 

@@ -36,8 +36,13 @@ pub fn provider_activity_id(answer: &Answer) -> Result<String, Refused> {
     }
     let status = answer.status;
     let refused = |reason: &str| Refused::Answer(format!("({status}) {reason}"));
-    let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(&answer.body) else {
-        return Err(refused("is no JSON object, so it has neither providerActivityId nor id"));
+    let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(answer.body()) else {
+        return Err(match answer.broken_off() {
+            Some(reason) => refused(&format!(
+                "broke off, so it has neither providerActivityId nor id, though the activity may have been taken: {reason}"
+            )),
+            None => refused("is no JSON object, so it has neither providerActivityId nor id"),
+        });
     };
     let id = ID_FIELDS.iter().find_map(|field| match body.get(*field)? {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),

@@ -2,9 +2,16 @@
 
 use super::*;
 use crate::entropy::OsEntropy;
+use crate::outbound::BodyEnd;
+use http::{HeaderMap, StatusCode};
+
+fn ended(status: u16, body: &str, end: BodyEnd) -> Answer {
+    let status = StatusCode::from_u16(status).unwrap();
+    Answer::new(status, &HeaderMap::new(), Bytes::from(body.to_owned()), end)
+}
 
 fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, retry_after: None, body: Bytes::from(body.to_owned()), content_type: None }
+    ended(status, body, BodyEnd::Complete)
 }
 
 #[test]
@@ -53,6 +60,21 @@ fn an_answer_has_an_id_or_is_a_failure_that_says_so() {
         let found = provider_activity_id(&answer(status, r#"{"id": "x"}"#));
         assert_eq!(found, Err(Refused::Status(status)));
     }
+}
+
+#[test]
+fn an_answer_that_broke_off_has_its_id_or_says_that_it_broke_off() {
+    let broken = || BodyEnd::BrokenOff("connection reset".to_owned());
+    for whole in [r#"{"id": "x"}"#, "{\"id\": \"x\"}\r\n"] {
+        assert_eq!(provider_activity_id(&ended(200, whole, broken())).as_deref(), Ok("x"), "{whole}");
+    }
+    for cut in ["", r#"{"id": "x"#, r#"{"id": "x", "#] {
+        let error = provider_activity_id(&ended(200, cut, broken())).unwrap_err().to_string();
+        assert!(error.starts_with("the answer (200) broke off, so it has neither"), "{cut}: {error}");
+        assert!(error.ends_with("connection reset"), "{error}");
+    }
+    // What it was refused with is what counts of another status.
+    assert_eq!(provider_activity_id(&ended(503, "{", broken())), Err(Refused::Status(503)));
 }
 
 fn activity(text: &str) -> ChannelActivity {

@@ -66,6 +66,18 @@ pub(super) fn of(error: reqwest::Error) -> SendError {
     SendError::Protocol(known.map_or_else(|| innermost(&error), str::to_owned))
 }
 
+/// Whether the connection ended and nothing of a response came. (One whose head had begun cannot be told apart.)
+pub(super) fn is_hang_up(error: &reqwest::Error) -> bool {
+    let ended = |cause: &(dyn Error + 'static)| {
+        let of_hyper =
+            |error: &hyper::Error| error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+        cause.is::<io::Error>()
+            || cause.downcast_ref().is_some_and(of_hyper)
+            || cause.downcast_ref().is_some_and(|error: &h2::Error| error.is_io() || error.is_go_away())
+    };
+    !error.is_connect() && causes(error).any(ended)
+}
+
 /// Plain words for what commonly happens.
 fn known(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<io::Error>() {

@@ -1,6 +1,7 @@
 //! Calls to real receivers on loopback that misbehave in every way they can.
 
 use super::*;
+use rules::retry_after::RetryAfter;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,14 +11,22 @@ pub(super) const LOOPBACK: &str = "127.0.0.1/32";
 /// Long enough for loopback on a busy machine.
 pub(super) const AMPLE: Duration = Duration::from_secs(20);
 /// What a call to a receiver that never answers waits.
-const SHORT: Duration = Duration::from_millis(150);
+pub(super) const SHORT: Duration = Duration::from_millis(150);
 
 pub(super) fn open() -> Outbound {
     Outbound::new(vec![LOOPBACK.parse().unwrap()]).unwrap()
 }
 
 pub(super) fn get(url: impl Into<String>, timeout: Duration) -> OutboundRequest {
-    OutboundRequest { method: Method::GET, url: url.into(), headers: Vec::new(), body: None, timeout }
+    OutboundRequest {
+        method: Method::GET,
+        url: url.into(),
+        headers: Vec::new(),
+        body: None,
+        timeout,
+        body_timeout: timeout,
+        secrets: Secrets::default(),
+    }
 }
 
 /// Starts a receiver that treats each connection as `treat` says; returns its port.
@@ -51,7 +60,7 @@ pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> u16 {
     .await
 }
 
-async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
+pub(super) async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -81,17 +90,16 @@ async fn a_call_carries_what_it_was_given_and_nothing_of_the_environment() {
     let answer = open()
         .send(OutboundRequest {
             method: Method::PUT,
-            url: format!("http://127.0.0.1:{port}/a%2Fb?q=1"),
             headers: vec![
                 (HeaderName::from_static("x-twice"), HeaderValue::from_static("1")),
                 (HeaderName::from_static("x-twice"), HeaderValue::from_static("2")),
             ],
             body: Some(Bytes::from_static(b"{\"a\":1}")),
-            timeout: AMPLE,
+            ..get(format!("http://127.0.0.1:{port}/a%2Fb?q=1"), AMPLE)
         })
         .await
         .unwrap();
-    assert_eq!((answer.status, answer.is_success(), &answer.body[..]), (201, true, &b"done"[..]));
+    assert_eq!((answer.status, answer.is_success(), &answer.body()[..]), (201, true, &b"done"[..]));
     assert_eq!(answer.excerpt().as_deref(), Some("done"));
     let (head, body) = seen.recv().await.unwrap();
     let mut lines: Vec<_> = head.trim_end().split("\r\n").collect();
@@ -117,6 +125,11 @@ async fn any_status_is_an_answer_and_redirects_are_not_followed() {
         ("503 Later\r\nretry-after: 7", 503, Some(7)),
         ("429 Slow\r\nretry-after: 999999", 429, Some(86_400)),
         ("429 Slow\r\nretry-after: soon", 429, None),
+        (
+            "503 Later\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\nretry-after: Thu, 01 Jan 1970 00:02:00 GMT",
+            503,
+            Some(120),
+        ),
         ("302 Found\r\nlocation: http://127.0.0.1:1/", 302, None),
         ("307 Again\r\nlocation: /other", 307, None),
         ("204 Empty", 204, None),
@@ -164,7 +177,7 @@ async fn long_and_endless_answers_are_cut_not_failed() {
     });
     for port in [answering(long).await, endless.await] {
         let answer = send_to(port, AMPLE).await.unwrap();
-        assert_eq!((answer.status, answer.body.len()), (200, ANSWER_MAX_BYTES));
+        assert_eq!((answer.status, answer.body().len()), (200, ANSWER_MAX_BYTES));
     }
 }
 
@@ -174,21 +187,24 @@ async fn the_timeout_holds_at_every_stage() {
         let _kept_open = stream;
         std::future::pending().await
     });
-    let no_body = receiver(|mut stream| async move {
+    let head_in_drops = receiver(|mut stream| async move {
         read_head(&mut stream).await?;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await?;
-        std::future::pending().await
+        let mut drip = tokio::time::interval(SHORT / 10);
+        for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n".iter().cycle() {
+            drip.tick().await;
+            stream.write_u8(*byte).await?;
+        }
+        Ok(())
     });
-    let dripping = receiver(|mut stream| async move {
+    let never_final = receiver(|mut stream| async move {
         read_head(&mut stream).await?;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n").await?;
         let mut drip = tokio::time::interval(SHORT / 10);
         loop {
             drip.tick().await;
-            stream.write_all(b"x").await?;
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n").await?;
         }
     });
-    for port in [silent.await, no_body.await, dripping.await] {
+    for port in [silent.await, head_in_drops.await, never_final.await] {
         assert_eq!(send_to(port, SHORT).await, Err(SendError::Timeout(SHORT)));
     }
     let never = Outbound::with_lookup(Vec::new(), Arc::new(|_| Box::pin(std::future::pending()))).unwrap();
@@ -209,11 +225,9 @@ async fn receivers_that_break_the_protocol() {
     for (port, expect) in [
         (resetting.await, "connection reset"),
         (vanishing.await, cut),
-        (answering("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort").await, cut),
         (answering("HTTP/1.1 200 OK\r\ncontent-le").await, cut),
         (answering("SSH-2.0-OpenSSH_9.6\r\n").await, "answer is not HTTP"),
         (answering("HTTP/1.1 twohundred OK\r\n\r\n").await, "answer is not HTTP"),
-        (answering("HTTP/1.1 200 OK\r\nno colon\r\n\r\n").await, "answer is not HTTP"),
         (
             answering(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(1 << 20))).await,
             "answer with headers that are too large",
@@ -221,6 +235,71 @@ async fn receivers_that_break_the_protocol() {
     ] {
         assert_eq!(send_to(port, AMPLE).await, Err(SendError::Protocol(expect.to_owned())));
     }
+}
+
+#[tokio::test]
+async fn sloppy_heads_are_read_as_others_read_them() {
+    let many: String = (0..120).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let very_many: String = (0..HEADERS_MAX - 2).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let large = format!("x: {}\r\n", "x".repeat(100_000));
+    for sloppy in [
+        many.as_str(),
+        &very_many,
+        &large,
+        "X-A : 1\r\n",
+        "X-A\t: 1\r\n",
+        "X-A: 1\r\n folded\r\n\tand folded\r\n",
+        "PHP Warning: x\r\n",
+        "PHP Warning:  Undefined variable $x in /srv/x.php on line 1\r\n",
+        "no colon\r\n",
+        ": no name\r\n",
+        "X-\u{e9}: 1\r\n",
+        "X-A: \x01\r\n",
+        "X-A:\r\n",
+        "x: 1\n",
+    ] {
+        let text = format!("HTTP/1.1 503 Later\r\n{sloppy}retry-after: 77\r\ncontent-length: 4\r\n\r\ndone");
+        let answer = send_to(answering(text).await, AMPLE).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error}: {}", &sloppy[..sloppy.len().min(80)]));
+        let wait = Some(RetryAfter::Wait(chrono::TimeDelta::seconds(77)));
+        assert_eq!(
+            (answer.status, answer.retry_after, &answer.body()[..]),
+            (503, wait, &b"done"[..]),
+            "{sloppy}"
+        );
+    }
+    let more: String = (0..=HEADERS_MAX).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let too_many = send_to(answering(format!("HTTP/1.1 200 OK\r\n{more}\r\n")).await, AMPLE).await;
+    assert_eq!(too_many, Err(SendError::Protocol("answer with headers that are too large".to_owned())));
+}
+
+#[tokio::test]
+async fn what_a_receiver_repeats_of_its_call_is_kept_without_secrets() {
+    let port = receiver(|mut stream| async move {
+        let head = read_head(&mut stream).await?;
+        let answer = format!("HTTP/1.1 500 Oops\r\ncontent-type: text/plain\r\n\r\n{head}");
+        stream.write_all(answer.as_bytes()).await
+    })
+    .await;
+    let mut secrets = Secrets::default();
+    secrets.add("open-sesame");
+    let answer = open()
+        .send(OutboundRequest {
+            headers: vec![
+                (http::header::AUTHORIZATION, HeaderValue::from_static("Bearer hush-1")),
+                (HeaderName::from_static("x-api-key"), HeaderValue::from_static("hush-2")),
+                (HeaderName::from_static("x-tenant"), HeaderValue::from_static("open-sesame")),
+                (HeaderName::from_static("x-plain"), HeaderValue::from_static("plain")),
+            ],
+            secrets,
+            ..get(format!("http://127.0.0.1:{port}/?token=hush-3&q=1"), AMPLE)
+        })
+        .await
+        .unwrap();
+    let kept = answer.excerpt().unwrap();
+    assert!(!kept.contains("hush") && !kept.contains("sesame"), "{kept}");
+    assert!(kept.contains("x-plain: plain") && kept.contains("q=1"), "{kept}");
+    assert_eq!(answer.redact("id-of-hush-2"), "id-of-[redacted]");
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// Starts an HTTP/2 receiver for `tls.example`; returns its port, its certificate and a count of connections.
-async fn secure_receiver() -> (u16, reqwest::Certificate, Arc<AtomicUsize>) {
+/// Starts an HTTP/2 receiver for `tls.example`, of which each connection takes so many calls and is closed by the one after;
+/// returns its port, its certificate and a count of connections.
+async fn secure_receiver(calls_max: usize) -> (u16, reqwest::Certificate, Arc<AtomicUsize>) {
     let CertifiedKey { cert, key_pair } = generate_simple_self_signed(["tls.example".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(key_pair.serialize_der()).unwrap();
     let mut config = ServerConfig::builder()
@@ -28,8 +29,12 @@ async fn secure_receiver() -> (u16, reqwest::Certificate, Arc<AtomicUsize>) {
             let stream = acceptor.accept(stream).await?;
             counted.fetch_add(1, Ordering::Relaxed);
             let mut calls = h2::server::handshake(stream).await.map_err(io::Error::other)?;
-            while let Some(call) = calls.accept().await {
+            for number in 0.. {
+                let Some(call) = calls.accept().await else { break };
                 let (_, mut respond) = call.map_err(io::Error::other)?;
+                if number == calls_max {
+                    return Ok(());
+                }
                 let answer = http::Response::builder().status(204).body(()).unwrap();
                 respond.send_response(answer, true).map_err(io::Error::other)?;
             }
@@ -43,13 +48,14 @@ async fn secure_receiver() -> (u16, reqwest::Certificate, Arc<AtomicUsize>) {
 fn trusting(certificate: Option<reqwest::Certificate>) -> Outbound {
     let allowed: Arc<[IpNet]> = vec![LOOPBACK.parse().unwrap()].into();
     let (lookup, _) = scripted(&[&["127.0.0.1"]]);
-    let client = client(&allowed, lookup).tls_certs_merge(certificate).build().unwrap();
-    Outbound { way: Way::Network(client), allowed }
+    let by_guard = allowed.clone();
+    let build = move || client(&by_guard, lookup.clone()).tls_certs_merge(certificate.clone());
+    Outbound { way: Way::Network(Arc::new(Clients::new(build).unwrap())), allowed }
 }
 
 #[tokio::test]
 async fn calls_over_http2_share_one_connection() {
-    let (port, certificate, connections) = secure_receiver().await;
+    let (port, certificate, connections) = secure_receiver(usize::MAX).await;
     let trusting = trusting(Some(certificate));
     let call = || trusting.send(get(format!("https://tls.example:{port}/"), AMPLE));
     assert_eq!(call().await.unwrap().status, 204);
@@ -61,7 +67,7 @@ async fn calls_over_http2_share_one_connection() {
 
 #[tokio::test]
 async fn certificates_are_checked() {
-    let (port, certificate, connections) = secure_receiver().await;
+    let (port, certificate, connections) = secure_receiver(usize::MAX).await;
     for (outbound, host, expect) in [
         (trusting(None), "tls.example", "UnknownIssuer"),
         (trusting(Some(certificate)), "other.example", "not valid for name"),
@@ -71,4 +77,15 @@ async fn certificates_are_checked() {
         assert!(text.starts_with("no secure connection: ") && text.contains(expect), "{text}");
     }
     assert_eq!(connections.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_reused_http2_connection_that_is_closed_without_a_response_is_replaced() {
+    let (port, certificate, connections) = secure_receiver(1).await;
+    let trusting = trusting(Some(certificate));
+    for expect in [1, 2] {
+        let answer = trusting.send(get(format!("https://tls.example:{port}/"), AMPLE)).await;
+        assert_eq!(answer.unwrap().status, 204);
+        assert_eq!(connections.load(Ordering::Relaxed), expect);
+    }
 }

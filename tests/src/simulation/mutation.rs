@@ -7,8 +7,9 @@
 use super::process::Role;
 use bytes::Bytes;
 use chrono::TimeDelta;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use shared::outbound::{Answer, OutboundRequest, OutboundResult};
+use shared::outbound::{Answer, BodyEnd, OutboundRequest, OutboundResult};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,9 +330,12 @@ impl Mutation {
             _ => false,
         };
         match result {
-            Ok(answer) if believed => Ok(Answer { status: 200, ..answer }),
+            Ok(mut answer) if believed => {
+                answer.status = 200;
+                Ok(answer)
+            }
             Err(_) if self == Self::DeleteBeforeAcknowledge && believed => {
-                Ok(Answer { status: 200, retry_after: None, content_type: None, body: Bytes::new() })
+                Ok(Answer::new(StatusCode::OK, &HeaderMap::new(), Bytes::new(), BodyEnd::Complete))
             }
             result => result,
         }

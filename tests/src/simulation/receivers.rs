@@ -6,8 +6,10 @@ use super::world::{Event, World};
 use crate::audit::{Arrival, executed};
 use bytes::Bytes;
 use chrono::TimeDelta;
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
-use shared::outbound::{Answer, OutboundRequest, OutboundResult, SendError};
+use shared::outbound::{Answer, BodyEnd, OutboundRequest, OutboundResult, SendError};
 
 /// What a receiver does with a call.
 enum Conduct {
@@ -65,7 +67,7 @@ impl World {
             && arrives
             && request.url.contains("/yom/")
         {
-            let told = answer.body.clone();
+            let told = answer.body().clone();
             self.provider_reports(&request, &told);
         }
         let result = match self.mutation {
@@ -137,7 +139,9 @@ impl World {
 }
 
 fn answer(status: u16, request: &OutboundRequest, number: usize) -> OutboundResult {
-    let retry_after = matches!(status, 429 | 503).then(|| "20".parse().ok()).flatten();
+    // Longer than the wait of most policies, which it may not shorten.
+    let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("45"))]);
+    let status = StatusCode::from_u16(status).unwrap_or_default();
     let body = if request.url.contains("/yom/") {
         let asked: Value =
             serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap_or_default();
@@ -146,7 +150,7 @@ fn answer(status: u16, request: &OutboundRequest, number: usize) -> OutboundResu
     } else {
         String::new()
     };
-    Ok(Answer { status, retry_after, content_type: None, body: Bytes::from(body) })
+    Ok(Answer::new(status, &headers, Bytes::from(body), BodyEnd::Complete))
 }
 
 fn arrival(
