@@ -40,8 +40,10 @@ impl WorkStore {
         if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, &record.id).await? {
             return Ok(());
         }
-        for result in self.results_in(&pk).await? {
-            self.adopt(&record.tenant, &record.id, &result).await?;
+        for head in self.result_heads(&pk).await? {
+            if let Some(result) = self.known_result(&pk, &head.id).await? {
+                self.adopt(&record.tenant, &record.id, &result).await?;
+            }
         }
         Ok(())
     }
