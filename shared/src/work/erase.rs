@@ -52,7 +52,11 @@ impl WorkStore {
                 return self.erase_known(pk, guards, belongings, None).await;
             }
             let mut writes = checks.to_vec();
-            writes.push(if more { self.check(pk, guards) } else { self.delete(pk, attr::ITEM, guards) });
+            if !more {
+                writes.push(self.delete(pk, attr::ITEM, guards));
+            } else if !guards.is_empty() {
+                writes.push(self.check(pk, guards));
+            }
             writes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
             let erased = self.transact(writes).await?;
             if !more || erased == Erased::Kept {

@@ -63,8 +63,15 @@ impl WorkStore {
             .expression_attribute_values(":prefix", s(prefix))
     }
 
+    /// One item, as the last write left it.
+    pub(in crate::work) async fn item(&self, pk: &str, sk: &str) -> Result<Option<Item>, StoreError> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let output = get.key(attr::PK, s(pk)).key(attr::SK, s(sk)).send().await;
+        Ok(output.map_err(StoreError::from_sdk)?.item)
+    }
+
     /// All items of a partition, if one call of DynamoDB answers them.
-    pub(super) async fn whole(&self, pk: &str) -> Result<Option<Vec<Item>>, StoreError> {
+    pub(in crate::work) async fn whole(&self, pk: &str) -> Result<Option<Vec<Item>>, StoreError> {
         let output = self.query_of(pk, "").send().await.map_err(StoreError::from_sdk)?;
         Ok(output.last_evaluated_key.is_none().then(|| output.items.unwrap_or_default()))
     }

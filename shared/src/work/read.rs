@@ -204,17 +204,8 @@ impl WorkStore {
         tenant: &Tenant,
         id: &ActivityId,
     ) -> Result<Option<Record>, StoreError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, AttributeValue::S(keys::activity(tenant, id)))
-            .key(attr::SK, AttributeValue::S(attr::ITEM.to_owned()))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        Ok(output.item.as_ref().map(Record::decode).transpose()?)
+        let item = self.item(&keys::activity(tenant, id), attr::ITEM).await?;
+        Ok(item.as_ref().map(Record::decode).transpose()?)
     }
 }
 

@@ -188,17 +188,8 @@ impl WorkStore {
         pk: &str,
         id: &ActivityId,
     ) -> Result<Option<ActivityResult>, StoreError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, s(pk))
-            .key(attr::SK, s(keys::result(id)))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        Ok(output.item.as_ref().map(ActivityResult::decode).transpose()?)
+        let item = self.item(pk, &keys::result(id)).await?;
+        Ok(item.as_ref().map(ActivityResult::decode).transpose()?)
     }
 
     /// What the results that lie with `pk` are, in the order they were reported.

@@ -16,6 +16,7 @@ mod api_lists;
 mod api_notifications;
 mod api_openapi;
 mod api_outages;
+mod api_pages;
 mod api_recurring;
 mod api_reminders;
 mod api_solutions;

@@ -21,7 +21,8 @@ pub fn complete(description: OpenApi) -> Value {
                 describe_parameter(parameter);
             }
             references(operation.get("requestBody").unwrap_or(&Value::Null), &mut bodies);
-            for (status, answer) in object(operation, "responses") {
+            let own = object(operation, "responses").filter(|(_, answer)| answer.get("$ref").is_none());
+            for (status, answer) in own {
                 describe_answer(status, answer);
             }
             examples::add(operation);

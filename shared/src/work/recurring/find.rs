@@ -26,17 +26,8 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn rule(&self, tenant: &Tenant, name: &RecurringName) -> Result<Option<RuleView>, StoreError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, AttributeValue::S(keys::rule(tenant, name)))
-            .key(attr::SK, AttributeValue::S(attr::ITEM.to_owned()))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        let Some(item) = output.item else { return Ok(None) };
+        let item = self.item(&keys::rule(tenant, name), attr::ITEM).await?;
+        let Some(item) = item else { return Ok(None) };
         Ok(self.with_rule_parameters(vec![Rule::decode(&item)?]).await?.pop())
     }
 
