@@ -2,7 +2,7 @@
 
 use crate::data_dir::{self, DataDirError};
 use shared::entropy::OsEntropy;
-use shared::settings::ADMIN_KEY_MIN_CHARS;
+use shared::settings::secret_text;
 use std::path::Path;
 
 /// The variable that sets the admin key.
@@ -15,8 +15,8 @@ pub const PROCESSOR_SECRET: &str = "PUNCTUAL_PROCESSOR_SECRET";
 pub enum KeysError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    #[error("{ADMIN_KEY} must have at least {ADMIN_KEY_MIN_CHARS} characters")]
-    Short,
+    #[error("{0} {1}")]
+    Refused(&'static str, String),
 }
 
 /// The keys.
@@ -38,21 +38,22 @@ impl Keys {
     /// Takes the keys from `lookup`, or from the data directory, or makes them.
     ///
     /// # Errors
-    /// The directory's files cannot be read or written, or the admin key given is too short.
+    /// The directory's files cannot be read or written, or a key given is too short.
     pub fn find(lookup: impl Fn(&str) -> Option<String>, dir: Option<&Path>) -> Result<Self, KeysError> {
-        let given = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let given = |name: &'static str| {
+            let value = lookup(name).filter(|value| !value.is_empty());
+            value.as_deref().map_or(Ok(()), secret_text).map_err(|fault| KeysError::Refused(name, fault))?;
+            Ok::<_, KeysError>(value)
+        };
         let kept = |file: &str| match dir {
             Some(dir) => data_dir::secret(dir, file, &OsEntropy),
             None => Ok(data_dir::new_secret(&OsEntropy)),
         };
-        let admin_key = given(ADMIN_KEY);
-        if admin_key.as_ref().is_some_and(|key| key.chars().count() < ADMIN_KEY_MIN_CHARS) {
-            return Err(KeysError::Short);
-        }
+        let (admin_key, processor_secret) = (given(ADMIN_KEY)?, given(PROCESSOR_SECRET)?);
         Ok(Self {
             admin_key_given: admin_key.is_some(),
             admin_key: admin_key.map_or_else(|| kept("admin-key"), Ok)?,
-            processor_secret: given(PROCESSOR_SECRET).map_or_else(|| kept("processor-secret"), Ok)?,
+            processor_secret: processor_secret.map_or_else(|| kept("processor-secret"), Ok)?,
         })
     }
 }
@@ -68,7 +69,11 @@ mod tests {
             Keys::find(|name| (name == ADMIN_KEY).then(|| "given-by-the-user".to_owned()), Some(dir.path()))
                 .unwrap();
         assert_eq!((given.admin_key.as_str(), given.admin_key_given), ("given-by-the-user", true));
-        assert!(matches!(Keys::find(|_| Some("short".to_owned()), None), Err(KeysError::Short)));
+        for name in [ADMIN_KEY, PROCESSOR_SECRET] {
+            let short = |asked: &str| (asked == name).then(|| "15-characters-x".to_owned());
+            let refused = Keys::find(short, None).unwrap_err().to_string();
+            assert_eq!(refused, format!("{name} must have at least 16 characters"));
+        }
         let made = Keys::find(|_| Some(String::new()), Some(dir.path())).unwrap();
         let kept = Keys::find(|_| None, Some(dir.path())).unwrap();
         assert_eq!((&made.admin_key, &given.processor_secret), (&kept.admin_key, &kept.processor_secret));

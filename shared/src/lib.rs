@@ -10,6 +10,7 @@ pub mod dispatch;
 pub mod entropy;
 pub mod lease;
 pub mod outbound;
+pub mod page;
 pub mod publisher;
 pub mod queue;
 pub mod recurring;

@@ -11,8 +11,9 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub const DEFAULT_DUE_SHARDS: u32 = 4;
 /// Most partitions of the due index a type may have.
 pub const DUE_SHARDS_MAX: u32 = 64;
-/// Fewest characters of the admin key.
-pub const ADMIN_KEY_MIN_CHARS: usize = 16;
+/// Fewest characters of the admin key and of the processor's secret. Of one that is configured as its hash nothing can
+/// be known.
+pub const SECRET_MIN_CHARS: usize = 16;
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,10 +44,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A secret, or `sha256:` and its hash in hex; absent or empty is none. Only the hash is kept.
-    pub fn secret(&mut self, name: &str, min_chars: usize) -> Option<SecretHash> {
+    pub fn secret(&mut self, name: &str) -> Option<SecretHash> {
         let text = (self.lookup)(name).filter(|value| !value.is_empty())?;
-        if text.chars().count() < min_chars {
-            self.faults.push(format!("{name} must have at least {min_chars} characters"));
+        if let Err(fault) = secret_text(&text) {
+            self.faults.push(format!("{name} {fault}"));
         }
         match SecretHash::configured(&text) {
             Ok(hash) => Some(hash),
@@ -60,7 +61,7 @@ impl<'a> Reader<'a> {
     /// The admin key of `PUNCTUAL_ADMIN_KEY`, which must be there.
     pub fn admin_key(&mut self) -> SecretHash {
         self.required("PUNCTUAL_ADMIN_KEY");
-        let hash = self.secret("PUNCTUAL_ADMIN_KEY", ADMIN_KEY_MIN_CHARS);
+        let hash = self.secret("PUNCTUAL_ADMIN_KEY");
         // Without one there is a fault, and so no settings that hold this.
         hash.unwrap_or_else(|| SecretHash::of(""))
     }
@@ -106,6 +107,20 @@ impl<'a> Reader<'a> {
     pub fn finish<T>(self, value: T) -> Result<T, SettingsError> {
         if self.faults.is_empty() { Ok(value) } else { Err(SettingsError(self.faults)) }
     }
+}
+
+/// Whether `text` can be a secret of the configuration.
+///
+/// # Errors
+/// It is short enough to be guessed, or has white space around it, which nobody can send in a header.
+pub fn secret_text(text: &str) -> Result<(), String> {
+    if text.trim() != text {
+        return Err("must not begin or end with white space".to_owned());
+    }
+    if text.chars().count() < SECRET_MIN_CHARS {
+        return Err(format!("must have at least {SECRET_MIN_CHARS} characters"));
+    }
+    Ok(())
 }
 
 /// The process's environment, as a [`Lookup`].
@@ -193,7 +208,7 @@ mod tests {
         let secret = |text: &str| {
             let lookup = |_: &str| Some(text.to_owned());
             let mut reader = Reader::new(&lookup);
-            let hash = reader.secret("X", 16);
+            let hash = reader.secret("X");
             reader.finish(hash).map(|hash| hash.unwrap().hex()).map_err(|error| error.to_string())
         };
         // `printf %s a-key-of-16-chars | sha256sum`, which docs/deploy.md tells to run.
@@ -202,7 +217,15 @@ mod tests {
         assert_eq!(secret(&format!("sha256:{HASH}")).unwrap(), HASH);
         let of_nothing = format!("sha256:{}", SecretHash::of("").hex());
         let no_hex = format!("sha256:{}", HASH.replace('0', "x"));
-        for bad in ["short", "sha256:0011223344556677", &no_hex, &of_nothing] {
+        for bad in [
+            "short",
+            "15-characters-x",
+            " 16 with a space",
+            "                    ",
+            "sha256:0011223344556677",
+            &no_hex,
+            &of_nothing,
+        ] {
             assert!(secret(bad).unwrap_err().contains("X must "), "{bad}");
         }
     }

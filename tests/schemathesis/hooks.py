@@ -72,6 +72,8 @@ def seed():
     for name in wanted:
         method, path, operation = operations[name]
         for parameter in operation["parameters"]:
+            if "$ref" in parameter:
+                parameter = document["components"]["parameters"][parameter["$ref"].rsplit("/", 1)[1]]
             if parameter["in"] == "path":
                 path = path.replace("{%s}" % parameter["name"], parameter["example"])
         content = operation["requestBody"]["content"]["application/json"]

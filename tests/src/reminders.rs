@@ -165,7 +165,7 @@ impl World {
         loop {
             let id = id.parse().unwrap();
             let page = self.ctx.reminders.history(tenant, &id, after.as_deref(), 50).await.unwrap();
-            entries.extend(page.entries);
+            entries.extend(page.items);
             after = page.next;
             if after.is_none() {
                 return entries;

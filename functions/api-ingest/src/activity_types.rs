@@ -296,9 +296,9 @@ pub async fn list(
     InSolution { tenant, .. }: InSolution,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
-    let request = only_page(&context, &uri, &scope)?;
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
     existing(&context, &tenant).await?;
     let page = context.tenancy.activity_types(&tenant, &request).await?;
-    Ok(answer::page(&context, &scope, page, ActivityTypeView::of))
+    Ok(answer::page(&scope, page, ActivityTypeView::of))
 }

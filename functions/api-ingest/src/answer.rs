@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use shared::tenancy::{Changed, Page};
+use shared::page::Page;
+use shared::tenancy::Changed;
 use utoipa::ToSchema;
 
 /// A JSON answer.
@@ -64,15 +65,36 @@ pub struct Items<T> {
     pub next_cursor: Option<String>,
 }
 
-/// A page, its cursor sealed.
-pub fn page<T, V: Serialize>(
+/// A page, its cursor sealed. It ends where its items are as much as Lambda can send.
+pub fn page<T, V: Serialize>(scope: &Scope, page: Page<T>, view: impl Fn(T) -> V) -> Response {
+    let shown = page.fit(|item| {
+        let json = serde_json::value::to_raw_value(&view(item))?;
+        let bytes = sent_bytes(json.get());
+        Ok::<_, serde_json::Error>((json, bytes))
+    });
+    match shown {
+        Ok((items, next)) => ok(&Items { items, next_cursor: next.map(|next| scope.seal(&next)) }),
+        Err(error) => Problem::internal(error).into_response(),
+    }
+}
+
+/// The bytes of JSON as Lambda sends it: inside a string of another JSON, where quotes and backslashes are escaped.
+fn sent_bytes(json: &str) -> usize {
+    json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')).count()
+}
+
+/// Where the list at `path` goes on behind `position`, if there is more.
+///
+/// # Errors
+/// The cursor cannot be made.
+pub async fn link(
     context: &ApiContext,
-    scope: &Scope,
-    page: Page<T>,
-    view: impl Fn(T) -> V,
-) -> Response {
-    let next_cursor = page.next.map(|next| scope.seal(context, &next));
-    ok(&Items { items: page.items.into_iter().map(view).collect(), next_cursor })
+    path: &str,
+    position: Option<String>,
+) -> Result<Option<String>, Problem> {
+    let Some(position) = position else { return Ok(None) };
+    let scope = Scope::of_path(context, path).await?;
+    Ok(Some(format!("{path}?cursor={}", scope.seal(&position))))
 }
 
 /// A time as answers have it.

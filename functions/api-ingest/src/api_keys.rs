@@ -96,13 +96,13 @@ pub async fn list(
     InCompany { company, .. }: InCompany,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
-    let request = only_page(&context, &uri, &scope)?;
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
     if context.tenancy.company(&company).await?.is_none() {
         return Err(Problem::not_found("company"));
     }
     let page = context.tenancy.api_keys(&company, &request).await?;
-    Ok(answer::page(&context, &scope, page, |key| ApiKeyView::of(&key, None)))
+    Ok(answer::page(&scope, page, |key| ApiKeyView::of(&key, None)))
 }
 
 /// Deletes a key: it opens nothing any more.

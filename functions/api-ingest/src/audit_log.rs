@@ -70,8 +70,8 @@ pub async fn of_company(
 }
 
 async fn list(context: &ApiContext, uri: &Uri, whose: &AuditScope, what: &str) -> Result<Response, Problem> {
-    let scope = Scope::of(uri);
-    let request = only_page(context, uri, &scope)?;
+    let scope = Scope::of(context, uri).await?;
+    let request = only_page(uri, &scope)?;
     show(context, &scope, &request, whose, what).await
 }
 
@@ -91,5 +91,5 @@ pub async fn show(
     if page.items.is_empty() && request.after.is_none() {
         return Err(Problem::not_found(what));
     }
-    Ok(answer::page(context, scope, page, AuditEntryView::of))
+    Ok(answer::page(scope, page, AuditEntryView::of))
 }

@@ -124,21 +124,17 @@ pub async fn delete(
 )]
 pub async fn list(State(context): State<ApiContext>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
     caller.require_admin()?;
-    let scope = Scope::of(&uri);
-    let request = only_page(&context, &uri, &scope)?;
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
     let page = context.tenancy.companies(&request).await?;
-    Ok(answer::page(&context, &scope, page, |company| CompanyView::of(&company)))
+    Ok(answer::page(&scope, page, |company| CompanyView::of(&company)))
 }
 
 /// The page of a list that has no filter.
-pub fn only_page(
-    context: &ApiContext,
-    uri: &Uri,
-    scope: &Scope,
-) -> Result<shared::tenancy::PageRequest, Problem> {
+pub fn only_page(uri: &Uri, scope: &Scope) -> Result<shared::tenancy::PageRequest, Problem> {
     let faults = Faults::default();
     let mut query = Query::read(uri, &faults);
-    let request = query.page(context, scope);
+    let request = query.page(scope);
     query.finish();
     faults.finish(Some(request))
 }

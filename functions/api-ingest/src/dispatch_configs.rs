@@ -167,14 +167,14 @@ pub async fn list(
     InSolution { actor, tenant }: InSolution,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
-    let request = only_page(&context, &uri, &scope)?;
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
     existing(&context, &tenant).await?;
     let page = context.tenancy.dispatch_configs(&tenant, &request).await?;
     for config in &page.items {
         reseal(&context, &actor, &tenant, config).await;
     }
-    Ok(answer::page(&context, &scope, page, DispatchConfigView::of))
+    Ok(answer::page(&scope, page, DispatchConfigView::of))
 }
 
 /// What is read is sealed anew where it is sealed in an earlier way, or under a KMS key that was replaced:

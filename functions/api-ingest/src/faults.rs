@@ -8,6 +8,8 @@ use utoipa::ToSchema;
 
 /// Most faults one answer names.
 const FAULTS_MAX: usize = 100;
+/// Most bytes of the faults that one answer names after the first: each may repeat a long name of the body's.
+const FAULTS_MAX_BYTES: usize = 64 * 1024;
 
 /// One fault of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -49,7 +51,9 @@ impl Faults {
     /// Adds a fault.
     pub fn push(&self, fault: Fault) {
         let mut faults = self.0.borrow_mut();
-        if faults.len() < FAULTS_MAX {
+        let bytes: usize =
+            faults.iter().chain([&fault]).map(|one| one.pointer.len() + one.detail.len()).sum();
+        if faults.is_empty() || (faults.len() < FAULTS_MAX && bytes <= FAULTS_MAX_BYTES) {
             faults.push(fault);
         }
     }

@@ -5,6 +5,7 @@ use crate::activities::view::HistoryView;
 use crate::answer::{self, Items};
 use crate::auth::{In, InSolution};
 use crate::body::JsonText;
+use crate::companies::only_page;
 use crate::faults::{Fault, Faults};
 use crate::idempotency::{self, IDEMPOTENCY_KEY};
 use crate::json;
@@ -22,7 +23,6 @@ use rules::notification::Status;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::publisher::{PublishError, Published, Resent};
-use shared::tenancy::Page;
 use shared::work::{Deleted, NewNotification, Notification, NotificationFilter, NotificationView as Found};
 use utoipa::{IntoParams, ToSchema};
 
@@ -80,15 +80,21 @@ pub struct NotificationView {
     /// What is POSTed.
     #[schema(value_type = serde_json::Value)]
     payload: Option<Box<RawValue>>,
-    /// Its attempts, oldest first; not in lists.
+    /// Its attempts, oldest first: the last 100, and no more than 1 MB of them. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<HistoryView>>,
+    /// The path at which the attempts before those are listed, the last one first; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_history: Option<String>,
 }
 
 impl NotificationView {
-    fn whole(mut found: Found) -> Self {
+    async fn whole(context: &ApiContext, mut found: Found) -> Result<Self, Problem> {
+        let Notification { tenant, id, .. } = &found.notification;
+        let path = format!("{}/history", path(tenant, id));
+        let more_history = answer::link(context, &path, found.earlier.take()).await?;
         let history = std::mem::take(&mut found.history).into_iter().map(HistoryView::of).collect();
-        Self { history: Some(history), ..Self::brief(found) }
+        Ok(Self { history: Some(history), more_history, ..Self::brief(found) })
     }
 
     fn brief(found: Found) -> Self {
@@ -109,6 +115,7 @@ impl NotificationView {
             next_attempt_at,
             payload: RawValue::from_string(payload).ok(),
             history: None,
+            more_history: None,
         }
     }
 }
@@ -177,20 +184,19 @@ pub async fn post(
             id.parse().map_err(Problem::internal)?
         }
     };
-    let location =
-        format!("/v1/companies/{}/solutions/{}/notifications/{id}", tenant.company, tenant.solution.name());
+    let location = path(&tenant, &id);
     let new = NewNotification { tenant, id, payload: draft.payload, body_hash: draft.hash };
     match context.publisher()?.publish(new, &of, solution.is_paused()).await? {
         Published::New(notification) => {
             let pending = notification.state.status == Status::Pending;
-            let view = NotificationView::whole(shown(&context, *notification).await?);
+            let view = NotificationView::whole(&context, shown(&context, *notification).await?).await?;
             let mut response = answer::created(&location, &view);
             if pending {
                 *response.status_mut() = StatusCode::ACCEPTED;
             }
             Ok(response)
         }
-        Published::Existing(found) => Ok(answer::ok(&NotificationView::whole(*found))),
+        Published::Existing(found) => Ok(answer::ok(&NotificationView::whole(&context, *found).await?)),
         Published::Conflict => Err(Problem::conflict("another notification has this id")),
     }
 }
@@ -202,12 +208,12 @@ async fn shown(context: &ApiContext, notification: Notification) -> Result<Found
         Some(found) => found,
         None => {
             let payload = notification.payload.clone().unwrap_or_else(|| "null".to_owned());
-            Found { notification, payload, history: Vec::new() }
+            Found { notification, payload, history: Vec::new(), earlier: None }
         }
     })
 }
 
-/// One notification, with its history.
+/// One notification, with its last attempts; `moreHistory` leads to those before.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/notifications/{id}",
     operation_id = "getNotification", tag = "notifications",
@@ -219,13 +225,35 @@ pub async fn get(
     In { tenant, name, .. }: In<ActivityId>,
 ) -> Result<Response, Problem> {
     match context.work.notification(&tenant, &name).await? {
-        Some(found) => Ok(answer::ok(&NotificationView::whole(found))),
+        Some(found) => Ok(answer::ok(&NotificationView::whole(&context, found).await?)),
         None => Err(not_found()),
     }
 }
 
 fn not_found() -> Problem {
     Problem::not_found("notification")
+}
+
+fn path(tenant: &Tenant, id: &ActivityId) -> String {
+    format!("/v1/companies/{}/solutions/{}/notifications/{id}", tenant.company, tenant.solution.name())
+}
+
+/// A notification's attempts, the last one first.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/notifications/{id}/history",
+    operation_id = "listNotificationHistory", tag = "notifications",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path), ListParameters),
+    responses((status = 200, body = Items<HistoryView>), Read)
+)]
+pub async fn history(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
+    let page = context.work.notification_history(&tenant, &name, &request).await?.ok_or_else(not_found)?;
+    Ok(answer::page(&scope, page, HistoryView::of))
 }
 
 /// The solution's notifications, without their histories: what is pending, next first, then what is over,
@@ -241,20 +269,19 @@ pub async fn list(
     InSolution { tenant, .. }: InSolution,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
+    let scope = Scope::of(&context, &uri).await?;
     let (filter, request) = {
         let faults = Faults::default();
         let mut query = Query::read(&uri, &faults);
         let filter = NotificationFilter { status: query.parsed("status"), name: query.parsed("type") };
-        let request = query.page(&context, &scope);
+        let request = query.page(&scope);
         query.finish();
         faults.finish(Some((filter, request)))?
     };
     existing(&context, &tenant).await?;
     let slices = context.tenancy.notification_slices_of(&tenant).await?;
     let found = context.work.notifications(&slices, &filter, request.after.as_deref(), request.limit).await?;
-    let page = Page { items: found.items, next: found.next };
-    Ok(answer::page(&context, &scope, page, NotificationView::brief))
+    Ok(answer::page(&scope, found, NotificationView::brief))
 }
 
 /// Sends a notification now: one that is pending ahead of its time, one that is `MAX_RETRIED` as a new run.
@@ -282,7 +309,7 @@ pub async fn resend(
                 Status::Published => StatusCode::OK,
                 Status::Pending | Status::MaxRetried => StatusCode::ACCEPTED,
             };
-            let view = NotificationView::whole(shown(&context, *notification).await?);
+            let view = NotificationView::whole(&context, shown(&context, *notification).await?).await?;
             Ok(answer::json(status, &view))
         }
         Resent::NotFound => Err(not_found()),

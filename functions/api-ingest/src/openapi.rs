@@ -6,11 +6,11 @@ pub mod schemas;
 
 pub use complete::complete;
 
-use crate::problem::{PROBLEM_JSON, ProblemBody};
+use crate::problem::ProblemBody;
 use std::collections::BTreeMap;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
+use utoipa::openapi::{Ref, RefOr, Response};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 
 /// What the description says of the whole.
 #[derive(OpenApi)]
@@ -150,31 +150,28 @@ impl IntoResponses for Open {
     }
 }
 
-fn problems(statuses: &[&str]) -> BTreeMap<String, RefOr<Response>> {
-    let problem = |status: &str| {
-        let schema = Ref::from_schema_name(ProblemBody::name());
-        let content = ContentBuilder::new().schema(Some(schema)).build();
-        let response =
-            ResponseBuilder::new().description(meaning(status)).content(PROBLEM_JSON, content).build();
-        (status.to_owned(), RefOr::T(response))
-    };
-    statuses.iter().map(|status| problem(status)).collect()
-}
+/// The responses that are no success, by status: the names of their components, and what they mean.
+const PROBLEMS: [(&str, &str, &str); 11] = [
+    ("400", "BadRequest", "Malformed or unacceptable input; every fault is named"),
+    ("401", "Unauthorized", "No key, or an unknown one"),
+    ("403", "Forbidden", "A valid key outside its company, or not the admin key"),
+    ("404", "NotFound", "There is no such thing"),
+    ("405", "MethodNotAllowed", "Not this method"),
+    ("409", "Conflict", "The state does not allow it"),
+    ("413", "ContentTooLarge", "The body has more than 256 KiB"),
+    ("415", "UnsupportedMediaType", "The body is no JSON"),
+    (
+        "429",
+        "TooManyRequests",
+        "Over a limit; `Retry-After` says when to try again. As after a 500, what was asked may have been done: repeat it with the same id",
+    ),
+    ("500", "InternalServerError", "Our fault; `instance` names the occurrence"),
+    ("502", "BadGateway", "The service to be called did not answer"),
+];
 
-fn meaning(status: &str) -> &'static str {
-    match status {
-        "400" => "Malformed or unacceptable input; every fault is named",
-        "401" => "No key, or an unknown one",
-        "403" => "A valid key outside its company, or not the admin key",
-        "404" => "There is no such thing",
-        "405" => "Not this method",
-        "409" => "The state does not allow it",
-        "413" => "The body has more than 256 KiB",
-        "415" => "The body is no JSON",
-        "429" => {
-            "Over a limit; `Retry-After` says when to try again. As after a 500, what was asked may have been done: repeat it with the same id"
-        }
-        "502" => "The service to be called did not answer",
-        _ => "Our fault; `instance` names the occurrence",
-    }
+fn problems(statuses: &[&str]) -> BTreeMap<String, RefOr<Response>> {
+    let wanted = PROBLEMS.iter().filter(|(status, _, _)| statuses.contains(status));
+    wanted
+        .map(|(status, name, _)| ((*status).to_owned(), RefOr::Ref(Ref::from_response_name(*name))))
+        .collect()
 }

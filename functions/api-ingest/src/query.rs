@@ -2,23 +2,24 @@
 
 use crate::ApiContext;
 use crate::faults::Faults;
+use crate::problem::Problem;
 use crate::reminders::access::SECRET;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use http::Uri;
 use rules::number::Decimal;
 use rules::recipient::PhoneNumber;
-use sha2::{Digest, Sha256};
-use shared::tenancy::PageRequest;
+use sha2::Sha256;
+use shared::tenancy::{CursorSecret, PageRequest};
 use std::fmt;
 use std::str::FromStr;
-use subtle::ConstantTimeEq;
 
 /// Items of a page, if the caller does not say.
 pub const LIMIT_DEFAULT: usize = 25;
 /// Most items of a page.
 pub const LIMIT_MAX: usize = 100;
-/// Bytes of a cursor's seal.
+/// Bytes of a cursor's seal: half of an HMAC-SHA256.
 const SEAL_BYTES: usize = 16;
 const LIMIT: &str = "limit";
 const CURSOR: &str = "cursor";
@@ -82,7 +83,7 @@ impl<'f> Query<'f> {
     }
 
     /// `limit`, and `cursor` as the list behind `scope` gave it.
-    pub fn page(&mut self, context: &ApiContext, scope: &Scope) -> PageRequest {
+    pub fn page(&mut self, scope: &Scope) -> PageRequest {
         let limit = match self.text(LIMIT) {
             None => LIMIT_DEFAULT,
             Some(text) => match text.parse() {
@@ -94,7 +95,7 @@ impl<'f> Query<'f> {
             },
         };
         let after = self.text(CURSOR).and_then(|cursor| {
-            let opened = scope.open(context, &cursor);
+            let opened = scope.open(&cursor);
             if opened.is_none() {
                 self.faults.add("query:cursor", CURSOR_REFUSED);
             }
@@ -121,57 +122,58 @@ fn with_plus(text: &str, can_be_none: impl Fn(&str) -> bool) -> String {
 /// What is wrong with a cursor that does not open.
 pub const CURSOR_REFUSED: &str = "must be a nextCursor that this list gave for the same query";
 
-/// What a cursor is of use for: one tenant's one list with one filter.
-pub struct Scope(String);
+/// What a cursor is of use for: one tenant's one list with one filter. Keyed by the deployment's cursor secret, which
+/// no caller knows and which has nothing to do with any key.
+pub struct Scope(Hmac<Sha256>);
 
 impl Scope {
     /// The list at the path of `uri`, with its query apart from `limit` and `cursor`, and from the
     /// secret that opens the path.
-    pub fn of(uri: &Uri) -> Self {
+    ///
+    /// # Errors
+    /// The first one in a process reads the cursor secret.
+    pub async fn of(context: &ApiContext, uri: &Uri) -> Result<Self, Problem> {
         let query = uri.query().unwrap_or_default();
         let mut parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
             .filter(|(name, _)| name != LIMIT && name != CURSOR && name != SECRET)
             .collect();
         parameters.sort_unstable();
-        Self(format!("{}\n{parameters:?}", uri.path()))
+        let of_what = format!("{}\n{parameters:?}", uri.path());
+        Ok(Self::keyed(context.tenancy.cursor_secret().await?, &of_what))
     }
 
-    /// The work described by `path` and `hash`.
-    pub fn of_body(uri: &Uri, hash: &str) -> Self {
-        Self(format!("{}\n{hash}", uri.path()))
+    /// The list at `path` without a filter.
+    ///
+    /// # Errors
+    /// As [`Scope::of`].
+    pub async fn of_path(context: &ApiContext, path: &str) -> Result<Self, Problem> {
+        Self::of(context, &path.parse().map_err(Problem::internal)?).await
+    }
+
+    /// The work described by the path of `uri` and `work`.
+    pub fn of_body(secret: &CursorSecret, uri: &Uri, work: &str) -> Self {
+        Self::keyed(secret, &format!("{}\n{work}", uri.path()))
+    }
+
+    fn keyed(secret: &CursorSecret, of_what: &str) -> Self {
+        // The length tells where the scope ends and the cursor's content begins.
+        let length = (of_what.len() as u64).to_be_bytes();
+        let mac = Hmac::new_from_slice(secret.as_ref()).expect("a key of HMAC has any length");
+        Self(mac.chain_update(length).chain_update(of_what))
     }
 
     /// A cursor for the caller: where to go on, sealed to this scope.
-    pub fn seal(&self, context: &ApiContext, inner: &str) -> String {
-        let mut bytes = self.tag(context, inner.as_bytes()).to_vec();
-        bytes.extend_from_slice(inner.as_bytes());
-        URL_SAFE_NO_PAD.encode(bytes)
+    pub fn seal(&self, inner: &str) -> String {
+        let tag = self.0.clone().chain_update(inner).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode([&tag[..SEAL_BYTES], inner.as_bytes()].concat())
     }
 
     /// Where to go on; `None` for a cursor that was not sealed to this scope.
-    pub fn open(&self, context: &ApiContext, cursor: &str) -> Option<String> {
+    pub fn open(&self, cursor: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (tag, inner) = bytes.split_at_checked(SEAL_BYTES)?;
-        if !bool::from(self.tag(context, inner).ct_eq(tag)) {
-            return None;
-        }
+        // Compares in constant time.
+        self.0.clone().chain_update(inner).verify_truncated_left(tag).ok()?;
         String::from_utf8(inner.to_vec()).ok()
-    }
-
-    /// Keyed by the admin key's hash, which every instance has and no caller knows. Hashed twice, as
-    /// HMAC is, so that nothing can be appended.
-    fn tag(&self, context: &ApiContext, inner: &[u8]) -> [u8; SEAL_BYTES] {
-        let key = context.admin_key.as_bytes();
-        let length = (self.0.len() as u64).to_be_bytes();
-        let message = Sha256::new()
-            .chain_update(key)
-            .chain_update(length)
-            .chain_update(&self.0)
-            .chain_update(inner)
-            .finalize();
-        let outer = Sha256::new().chain_update(b"cursor").chain_update(key).chain_update(message).finalize();
-        let mut tag = [0; SEAL_BYTES];
-        tag.copy_from_slice(&outer[..SEAL_BYTES]);
-        tag
     }
 }

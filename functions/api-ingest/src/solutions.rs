@@ -219,13 +219,13 @@ pub async fn list(
     InCompany { company, .. }: InCompany,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
-    let request = only_page(&context, &uri, &scope)?;
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
     if context.tenancy.company(&company).await?.is_none() {
         return Err(Problem::not_found("company"));
     }
     let page = context.tenancy.solutions(&company, &request).await?;
-    Ok(answer::page(&context, &scope, page, |solution| SolutionView::of(&solution, None)))
+    Ok(answer::page(&scope, page, |solution| SolutionView::of(&solution, None)))
 }
 
 /// A new signing secret.

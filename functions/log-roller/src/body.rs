@@ -165,7 +165,7 @@ mod tests {
     use chrono::DateTime;
     use rules::activity::{Status, accepted};
     use serde_json::Value;
-    use shared::work::Record;
+    use shared::work::{Earlier, Record};
 
     fn with_attempts(count: usize, detail_bytes: usize) -> ActivityView {
         let at = DateTime::UNIX_EPOCH;
@@ -196,7 +196,13 @@ mod tests {
             detail: Some("x".repeat(detail_bytes)),
         };
         let history = (0..count).map(entry).collect();
-        ActivityView { record, parameter: "{}".to_owned(), history, results: Vec::new() }
+        ActivityView {
+            record,
+            parameter: "{}".to_owned(),
+            history,
+            results: Vec::new(),
+            earlier: Earlier::default(),
+        }
     }
 
     #[test]

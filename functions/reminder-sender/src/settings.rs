@@ -60,7 +60,7 @@ impl SenderSettings {
         {
             reader.fault(format!("DialogServiceUri {error}"));
         }
-        let processor_secret = reader.secret("PUNCTUAL_PROCESSOR_SECRET", 1);
+        let processor_secret = reader.secret("PUNCTUAL_PROCESSOR_SECRET");
         let admin_key = reader.admin_key();
         let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
         let (lock_ttl, lock_renewal) = (minutes(ttl), minutes(renewal));

@@ -3,12 +3,14 @@
 
 use super::codec::Record;
 use super::{ReminderStore, attr, keys};
+use crate::page::Page;
 use crate::work::StoreError;
 use crate::work::attr::{
     ENTRY_AT, ENTRY_DETAIL, ENTRY_MILLIS, ENTRY_OUTCOME, ENTRY_STATUS, HISTORY_PREFIX, PK, SK,
 };
 use crate::work::batcher::Outcome as Written;
 use crate::work::codec::{Attributes, DecodeError, Item, n, s, t};
+use crate::work::partition::Part;
 use crate::work::statements;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -33,15 +35,6 @@ pub struct Entry {
     pub send_time: DateTime<Utc>,
     /// Which attempt at that send time, from 1; 0 if it was skipped.
     pub attempt: u32,
-}
-
-/// A page of entries.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EntryPage {
-    /// Oldest first.
-    pub entries: Vec<Entry>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<String>,
 }
 
 impl Entry {
@@ -160,29 +153,9 @@ impl ReminderStore {
         id: &ActivityId,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<EntryPage, StoreError> {
+    ) -> Result<Page<Entry>, StoreError> {
         let pk = keys::reminder(tenant, id);
-        let key = |sk: &str| Item::from([(PK.to_owned(), s(&pk)), (SK.to_owned(), s(sk))]);
-        let wanted = i32::try_from(limit.max(1)).unwrap_or(i32::MAX - 1) + 1;
-        let output = self
-            .work
-            .client
-            .query()
-            .table_name(&self.work.table)
-            .consistent_read(true)
-            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
-            .expression_attribute_values(":prefix", AttributeValue::S(HISTORY_PREFIX.to_owned()))
-            .set_exclusive_start_key(after.map(key))
-            // One more than wanted tells whether there is a next page.
-            .limit(wanted)
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        let mut items = output.items.unwrap_or_default();
-        let more = items.len() > limit || output.last_evaluated_key.is_some();
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).and_then(|item| Some(item.get(SK)?.as_s().ok()?.clone()));
-        Ok(EntryPage { entries: items.iter().map(Entry::decode).collect::<Result<_, _>>()?, next })
+        let part = Part { pk: &pk, prefix: HISTORY_PREFIX, newest_first: false, after, limit };
+        self.work.part(&part, Entry::decode).await
     }
 }

@@ -2,9 +2,10 @@
 
 use super::codec::Record;
 use super::{Definition, Reminder, ReminderStore, keys};
+use crate::page::Page;
 use crate::work::StoreError;
 use crate::work::attr::{ITEM, PAYLOAD, PK};
-use crate::work::list::{Phase, Position, SCAN_MAX, STRIDE, advance};
+use crate::work::list::{Filling, Phase};
 use crate::work::payload::{GET_BATCH_MAX, PAYLOAD_BATCH_MAX};
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;
@@ -51,17 +52,8 @@ impl Filter {
     }
 }
 
-/// One page.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// What is due first comes first; then what is done, newest first.
-    pub items: Vec<Reminder>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<String>,
-}
-
 impl ReminderStore {
-    /// A page of the tenant's reminders that match.
+    /// A page of the tenant's reminders that match: what is due first comes first; then what is done, newest first.
     ///
     /// `shards` are those of its configuration. A page may be short of `limit`, even empty, and
     /// still have a `next`.
@@ -75,20 +67,21 @@ impl ReminderStore {
         filter: &Filter,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<Page<Reminder>, StoreError> {
         let phases = phases(tenant, shards, filter);
-        let mut position = cursor.map(Position::decode).transpose()?.unwrap_or_default();
-        let (mut found, mut scanned) = (Vec::new(), 0);
-        while found.len() < limit && scanned < SCAN_MAX && position.phase < phases.len() {
-            let want = (limit - found.len()).clamp(1, STRIDE);
-            let rows = self.work.stride(&phases[position.phase], position.after.as_deref(), want).await?;
-            scanned += rows.len();
-            let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
-            found.extend(self.matching(&pks, filter).await?);
-            position = advance(position, &rows, want);
+        let mut page = Filling::begin(&phases, cursor, limit)?;
+        while let Some(pks) = page.next(&self.work).await? {
+            for part in pks.chunks(PAYLOAD_BATCH_MAX) {
+                if page.is_full() {
+                    break;
+                }
+                for reminder in self.matching(part, filter).await? {
+                    let bytes = reminder.definition.parameters.len();
+                    page.push(&reminder.record.pk(), reminder, bytes);
+                }
+            }
         }
-        let next = (position.phase < phases.len()).then(|| position.encode());
-        Ok(Page { items: found, next })
+        Ok(page.finish())
     }
 
     /// The reminders of `pks` that match, in that order.

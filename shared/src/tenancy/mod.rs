@@ -12,6 +12,7 @@
 //! | deletions whose items are to be removed | see `retired.rs` | |
 //! | reminder configuration | `REMINDERS` | `{company}/{solution}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
+//! | secret of cursors | `CURSORS` | `SECRET` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
 //!
 //! Every change is one transaction: the item under a condition on its revision, and the audit entry
@@ -25,6 +26,7 @@ mod audit;
 mod cache;
 mod change;
 mod company;
+mod cursor_secret;
 mod dispatch_config;
 mod dispatch_config_change;
 mod error;
@@ -40,16 +42,17 @@ mod signing_secret;
 mod slice;
 mod solution;
 
+pub use crate::page::{Page, PageRequest};
 pub use activity_type::{ActivityType, RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT, Verb};
 pub use api_key::{ApiKey, KeyCreated, NewApiKey, SecretHash};
 pub use audit::{Actor, AuditEntry, AuditScope};
 pub use change::{ChangeError, Changed, Meta};
 pub use company::Company;
+pub use cursor_secret::CursorSecret;
 pub use dispatch_config::{DispatchConfig, NewDispatchConfig};
 pub use error::TenancyError;
 pub use item::DecodeError;
 pub use notification_type::{NotificationSlice, NotificationType};
-pub use page::{Page, PageRequest};
 pub use reminder_configuration::{ReminderConfiguration, ReminderSettings};
 pub use reminder_secret::{ReminderSecrets, SecretKind};
 pub use reminder_webhook::REMINDER_WEBHOOK;
@@ -89,6 +92,8 @@ pub struct Tenancy {
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
     reminders: Cache<Tenant, ReminderConfiguration>,
+    /// Read or made when it is first needed.
+    cursor_secret: tokio::sync::OnceCell<CursorSecret>,
     /// Audit entries made by this process.
     audit_turns: AtomicU32,
 }
@@ -116,6 +121,7 @@ impl Tenancy {
             keys: Cache::new(clock.clone()),
             secrets: Cache::new(clock.clone()),
             reminders: Cache::new(clock.clone()),
+            cursor_secret: tokio::sync::OnceCell::new(),
             audit_turns: AtomicU32::new(0),
             clock,
             entropy,

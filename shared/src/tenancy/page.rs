@@ -1,29 +1,12 @@
-//! One page of a partition.
+//! One page of a partition of the configuration table.
 
 use super::item::{Item, Key, PK, SK};
-use super::{Tenancy, TenancyError};
+use super::{Page, PageRequest, Tenancy, TenancyError};
+use crate::page::PAGE_MAX_BYTES;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// Most items one call of DynamoDB is asked for where all are wanted.
 const READ_ALL_PAGE: i32 = 1_000;
-
-/// Which page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageRequest {
-    /// The sort key of the last item of the page before; `None` for the first page.
-    pub after: Option<String>,
-    /// Most items wanted, at least 1.
-    pub limit: usize,
-}
-
-/// A page of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page<T> {
-    /// The items, in the list's order.
-    pub items: Vec<T>,
-    /// What [`PageRequest::after`] takes for the next page; `None` on the last one.
-    pub next: Option<String>,
-}
 
 /// What a list is read from.
 pub(super) struct Listing<'a> {
@@ -35,7 +18,7 @@ pub(super) struct Listing<'a> {
 }
 
 impl Tenancy {
-    /// Reads one page, decoding each item.
+    /// Reads one page, decoding each item. Where to go on is a sort key.
     pub(super) async fn page<T>(
         &self,
         listing: &Listing<'_>,
@@ -44,11 +27,15 @@ impl Tenancy {
     ) -> Result<Page<T>, TenancyError> {
         // One more than wanted tells whether there is a next page.
         let limit = i32::try_from(request.limit.max(1)).unwrap_or(i32::MAX - 1) + 1;
-        let mut items = self.query(listing, request.after.as_deref(), Some(limit)).await?;
-        let more = items.len() > request.limit;
-        items.truncate(request.limit);
-        let next = items.last().filter(|_| more).and_then(|item| Some(item.get(SK)?.as_s().ok()?.clone()));
-        Ok(Page { items: items.iter().map(decode).collect::<Result<_, _>>()?, next })
+        let (items, left) = self.query(listing, request.after.as_deref(), Some(limit)).await?;
+        let more = left || items.len() > request.limit;
+        let mut page = Page::default();
+        for item in items.iter().take(request.limit) {
+            let position = item.get(SK).and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
+            page.push(decode(item)?, position, bytes_of(item));
+        }
+        page.next = page.last_position().filter(|_| more);
+        Ok(page)
     }
 
     /// Reads everything there is, decoding each item.
@@ -57,18 +44,19 @@ impl Tenancy {
         listing: &Listing<'_>,
         decode: impl Fn(&Item) -> Result<T, super::DecodeError>,
     ) -> Result<Vec<T>, TenancyError> {
-        let items = self.query(listing, None, None).await?;
+        let (items, _) = self.query(listing, None, None).await?;
         Ok(items.iter().map(decode).collect::<Result<_, _>>()?)
     }
 
-    /// Reads up to `limit` items, however many calls that takes (one answers 1 MB at most).
+    /// Reads everything, or up to `limit` items or about [`PAGE_MAX_BYTES`], however many calls that takes (one
+    /// answers 1 MB at most); and whether it was these bytes that ended it.
     async fn query(
         &self,
         listing: &Listing<'_>,
         after: Option<&str>,
         limit: Option<i32>,
-    ) -> Result<Vec<Item>, TenancyError> {
-        let mut found = Vec::new();
+    ) -> Result<(Vec<Item>, bool), TenancyError> {
+        let (mut found, mut bytes) = (Vec::new(), 0);
         let mut start = after.map(|sk| Key::new(listing.pk.clone(), sk).attributes());
         loop {
             let mut query = self
@@ -90,11 +78,21 @@ impl Tenancy {
                     .expression_attribute_values(":prefix", AttributeValue::S(listing.prefix.to_owned()))
             };
             let answer = query.send().await.map_err(TenancyError::sdk(listing.operation))?;
-            found.extend(answer.items.unwrap_or_default());
+            let items = answer.items.unwrap_or_default();
+            bytes += items.iter().map(bytes_of).sum::<usize>();
+            found.extend(items);
             start = answer.last_evaluated_key;
             if start.is_none() || limit.is_some_and(|limit| found.len() >= limit as usize) {
-                return Ok(found);
+                return Ok((found, false));
+            }
+            if limit.is_some() && bytes >= PAGE_MAX_BYTES {
+                return Ok((found, true));
             }
         }
     }
+}
+
+/// The bytes of an item's texts, which are all that can be long.
+fn bytes_of(item: &Item) -> usize {
+    item.values().filter_map(|value| value.as_s().ok()).map(String::len).sum()
 }

@@ -3,7 +3,7 @@
 use super::batcher::{BATCH_MAX, CALLS_IN_FLIGHT, Outcome};
 use super::codec::{Record, s};
 use super::statements::{self, Statement};
-use super::{ActivityView, StoreError, WorkStore, attr};
+use super::{ActivityView, Earlier, StoreError, WorkStore, attr};
 use crate::queue::DueActivity;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
@@ -133,7 +133,7 @@ impl WorkStore {
             Ok(_) => Ok(Outcome::Applied(None)),
             Err(error) => match error.as_service_error() {
                 Some(cause) if cause.is_transaction_canceled_exception() => {
-                    match self.get(&prepared.record.tenant, &prepared.record.id).await? {
+                    match self.record(&prepared.record.tenant, &prepared.record.id).await? {
                         Some(_) => Ok(Outcome::Duplicate),
                         None => Err(StoreError::Throttled),
                     }
@@ -234,6 +234,12 @@ impl Prepared {
 
     fn view(self) -> ActivityView {
         let parameter = self.record.parameter.clone().or(self.large_parameter).unwrap_or_default();
-        ActivityView { record: self.record, parameter, history: Vec::new(), results: Vec::new() }
+        ActivityView {
+            record: self.record,
+            parameter,
+            history: Vec::new(),
+            results: Vec::new(),
+            earlier: Earlier::default(),
+        }
     }
 }

@@ -2,14 +2,17 @@
 
 use super::batcher::Outcome;
 use super::codec::s;
+use super::partition::sort_key;
 use super::statements::{self, Guard};
 use super::{StoreError, WorkStore, attr};
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, TransactWriteItem};
+use std::collections::HashMap;
 
 /// Most writes of one transaction (a DynamoDB limit).
 pub(super) const TRANSACTION_MAX: usize = 100;
-/// Most pages of sort keys that are read for one partition.
-const PAGES_MAX: usize = 64;
+/// Most of its belongings that are deleted in one transaction. A page of them is 1 MB at most, and a transaction may
+/// be of 4 MB.
+const PART_MAX: usize = 90;
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +26,59 @@ pub enum Erased {
 impl WorkStore {
     /// Deletes the item of `pk`, if `guards` hold, and with it everything in its partition.
     ///
-    /// One transaction, so that nothing is left without its item. Of a partition too large for that,
-    /// history goes first: whoever dies on the way leaves an item that can be deleted again.
+    /// One transaction, so that nothing is left without its item. Of a partition too large for that, belongings go
+    /// first, a part at a time, each while `guards` hold: whoever dies on the way leaves an item that can be deleted
+    /// again.
     ///
     /// # Errors
     /// [`StoreError`] when it could not be read or written; the same call may be made again.
     pub(super) async fn erase(&self, pk: &str, guards: &[Guard]) -> Result<Erased, StoreError> {
-        let mut belongings = self.sort_keys(pk).await?;
-        belongings.retain(|sk| sk != attr::ITEM);
-        self.erase_known(pk, guards, belongings, None).await
+        self.erase_while(pk, guards, &[]).await
+    }
+
+    /// The same while `checks` hold too, which are conditions on other items.
+    ///
+    /// # Errors
+    /// As [`WorkStore::erase`].
+    pub(super) async fn erase_while(
+        &self,
+        pk: &str,
+        guards: &[Guard],
+        checks: &[TransactWriteItem],
+    ) -> Result<Erased, StoreError> {
+        loop {
+            let (belongings, more) = self.belongings(pk, "").await?;
+            if belongings.is_empty() && checks.is_empty() {
+                return self.erase_known(pk, guards, belongings, None).await;
+            }
+            let mut writes = checks.to_vec();
+            if !more {
+                writes.push(self.delete(pk, attr::ITEM, guards));
+            } else if !guards.is_empty() {
+                writes.push(self.check(pk, guards));
+            }
+            writes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
+            let erased = self.transact(writes).await?;
+            if !more || erased == Erased::Kept {
+                return Ok(erased);
+            }
+        }
+    }
+
+    /// Deletes what lies in `pk` under sort keys that begin with `prefix`, whatever else there is.
+    ///
+    /// # Errors
+    /// As [`WorkStore::erase`].
+    pub(super) async fn erase_belongings(&self, pk: &str, prefix: &str) -> Result<(), StoreError> {
+        loop {
+            let (belongings, more) = self.belongings(pk, prefix).await?;
+            if !belongings.is_empty() {
+                self.transact(belongings.iter().map(|sk| self.delete(pk, sk, &[])).collect()).await?;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// The same where the other sort keys of its partition are known; with it goes the item `elsewhere`,
@@ -89,54 +136,66 @@ impl WorkStore {
 
     pub(super) fn delete(&self, pk: &str, sk: &str, guards: &[Guard]) -> TransactWriteItem {
         let mut delete = Delete::builder().table_name(&self.table).key(attr::PK, s(pk)).key(attr::SK, s(sk));
-        let mut conditions = Vec::with_capacity(guards.len());
-        for (number, guard) in guards.iter().enumerate() {
-            let (name, value) = (format!("#g{number}"), format!(":g{number}"));
-            match guard {
-                Guard::Equals(attribute, expected) => {
-                    conditions.push(format!("{name} = {value}"));
-                    delete = delete
-                        .expression_attribute_names(name, *attribute)
-                        .expression_attribute_values(value, expected.clone());
-                }
-                Guard::Missing(attribute) => {
-                    conditions.push(format!("attribute_not_exists({name})"));
-                    delete = delete.expression_attribute_names(name, *attribute);
-                }
-            }
-        }
-        if !conditions.is_empty() {
-            delete = delete.condition_expression(conditions.join(" AND "));
+        if !guards.is_empty() {
+            let Condition { expression, names, values } = Condition::of(guards);
+            delete = delete
+                .condition_expression(expression)
+                .set_expression_attribute_names(Some(names))
+                .set_expression_attribute_values((!values.is_empty()).then_some(values));
         }
         let delete = delete.build().unwrap_or_else(|_| unreachable!("table and key are set"));
         TransactWriteItem::builder().delete(delete).build()
     }
 
-    pub(super) async fn sort_keys(&self, pk: &str) -> Result<Vec<String>, StoreError> {
-        let (mut found, mut start) = (Vec::new(), None);
-        for _ in 0..PAGES_MAX {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-                .projection_expression("SK")
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(StoreError::from_sdk)?;
-            let sort_key = |mut item: super::codec::Item| match item.remove(attr::SK) {
-                Some(AttributeValue::S(sk)) => Some(sk),
-                _ => None,
+    /// That the item of `pk` is as `guards`, of which there is one at least, say.
+    fn check(&self, pk: &str, guards: &[Guard]) -> TransactWriteItem {
+        let Condition { expression, names, values } = Condition::of(guards);
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .key(attr::PK, s(pk))
+            .key(attr::SK, s(attr::ITEM))
+            .condition_expression(expression)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values((!values.is_empty()).then_some(values));
+        let check = check.build().unwrap_or_else(|_| unreachable!("table, key and condition are set"));
+        TransactWriteItem::builder().condition_check(check).build()
+    }
+
+    /// Some sort keys of `pk` that begin with `prefix`, apart from the item itself; and whether there may be more.
+    async fn belongings(&self, pk: &str, prefix: &str) -> Result<(Vec<String>, bool), StoreError> {
+        let query = self.query_of(pk, prefix).limit(PART_MAX as i32).projection_expression("SK");
+        let output = query.send().await.map_err(StoreError::from_sdk)?;
+        let keys =
+            output.items.unwrap_or_default().iter().map(sort_key).filter(|sk| sk != attr::ITEM).collect();
+        Ok((keys, output.last_evaluated_key.is_some()))
+    }
+}
+
+/// Guards as a condition of DynamoDB.
+struct Condition {
+    expression: String,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Condition {
+    fn of(guards: &[Guard]) -> Self {
+        let (mut terms, mut names, mut values) = (Vec::new(), HashMap::new(), HashMap::new());
+        for (number, guard) in guards.iter().enumerate() {
+            let (name, value) = (format!("#g{number}"), format!(":g{number}"));
+            let attribute = match guard {
+                Guard::Equals(attribute, expected) => {
+                    terms.push(format!("{name} = {value}"));
+                    values.insert(value, expected.clone());
+                    attribute
+                }
+                Guard::Missing(attribute) => {
+                    terms.push(format!("attribute_not_exists({name})"));
+                    attribute
+                }
             };
-            found.extend(output.items.unwrap_or_default().into_iter().filter_map(sort_key));
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
+            names.insert(name, (*attribute).to_owned());
         }
-        Ok(found)
+        Self { expression: terms.join(" AND "), names, values }
     }
 }

@@ -40,8 +40,10 @@ impl WorkStore {
         if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, &record.id).await? {
             return Ok(());
         }
-        for result in self.results_in(&pk).await? {
-            self.adopt(&record.tenant, &record.id, &result).await?;
+        for head in self.result_heads(&pk).await? {
+            if let Some(result) = self.known_result(&pk, &head.id).await? {
+                self.adopt(&record.tenant, &record.id, &result).await?;
+            }
         }
         Ok(())
     }
@@ -72,17 +74,8 @@ impl WorkStore {
 
     /// The link of `pk`, as the last write left it.
     pub(super) async fn read_link(&self, pk: &str) -> Result<Link, StoreError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, s(pk))
-            .key(attr::SK, s(attr::ITEM))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        let Some(item) = output.item else { return Ok(Link { text: None }) };
+        let item = self.item(pk, attr::ITEM).await?;
+        let Some(item) = item else { return Ok(Link { text: None }) };
         let text = Attributes::new(&item)?.text_option(attr::LINKED)?.map(str::to_owned);
         Ok(Link { text })
     }

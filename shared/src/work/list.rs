@@ -6,7 +6,9 @@
 //! and matched again.
 
 use super::codec::Record;
+use super::payload::PAYLOAD_BATCH_MAX;
 use super::{ActivityView, StoreError, WorkStore, attr, keys};
+use crate::page::Page;
 use crate::tenancy::KindEntry;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
@@ -16,7 +18,7 @@ use futures::future::try_join_all;
 use rules::activity::Status;
 use rules::names::{Kind, Tenant, TypeName};
 
-/// Most items read for one page; a filter that matches few gets a short page and a cursor.
+/// Most items scanned for one page; a filter that matches few gets a short page and a cursor.
 pub const SCAN_MAX: usize = 2_000;
 /// Items read at a time.
 pub(crate) const STRIDE: usize = 100;
@@ -44,15 +46,6 @@ impl Filter {
             && from.is_none_or(|from| record.state.date >= from)
             && to.is_none_or(|to| record.state.date <= to)
     }
-}
-
-/// One page.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// Without their histories.
-    pub items: Vec<ActivityView>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<String>,
 }
 
 /// Partitions of one index that are read as one, in one order.
@@ -105,11 +98,83 @@ impl Position {
     }
 }
 
-impl WorkStore {
-    /// A page of the tenant's activities that match.
+/// A page that is filled from one phase after the other, until it has its items or its bytes, or [`SCAN_MAX`] items
+/// were read for it.
+pub(crate) struct Filling<'a, T> {
+    phases: &'a [Phase],
+    limit: usize,
+    /// Before the rows that were read last.
+    position: Position,
+    /// The rows that were read last, and how many were wanted.
+    rows: Vec<(String, String)>,
+    want: usize,
+    scanned: usize,
+    page: Page<T>,
+}
+
+impl<'a, T> Filling<'a, T> {
+    /// Nothing is read yet.
     ///
-    /// `kinds` are the tenant's. A page may be short of `limit`, even empty,
-    /// and still have a `next`: at most [`SCAN_MAX`] items are read for it.
+    /// # Errors
+    /// [`StoreError::Cursor`] for a cursor that is none of this list's.
+    pub(crate) fn begin(phases: &'a [Phase], cursor: Option<&str>, limit: usize) -> Result<Self, StoreError> {
+        let position = cursor.map(Position::decode).transpose()?.unwrap_or_default();
+        let (rows, page) = (Vec::new(), Page::default());
+        Ok(Self { phases, limit: limit.max(1), position, rows, want: 0, scanned: 0, page })
+    }
+
+    /// The partition keys of the items that may come next; `None` if the page is complete.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index cannot be read.
+    pub(crate) async fn next(&mut self, store: &WorkStore) -> Result<Option<Vec<String>>, StoreError> {
+        let position = self.behind_rows();
+        let missing = self.limit.saturating_sub(self.page.items.len());
+        if missing == 0 || self.is_full() || self.scanned >= SCAN_MAX || position.phase >= self.phases.len() {
+            return Ok(None);
+        }
+        self.want = missing.min(STRIDE);
+        self.rows = store.stride(&self.phases[position.phase], position.after.as_deref(), self.want).await?;
+        self.scanned += self.rows.len();
+        self.position = position;
+        Ok(Some(self.rows.iter().map(|(_, pk)| pk.clone()).collect()))
+    }
+
+    /// Whether no more items need to be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.page.is_full()
+    }
+
+    /// Adds the item of `pk`, which is one of the last keys, with about `bytes` bytes.
+    pub(crate) fn push(&mut self, pk: &str, item: T, bytes: usize) {
+        let sort = self.rows.iter().find(|(_, other)| other == pk).map(|(sort, _)| sort.clone());
+        let position = Position { after: sort, ..self.position.clone() };
+        self.page.push(item, position.encode(), bytes);
+    }
+
+    /// The page.
+    pub(crate) fn finish(mut self) -> Page<T> {
+        let behind = self.behind_rows();
+        self.page.next = match self.is_full() {
+            true => self.page.last_position(),
+            false => (behind.phase < self.phases.len()).then(|| behind.encode()),
+        };
+        self.page
+    }
+
+    fn behind_rows(&self) -> Position {
+        match self.want {
+            0 => self.position.clone(),
+            want => advance(self.position.clone(), &self.rows, want),
+        }
+    }
+}
+
+impl WorkStore {
+    /// A page of the tenant's activities that match, without their histories.
+    ///
+    /// `kinds` are the tenant's. A page may be short of `limit`, even empty, and still have a `next`: see
+    /// [`Filling`].
     ///
     /// # Errors
     /// [`StoreError::Cursor`] for a cursor that is none of this list's.
@@ -120,20 +185,23 @@ impl WorkStore {
         filter: &Filter,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<Page<ActivityView>, StoreError> {
         let phases = self.phases(tenant, kinds, filter);
-        let mut position = cursor.map(Position::decode).transpose()?.unwrap_or_default();
-        let (mut found, mut scanned) = (Vec::new(), 0);
-        while found.len() < limit && scanned < SCAN_MAX && position.phase < phases.len() {
-            let want = (limit - found.len()).clamp(1, STRIDE);
-            let rows = self.stride(&phases[position.phase], position.after.as_deref(), want).await?;
-            scanned += rows.len();
-            let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
-            found.extend(self.records(&pks).await?.into_iter().filter(|record| filter.matches(record)));
-            position = advance(position, &rows, want);
+        let mut page = Filling::begin(&phases, cursor, limit)?;
+        while let Some(pks) = page.next(self).await? {
+            let mut found = self.records(&pks).await?;
+            found.retain(|record| filter.matches(record));
+            for part in found.chunks(PAYLOAD_BATCH_MAX) {
+                if page.is_full() {
+                    break;
+                }
+                for view in self.with_parameters(part.to_vec()).await? {
+                    let bytes = view.parameter.len();
+                    page.push(&view.record.pk(), view, bytes);
+                }
+            }
         }
-        let next = (position.phase < phases.len()).then(|| position.encode());
-        Ok(Page { items: self.with_parameters(found).await?, next })
+        Ok(page.finish())
     }
 
     /// The records of the next stride that match, and the position after it; `None` at the end.
@@ -263,7 +331,7 @@ impl WorkStore {
     }
 }
 
-pub(crate) fn advance(position: Position, rows: &[(String, String)], want: usize) -> Position {
+fn advance(position: Position, rows: &[(String, String)], want: usize) -> Position {
     match rows.last() {
         Some((sort, _)) if rows.len() >= want => Position { after: Some(sort.clone()), ..position },
         _ => Position { phase: position.phase + 1, after: None },

@@ -19,6 +19,7 @@ mod erase;
 mod links;
 pub(crate) mod list;
 mod notification;
+pub(crate) mod partition;
 pub(crate) mod payload;
 mod read;
 mod recurring;
@@ -36,15 +37,14 @@ pub use codec::{Dispatch, Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
 pub use erase::Erased;
-pub use list::{Filter, Page};
+pub use list::Filter;
 pub use notification::{
-    Deleted, NewNotification, Notification, NotificationCounts, NotificationFilter, NotificationPage,
-    NotificationView, Saved, Stepped,
+    Deleted, NewNotification, Notification, NotificationCounts, NotificationFilter, NotificationView, Saved,
+    Stepped,
 };
-pub use read::{ActivityView, CRASHED, HistoryEntry, SUCCESS};
+pub use read::{ActivityView, CRASHED, Earlier, HistoryEntry, SUCCESS};
 pub use recurring::{
-    RULE_BODY_HASH, RULE_SHARDS, Rule, RulePage, RuleSpec, RuleView, SkipRecord, inline_parameter,
-    occurrence_id,
+    RULE_BODY_HASH, RULE_SHARDS, Rule, RuleSpec, RuleView, SkipRecord, inline_parameter, occurrence_id,
 };
 pub use remove::{Removal, Removed};
 pub use result_item::ActivityResult;

@@ -1,7 +1,7 @@
 //! Items read by key in batches: records, and parameters too large for their item.
 
 use super::codec::{Attributes, Item, Record};
-use super::{ActivityView, StoreError, WorkStore, attr};
+use super::{ActivityView, Earlier, StoreError, WorkStore, attr};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use chrono::TimeDelta;
 use std::collections::HashMap;
@@ -93,7 +93,13 @@ impl WorkStore {
         let view = |mut record: Record| {
             let parameter = record.parameter.take().or_else(|| parameters.remove(&record.pk()));
             let parameter = parameter.unwrap_or_else(|| "{}".to_owned());
-            ActivityView { record, parameter, history: Vec::new(), results: Vec::new() }
+            ActivityView {
+                record,
+                parameter,
+                history: Vec::new(),
+                results: Vec::new(),
+                earlier: Earlier::default(),
+            }
         };
         Ok(records.into_iter().map(view).collect())
     }

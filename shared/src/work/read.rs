@@ -1,15 +1,19 @@
 //! One activity as its owner sees it.
 
 use super::codec::{Attributes, Dispatch, Item, Record};
+use super::partition::Part;
 use super::result_item::ActivityResult;
 use super::{StoreError, WorkStore, attr, keys};
+use crate::page::{Page, PageRequest};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use futures::try_join;
 use rules::activity::Status;
 use rules::names::{ActivityId, Tenant};
 
-/// Most pages of one activity's items that are read: 100 runs of 100 attempts with full details.
-const PAGES_MAX: usize = 64;
+/// Most attempts, and most results, that are shown with what they belong to; of either no more than one call of
+/// DynamoDB answers, which is 1 MB.
+pub(super) const SHOWN_MAX: usize = 100;
 
 /// One attempt, as it is recorded (SPEC §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +56,21 @@ pub struct ActivityView {
     pub record: Record,
     /// The parameter as JSON text.
     pub parameter: String,
-    /// Its attempts, oldest first; empty in lists.
+    /// Its last attempts, oldest first; empty in lists.
     pub history: Vec<HistoryEntry>,
-    /// Its results, in the order they were reported; empty in lists.
+    /// Its last results by id, in the order they were reported; empty in lists.
     pub results: Vec<ActivityResult>,
+    /// Where those before begin.
+    pub earlier: Earlier,
+}
+
+/// Where a list of an activity's earlier attempts or results begins, if there are more than are shown with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// What [`WorkStore::history`] goes on from.
+    pub history: Option<String>,
+    /// What [`WorkStore::results`] goes on from.
+    pub results: Option<String>,
 }
 
 impl ActivityView {
@@ -114,34 +129,73 @@ pub(super) fn decode_entry(item: &Item) -> Result<HistoryEntry, StoreError> {
 }
 
 impl WorkStore {
-    /// One activity with all its history.
+    /// One activity with its last attempts and results: [`SHOWN_MAX`] of each.
+    ///
+    /// One call of DynamoDB, where that answers all there is; four others, where it does not. So at most 3 MB are held.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn get(&self, tenant: &Tenant, id: &ActivityId) -> Result<Option<ActivityView>, StoreError> {
-        let mut view = ViewParts::default();
-        let mut start = None;
-        for _ in 0..PAGES_MAX {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(keys::activity(tenant, id)))
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(StoreError::from_sdk)?;
-            for item in output.items.unwrap_or_default() {
-                view.add(&item)?;
-            }
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                break;
+        let pk = keys::activity(tenant, id);
+        if let Some(items) = self.whole(&pk).await? {
+            let mut view = ViewParts::default();
+            items.iter().try_for_each(|item| view.add(item))?;
+            if view.history.len() <= SHOWN_MAX && view.results.len() <= SHOWN_MAX {
+                return Ok(view.finish());
             }
         }
-        Ok(view.finish())
+        let (record, history, results) = try_join!(
+            self.record(tenant, id),
+            self.last_entries(&pk, None, SHOWN_MAX),
+            self.last_results(&pk, None, SHOWN_MAX),
+        )?;
+        let Some(record) = record else { return Ok(None) };
+        let view = self.with_parameters(vec![record]).await?.pop();
+        Ok(view.map(|view| {
+            let earlier = Earlier { history: history.next, results: results.next };
+            let history = history.items.into_iter().rev().chain(view.record.success_entry()).collect();
+            ActivityView { history, results: in_order(results.items), earlier, ..view }
+        }))
+    }
+
+    /// A page of an activity's attempts, the last one first; `None` without the activity.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn history(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        request: &PageRequest,
+    ) -> Result<Option<Page<HistoryEntry>>, StoreError> {
+        let Some(record) = self.record(tenant, id).await? else { return Ok(None) };
+        self.history_of(&record.pk(), record.success_entry(), request).await.map(Some)
+    }
+
+    /// A page of the attempts recorded in a partition, the last one first. The successful one, which is recorded
+    /// elsewhere, is the last.
+    pub(in crate::work) async fn history_of(
+        &self,
+        pk: &str,
+        success: Option<HistoryEntry>,
+        request: &PageRequest,
+    ) -> Result<Page<HistoryEntry>, StoreError> {
+        let mut page = self.last_entries(pk, request.after.as_deref(), request.limit).await?;
+        if let Some(success) = success.filter(|_| request.after.is_none()) {
+            page.lead(success, format!("{}~", attr::HISTORY_PREFIX), request.limit);
+        }
+        Ok(page)
+    }
+
+    /// A page of the attempts that are recorded as items of `pk`, the last one first.
+    pub(in crate::work) async fn last_entries(
+        &self,
+        pk: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<HistoryEntry>, StoreError> {
+        let part = Part { pk, prefix: attr::HISTORY_PREFIX, newest_first: true, after, limit };
+        self.part(&part, decode_entry).await
     }
 
     /// The item of one activity, as the last write left it.
@@ -150,17 +204,8 @@ impl WorkStore {
         tenant: &Tenant,
         id: &ActivityId,
     ) -> Result<Option<Record>, StoreError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, AttributeValue::S(keys::activity(tenant, id)))
-            .key(attr::SK, AttributeValue::S(attr::ITEM.to_owned()))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        Ok(output.item.as_ref().map(Record::decode).transpose()?)
+        let item = self.item(&keys::activity(tenant, id), attr::ITEM).await?;
+        Ok(item.as_ref().map(Record::decode).transpose()?)
     }
 }
 
@@ -187,11 +232,17 @@ impl ViewParts {
     }
 
     pub(super) fn finish(self) -> Option<ActivityView> {
-        let Self { record, payload, mut history, mut results } = self;
+        let Self { record, payload, mut history, results } = self;
         let record = record?;
-        results.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
         let parameter = record.parameter.clone().or(payload).unwrap_or_else(|| "{}".to_owned());
         history.extend(record.success_entry());
-        Some(ActivityView { record, parameter, history, results })
+        let (results, earlier) = (in_order(results), Earlier::default());
+        Some(ActivityView { record, parameter, history, results, earlier })
     }
+}
+
+/// Results in the order they were reported.
+fn in_order(mut results: Vec<ActivityResult>) -> Vec<ActivityResult> {
+    results.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+    results
 }

@@ -2,7 +2,7 @@
 //!
 //! Works on items of every kind alike, by their keys and claims, so that nothing is left because it cannot be decoded.
 
-use super::codec::{Attributes, Item, Record, s};
+use super::codec::{Attributes, Record, s};
 use super::erase::Erased;
 use super::list::{Phase, Position, STRIDE};
 use super::statements::Guard;
@@ -103,22 +103,9 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it could not be read or written; the same call may be made again.
     pub async fn remove(&self, tenant: &Tenant, pk: &str, is_retired: bool) -> Result<Removed, StoreError> {
-        let (mut belongings, mut held) = (Vec::new(), Held::default());
-        let mut start = None;
-        loop {
-            let page = self.keys_and_claims(pk, start).await?;
-            for item in page.0 {
-                let read = Attributes::new(&item)?;
-                match read.text(attr::SK)? {
-                    attr::ITEM => held = Held::of(&read)?,
-                    sk => belongings.push(sk.to_owned()),
-                }
-            }
-            start = page.1;
-            if start.is_none() {
-                break;
-            }
-        }
+        let item = self.item(pk, attr::ITEM).await?;
+        let held =
+            item.as_ref().map(|item| Held::of(&Attributes::new(item)?)).transpose()?.unwrap_or_default();
         if held.lease_until.is_some_and(|until| self.clock.now() < until) {
             return Ok(Removed::InFlight);
         }
@@ -134,7 +121,7 @@ impl WorkStore {
             Some(token) => Guard::Equals(attr::TOKEN, s(&token)),
             None => Guard::Missing(attr::TOKEN),
         };
-        match self.erase_known(pk, &[guard], belongings, None).await? {
+        match self.erase(pk, &[guard]).await? {
             Erased::Yes => Ok(Removed::Gone),
             // Claimed since it was read.
             Erased::Kept => Ok(Removed::InFlight),
@@ -169,29 +156,6 @@ impl WorkStore {
             self.erase(&super::rolling::batch_pk(tenant, kind), &[]).await?;
         }
         Ok(())
-    }
-
-    async fn keys_and_claims(
-        &self,
-        pk: &str,
-        start: Option<Item>,
-    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-        let output = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("PK = :pk")
-            .expression_attribute_values(":pk", s(pk))
-            .projection_expression("PK, SK, #token, #lease, #provider")
-            .expression_attribute_names("#token", attr::TOKEN)
-            .expression_attribute_names("#lease", attr::LEASE)
-            .expression_attribute_names("#provider", attr::PROVIDER_ACTIVITY)
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        Ok((output.items.unwrap_or_default(), output.last_evaluated_key))
     }
 }
 

@@ -32,6 +32,31 @@ pub struct ActivityResult {
     pub standalone: bool,
 }
 
+/// What a result is, without what it says: no longer than its id.
+pub(super) struct Head {
+    pub(super) id: ActivityId,
+    pub(super) status: ResultStatus,
+    pub(super) received_at: DateTime<Utc>,
+    pub(super) standalone: bool,
+}
+
+impl Head {
+    /// Reads as much of an item.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming what cannot be read.
+    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let read = Attributes::new(item)?;
+        let id = read.text(attr::SK)?.strip_prefix(attr::RESULT_PREFIX).and_then(|id| id.parse().ok());
+        Ok(Self {
+            id: id.ok_or_else(|| read.error(attr::SK))?,
+            status: read.parsed(attr::STATUS)?,
+            received_at: read.instant(attr::RESULT_RECEIVED)?,
+            standalone: read.number_option::<u8>(attr::RESULT_STANDALONE)?.is_some(),
+        })
+    }
+}
+
 impl ActivityResult {
     /// The attributes of a new item that lies with `pk`.
     pub(super) fn encode(&self, pk: &str) -> Vec<(&'static str, AttributeValue)> {
@@ -56,17 +81,17 @@ impl ActivityResult {
     /// [`DecodeError`] naming what cannot be read.
     pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
         let read = Attributes::new(item)?;
-        let id = read.text(attr::SK)?.strip_prefix(attr::RESULT_PREFIX).and_then(|id| id.parse().ok());
+        let Head { id, status, received_at, standalone } = Head::decode(item)?;
         Ok(Self {
-            id: id.ok_or_else(|| read.error(attr::SK))?,
-            status: read.parsed(attr::STATUS)?,
+            id,
+            status,
+            received_at,
+            standalone,
             provider_activity_id: read.text_option(attr::PROVIDER_ACTIVITY)?.map(str::to_owned),
             occurred_at: read.instant(attr::RESULT_OCCURRED)?,
-            received_at: read.instant(attr::RESULT_RECEIVED)?,
             hard_override: read.number_option::<u8>(attr::RESULT_OVERRIDE)?.is_some(),
             details: read.text(attr::PARAMETER)?.to_owned(),
             body_hash: read.text(attr::BODY_HASH)?.to_owned(),
-            standalone: read.number_option::<u8>(attr::RESULT_STANDALONE)?.is_some(),
         })
     }
 }

@@ -18,19 +18,21 @@
 //! inserted in the same transaction. In the common case all this costs the settle
 //! one write unit for the link, and, where the activity's id is its creator's, one
 //! read unit for the mark.
+//!
+//! However many results lie with one thing, they are held one at a time: of the
+//! others no more is known than their [`Head`]s, some hundred bytes each.
 
 use super::apply::{Applied, Keep, Written};
 use super::batcher::Outcome;
 use super::codec::{Item, s};
 use super::links::Link;
-use super::result_item::ActivityResult;
+use super::partition::Part;
+use super::result_item::{ActivityResult, Head};
 use super::{StoreError, WorkStore, attr, keys, statements};
-use aws_sdk_dynamodb::types::AttributeValue;
+use crate::page::{Page, PageRequest};
 use rules::activity::{Refusal, Status};
 use rules::names::{ActivityId, Tenant};
-
-/// Most pages of results that are read: one activity's, or one provider id's.
-const PAGES_MAX: usize = 64;
+use rules::verdict::ResultStatus;
 
 /// What a result is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +88,7 @@ impl WorkStore {
         result: &ActivityResult,
     ) -> Result<Reported, StoreError> {
         let pk = keys::activity(tenant, id);
-        if let Some(known) = self.known_result(&pk, result).await? {
+        if let Some(known) = self.known_result(&pk, &result.id).await? {
             if known.standalone && known.body_hash == result.body_hash {
                 // Whoever reported it may have died before looking for the activity again.
                 self.mark_early(tenant, &pk).await?;
@@ -99,7 +101,7 @@ impl WorkStore {
             Applied::Refused(refusal) => Ok(Reported::Refused(refusal)),
             // Somebody else reported under the same id at the same time.
             Applied::Known => {
-                let known = self.known_result(&pk, result).await?.ok_or(StoreError::Throttled)?;
+                let known = self.known_result(&pk, &result.id).await?.ok_or(StoreError::Throttled)?;
                 Ok(repeated(known, result, self.status_of(tenant, id).await?))
             }
             Applied::Gone => self.report_early(tenant, id, result).await,
@@ -115,12 +117,12 @@ impl WorkStore {
         result: &ActivityResult,
     ) -> Result<Reported, StoreError> {
         let pk = keys::activity(tenant, id);
-        if let Some(refusal) = refused_beside(&self.results_in(&pk).await?, result) {
+        if let Some(refusal) = refused_beside(&self.result_heads(&pk).await?, result) {
             return Ok(Reported::Refused(refusal));
         }
         let early = ActivityResult { standalone: true, ..result.clone() };
         if let Written::Known = self.store_result(&pk, &early, Keep::Insert).await? {
-            let known = self.known_result(&pk, result).await?.ok_or(StoreError::Throttled)?;
+            let known = self.known_result(&pk, &result.id).await?.ok_or(StoreError::Throttled)?;
             return Ok(repeated(known, result, None));
         }
         self.mark_early(tenant, &pk).await?;
@@ -148,19 +150,17 @@ impl WorkStore {
         result: ActivityResult,
     ) -> Result<Reported, StoreError> {
         let pk = keys::provider(tenant, provider_id);
-        let beside = self.results_in(&pk).await?;
-        let known = beside.iter().find(|known| known.id == result.id);
-        if known.is_none()
-            && let Some(refusal) = refused_beside(&beside, &result)
-        {
+        let beside = self.result_heads(&pk).await?;
+        let is_known = beside.iter().any(|known| known.id == result.id);
+        if !is_known && let Some(refusal) = refused_beside(&beside, &result) {
             return Ok(Reported::Refused(refusal));
         }
         let stored = ActivityResult { standalone: true, ..result };
-        let known = match known {
-            Some(known) => Some(known.clone()),
-            None => match self.store_result(&pk, &stored, Keep::Insert).await? {
+        let known = match is_known {
+            true => self.known_result(&pk, &stored.id).await?,
+            false => match self.store_result(&pk, &stored, Keep::Insert).await? {
                 Written::Yes => None,
-                Written::Known | Written::Moved => self.known_result(&pk, &stored).await?,
+                Written::Known | Written::Moved => self.known_result(&pk, &stored.id).await?,
             },
         };
         if known.as_ref().is_some_and(|known| known.body_hash != stored.body_hash) {
@@ -182,51 +182,65 @@ impl WorkStore {
         })
     }
 
-    async fn known_result(
+    /// The result that lies with `pk` under this id.
+    pub(super) async fn known_result(
         &self,
         pk: &str,
-        result: &ActivityResult,
+        id: &ActivityId,
     ) -> Result<Option<ActivityResult>, StoreError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, s(pk))
-            .key(attr::SK, s(keys::result(&result.id)))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        Ok(output.item.as_ref().map(ActivityResult::decode).transpose()?)
+        let item = self.item(pk, &keys::result(id)).await?;
+        Ok(item.as_ref().map(ActivityResult::decode).transpose()?)
     }
 
-    /// The results that lie with `pk`, in the order they were reported.
-    pub(super) async fn results_in(&self, pk: &str) -> Result<Vec<ActivityResult>, StoreError> {
-        let mut results = Vec::new();
+    /// What the results that lie with `pk` are, in the order they were reported.
+    pub(super) async fn result_heads(&self, pk: &str) -> Result<Vec<Head>, StoreError> {
+        let mut heads = Vec::new();
         let mut start: Option<Item> = None;
-        for _ in 0..PAGES_MAX {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
-                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-                .expression_attribute_values(":prefix", AttributeValue::S(attr::RESULT_PREFIX.to_owned()))
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(StoreError::from_sdk)?;
+        loop {
+            let query = self.query_of(pk, attr::RESULT_PREFIX).set_exclusive_start_key(start.take());
+            let query = [attr::PK, attr::SK, attr::STATUS, attr::RESULT_RECEIVED, attr::RESULT_STANDALONE]
+                .iter()
+                .enumerate()
+                .fold(query, |query, (number, name)| {
+                    query.expression_attribute_names(format!("#{number}"), *name)
+                });
+            let output = query.projection_expression("#0, #1, #2, #3, #4").send().await;
+            let output = output.map_err(StoreError::from_sdk)?;
             for item in output.items.unwrap_or_default() {
-                results.push(ActivityResult::decode(&item)?);
+                heads.push(Head::decode(&item)?);
             }
             start = output.last_evaluated_key;
             if start.is_none() {
-                break;
+                heads.sort_by(|a: &Head, b: &Head| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
+                return Ok(heads);
             }
         }
-        results.sort_by(|a, b| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));
-        Ok(results)
+    }
+
+    /// A page of an activity's results, the last one by id first: of ids that Punctual made, the last one reported.
+    /// `None` without the activity.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn results(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        request: &PageRequest,
+    ) -> Result<Option<Page<ActivityResult>>, StoreError> {
+        let Some(record) = self.record(tenant, id).await? else { return Ok(None) };
+        self.last_results(&record.pk(), request.after.as_deref(), request.limit).await.map(Some)
+    }
+
+    /// A page of the results that lie with `pk`, the last one by id first.
+    pub(super) async fn last_results(
+        &self,
+        pk: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ActivityResult>, StoreError> {
+        let part = Part { pk, prefix: attr::RESULT_PREFIX, newest_first: true, after, limit };
+        self.part(&part, ActivityResult::decode).await
     }
 
     async fn link(&self, tenant: &Tenant, provider_id: &str) -> Result<Link, StoreError> {
@@ -243,8 +257,9 @@ fn repeated(known: ActivityResult, result: &ActivityResult, now: Option<(Activit
 }
 
 /// The terminal rule among standalone results: what they are about has had its result already.
-fn refused_beside(beside: &[ActivityResult], result: &ActivityResult) -> Option<Refusal> {
-    let is_final = |result: &ActivityResult| result.status.ends_as().is_some();
-    let second = is_final(result) && !result.hard_override && beside.iter().any(is_final);
+fn refused_beside(beside: &[Head], result: &ActivityResult) -> Option<Refusal> {
+    let is_final = |status: ResultStatus| status.ends_as().is_some();
+    let second =
+        is_final(result.status) && !result.hard_override && beside.iter().any(|known| is_final(known.status));
     second.then_some(Refusal::HasResult)
 }

@@ -83,22 +83,37 @@ pub fn filled(template: &str) -> String {
     parameters.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
 }
 
-/// Every operation of the description.
+/// `value` with the components in place of what refers to them, apart from schemas.
+fn resolved(document: &Value, value: &Value) -> Value {
+    match value {
+        Value::Object(members) => match members.get("$ref").and_then(Value::as_str) {
+            Some(reference) if !reference.starts_with("#/components/schemas/") => {
+                resolved(document, document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference}")))
+            }
+            _ => members.iter().map(|(name, value)| (name.clone(), resolved(document, value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(|item| resolved(document, item)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Every operation of the description, with what it refers to in it.
 pub fn operations() -> Vec<Endpoint> {
     let document = api_ingest::description();
     let mut found = Vec::new();
     for (template, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
+            let operation = resolved(&document, operation);
             let said = operation["description"].as_str().unwrap_or_default();
             let mut endpoint = Endpoint {
                 method: method.to_uppercase(),
                 template: template.clone(),
                 body: None,
                 admin_only: said.contains("Needs the admin key"),
-                operation: operation.clone(),
+                operation,
             };
             // What reads a body but has nothing to be told takes an empty object.
-            let reads = operation["responses"].get("415").is_some();
+            let reads = endpoint.operation["responses"].get("415").is_some();
             endpoint.body = endpoint.bodies().first().cloned().or(reads.then(|| json!({})));
             found.push(endpoint);
         }

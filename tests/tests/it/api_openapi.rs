@@ -160,3 +160,36 @@ fn it_says_what_its_users_must_know() {
     let delete = text(delete);
     assert!(delete.contains("removed within a day"), "{delete}");
 }
+
+/// What operations have in common stands once, and they refer to it.
+#[test]
+fn nothing_is_described_twice() {
+    let document = description();
+    let mut seen: Vec<(&Value, String)> = Vec::new();
+    let mut problems = 0;
+    for (template, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = format!("{method} {template}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let is_problem = status.starts_with(['4', '5']);
+                let refers = response.get("$ref").is_some() && response.as_object().unwrap().len() == 1;
+                assert_eq!(is_problem, refers, "{name} {status}");
+                problems += usize::from(is_problem);
+                let headers = response["headers"].as_object().into_iter().flatten();
+                seen.extend(headers.map(|(header, said)| (said, format!("{name} {status} {header}"))));
+            }
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            seen.extend(parameters.map(|said| (said, format!("{name} {}", said["name"]))));
+        }
+    }
+    assert!(problems > 300, "{problems}");
+    for (index, (value, name)) in
+        seen.iter().enumerate().filter(|(_, (value, _))| value.get("$ref").is_none())
+    {
+        let other = seen[..index].iter().find(|(other, _)| other == value);
+        assert!(other.is_none(), "{name} is as {}", other.unwrap().1);
+    }
+    let bytes = document.to_string().len();
+    assert!(bytes < 250_000, "{bytes}");
+    std::fs::write("/tmp/openapi-new.json", document.to_string()).unwrap();
+}

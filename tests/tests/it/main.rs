@@ -17,6 +17,7 @@ mod api_notifications;
 mod api_numbers;
 mod api_openapi;
 mod api_outages;
+mod api_pages;
 mod api_recurring;
 mod api_reminder_recipients;
 mod api_reminders;

@@ -89,6 +89,8 @@ async fn activities(stage: &Stage) {
         stage.call("GET", &format!("{path}{query}"), None, 200).await;
     }
     stage.call("GET", &format!("{path}/dead"), None, 200).await;
+    stage.call("GET", &format!("{path}/dead/history"), None, 200).await;
+    stage.call("GET", &format!("{path}/dead/results"), None, 200).await;
     stage.call("POST", &format!("{path}/dead/retry"), Some(json!({})), 200).await;
     stage
         .call("POST", &format!("{path}/b1/reschedule"), Some(json!({"date": "2030-01-02T00:00:00Z"})), 200)
@@ -204,6 +206,7 @@ async fn notifications(stage: &Stage) {
     stage.world.receiver.reply([Reply::status(500)]);
     stage.call("POST", &path, Some(json!({"id": "n5", "type": "once", "payload": {}})), 202).await;
     stage.call("GET", &format!("{path}/n3"), None, 200).await;
+    stage.call("GET", &format!("{path}/n3/history"), None, 200).await;
     stage.call("GET", &path, None, 200).await;
     stage.call("GET", &format!("{path}?status=PENDING&type=box"), None, 200).await;
     stage.call("POST", &format!("{path}/n3/resend"), Some(json!({})), 200).await;

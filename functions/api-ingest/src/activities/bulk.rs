@@ -18,6 +18,7 @@ use rules::activity::Status;
 use rules::names::{Kind, TypeName};
 use rules::uri::UriPattern;
 use serde::Serialize;
+use shared::tenancy::CursorSecret;
 use shared::work::{BulkAction, Filter};
 use utoipa::ToSchema;
 
@@ -96,7 +97,8 @@ pub async fn post(
     uri: Uri,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    let Wanted { filter, action, scope, after } = body.read(|body| read(&context, &uri, body))?;
+    let secret = context.tenancy.cursor_secret().await?;
+    let Wanted { filter, action, scope, after } = body.read(|body| read(secret, &uri, body))?;
     existing_now(&context, &tenant).await?;
     let kinds = context.tenancy.kinds(&tenant).await?;
     let deadline = context.clock.now() + CALL_TIME;
@@ -104,11 +106,11 @@ pub async fn post(
     Ok(answer::ok(&BulkView {
         matched: report.matched,
         changed: report.changed,
-        cursor: report.cursor.map(|cursor| scope.seal(&context, &cursor)),
+        cursor: report.cursor.map(|cursor| scope.seal(&cursor)),
     }))
 }
 
-fn read(context: &ApiContext, uri: &Uri, body: &mut Object<'_, '_>) -> Option<Wanted> {
+fn read(secret: &CursorSecret, uri: &Uri, body: &mut Object<'_, '_>) -> Option<Wanted> {
     let faults = body.faults();
     let filter = body.object("filter").map(filter);
     let filter = body.require("filter", filter);
@@ -139,9 +141,9 @@ fn read(context: &ApiContext, uri: &Uri, body: &mut Object<'_, '_>) -> Option<Wa
     };
     let cursor = body.text("cursor");
     let (filter, action) = (filter?, action?);
-    let scope = Scope::of_body(uri, &format!("{filter:?} {action:?}"));
+    let scope = Scope::of_body(secret, uri, &format!("{filter:?} {action:?}"));
     let after = cursor.and_then(|cursor| {
-        let opened = scope.open(context, &cursor);
+        let opened = scope.open(&cursor);
         if opened.is_none() {
             faults.add(body.at("cursor"), CURSOR_REFUSED);
         }

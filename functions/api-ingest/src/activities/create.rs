@@ -103,7 +103,7 @@ pub async fn post(
         Ok(activity) => activity,
         Err(refused) => {
             let made = made_before(&context, &tenant, refused).await?;
-            return Ok(answer::ok(&ActivityView::whole(made)));
+            return Ok(answer::ok(&ActivityView::whole(&context, made).await?));
         }
     };
     let location = format!(
@@ -113,8 +113,10 @@ pub async fn post(
         activity.id
     );
     match context.work.create(vec![activity]).await.pop() {
-        Some(Ok(Created::New(view))) => Ok(answer::created(&location, &ActivityView::whole(view))),
-        Some(Ok(Created::Existing(view))) => Ok(answer::ok(&ActivityView::whole(view))),
+        Some(Ok(Created::New(view))) => {
+            Ok(answer::created(&location, &ActivityView::whole(&context, view).await?))
+        }
+        Some(Ok(Created::Existing(view))) => Ok(answer::ok(&ActivityView::whole(&context, view).await?)),
         Some(Ok(Created::Conflict)) => Err(taken()),
         Some(Err(error)) => Err(error.into()),
         None => Err(Problem::internal("the store gave no answer")),

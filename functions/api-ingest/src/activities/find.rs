@@ -1,9 +1,11 @@
 //! One activity, and lists of them (SPEC §3).
 
-use super::view::ActivityView;
+use super::results::ResultView;
+use super::view::{ActivityView, HistoryView};
 use crate::ApiContext;
 use crate::answer::{self, Items};
 use crate::auth::{In, InSolution};
+use crate::companies::only_page;
 use crate::faults::Faults;
 use crate::openapi::schemas::{ActivityStatus, Channel as ChannelText, Name};
 use crate::openapi::{ListParameters, Read};
@@ -14,7 +16,6 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use rules::names::{ActivityId, Channel, Kind, TypeName};
-use shared::tenancy::Page;
 use shared::work::Filter;
 use utoipa::IntoParams;
 
@@ -42,7 +43,7 @@ pub struct FilterParameters {
     to: Option<String>,
 }
 
-/// One activity, with its history.
+/// One activity, with its last attempts and results; `moreHistory` and `moreResults` lead to those before.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", operation_id = "getActivity", tag = "activities",
     params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
@@ -54,9 +55,49 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     existing(&context, &tenant).await?;
     match context.work.get(&tenant, &name).await? {
-        Some(activity) => Ok(answer::ok(&ActivityView::whole(activity))),
-        None => Err(Problem::not_found("activity")),
+        Some(activity) => Ok(answer::ok(&ActivityView::whole(&context, activity).await?)),
+        None => Err(not_found()),
     }
+}
+
+fn not_found() -> Problem {
+    Problem::not_found("activity")
+}
+
+/// An activity's attempts, the last one first.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/history", operation_id = "listActivityHistory", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path), ListParameters),
+    responses((status = 200, body = Items<HistoryView>), Read)
+)]
+pub async fn history(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
+    existing(&context, &tenant).await?;
+    let page = context.work.history(&tenant, &name, &request).await?.ok_or_else(not_found)?;
+    Ok(answer::page(&scope, page, HistoryView::of))
+}
+
+/// What was reported of an activity, the last one by id first: of ids that Punctual made, the last one reported.
+#[utoipa::path(
+    get, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/results", operation_id = "listActivityResults", tag = "activities",
+    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path), ListParameters),
+    responses((status = 200, body = Items<ResultView>), Read)
+)]
+pub async fn results(
+    State(context): State<ApiContext>,
+    In { tenant, name, .. }: In<ActivityId>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
+    existing(&context, &tenant).await?;
+    let page = context.work.results(&tenant, &name, &request).await?.ok_or_else(not_found)?;
+    Ok(answer::page(&scope, page, |result| ResultView::of(result, Some(&name))))
 }
 
 /// The solution's activities, without their histories: what is due first, then what is finished, newest
@@ -71,20 +112,19 @@ pub async fn list(
     InSolution { tenant, .. }: InSolution,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
+    let scope = Scope::of(&context, &uri).await?;
     let (filter, request) = {
         let faults = Faults::default();
         let mut query = Query::read(&uri, &faults);
         let filter = filter(&mut query, &faults);
-        let request = query.page(&context, &scope);
+        let request = query.page(&scope);
         query.finish();
         faults.finish(Some((filter, request)))?
     };
     existing(&context, &tenant).await?;
     let kinds = context.tenancy.kinds(&tenant).await?;
     let found = context.work.list(&tenant, &kinds, &filter, request.after.as_deref(), request.limit).await?;
-    let page = Page { items: found.items, next: found.next };
-    Ok(answer::page(&context, &scope, page, ActivityView::brief))
+    Ok(answer::page(&scope, found, ActivityView::brief))
 }
 
 fn filter(query: &mut Query<'_>, faults: &Faults) -> Filter {

@@ -2,13 +2,15 @@
 
 use super::channel_draft::CommerceBody;
 use super::results::ResultView;
+use crate::ApiContext;
 use crate::answer;
 use crate::openapi::schemas::ActivityStatus;
-use rules::names::Kind;
+use crate::problem::Problem;
+use rules::names::{Kind, Tenant};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::dispatch::{ChannelActivity, Commerce};
-use shared::work::{ActivityView as Activity, HistoryEntry};
+use shared::work::{ActivityView as Activity, Earlier, HistoryEntry, Record};
 use utoipa::ToSchema;
 
 /// An activity.
@@ -87,12 +89,18 @@ pub struct ActivityView {
     /// When it was accepted.
     #[schema(format = DateTime)]
     created_at: String,
-    /// Its attempts, oldest first; not in lists.
+    /// Its attempts, oldest first: the last 100, and no more than 1 MB of them. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<HistoryView>>,
-    /// What its provider reported, in the order it did; not in lists.
+    /// The path at which the attempts before those are listed, the last one first; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_history: Option<String>,
+    /// What its provider reported, in the order it did: the last 100 by id, and no more than 1 MB of them. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<Vec<ResultView>>,
+    /// The path at which the results before those are listed, the last one by id first; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_results: Option<String>,
 }
 
 /// One attempt.
@@ -117,16 +125,24 @@ pub struct HistoryView {
 }
 
 impl ActivityView {
-    /// With its history and results.
-    pub fn whole(activity: Activity) -> Self {
-        let mut activity = activity;
+    /// With its last attempts and results.
+    ///
+    /// # Errors
+    /// The links to those before cannot be made.
+    pub async fn whole(context: &ApiContext, mut activity: Activity) -> Result<Self, Problem> {
+        let path = path(&activity.record);
+        let Earlier { history: earlier_history, results: earlier_results } =
+            std::mem::take(&mut activity.earlier);
+        let more_history = answer::link(context, &format!("{path}/history"), earlier_history).await?;
+        let more_results = answer::link(context, &format!("{path}/results"), earlier_results).await?;
         let history = std::mem::take(&mut activity.history).into_iter().map(HistoryView::of).collect();
         let results = std::mem::take(&mut activity.results);
         let results: Vec<_> =
             results.into_iter().map(|result| ResultView::of(result, Some(&activity.record.id))).collect();
         // An activity type's rarely has any.
         let shown = matches!(activity.record.kind, Kind::Channel(_)) || !results.is_empty();
-        Self { history: Some(history), results: shown.then_some(results), ..Self::brief(activity) }
+        let results = shown.then_some(results);
+        Ok(Self { history: Some(history), results, more_history, more_results, ..Self::brief(activity) })
     }
 
     /// Without its history and results.
@@ -178,9 +194,17 @@ impl ActivityView {
             dispatch_config_id,
             created_at: answer::time(record.created_at),
             history: None,
+            more_history: None,
             results: None,
+            more_results: None,
         }
     }
+}
+
+/// Where an activity is found.
+fn path(record: &Record) -> String {
+    let Tenant { company, solution } = &record.tenant;
+    format!("/v1/companies/{company}/solutions/{}/activities/{}", solution.name(), record.id)
 }
 
 impl HistoryView {

@@ -1,6 +1,7 @@
-//! Completes the description with what holds for all operations alike, so that no handler has to repeat it.
+//! Completes the description with what holds for all operations alike, so that no handler has to repeat it; and no
+//! operation either: what several have in common is a component to which they refer.
 
-use super::examples;
+use super::{PROBLEMS, examples};
 use crate::problem::{self, PROBLEM_JSON};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -20,14 +21,67 @@ pub fn complete(description: OpenApi) -> Value {
                 describe_parameter(parameter);
             }
             references(operation.get("requestBody").unwrap_or(&Value::Null), &mut bodies);
-            for (status, answer) in object(operation, "responses") {
+            let own = object(operation, "responses").filter(|(_, answer)| answer.get("$ref").is_none());
+            for (status, answer) in own {
                 describe_answer(status, answer);
             }
             examples::add(operation);
         }
     }
     close_bodies(&mut document["components"]["schemas"], bodies);
+    document["components"]["responses"] = problems();
+    share(&mut document, "headers", |operation, found| {
+        for (_, response) in object(operation, "responses") {
+            object(response, "headers").for_each(|(name, header)| found(name, header));
+        }
+    });
+    share(&mut document, "parameters", |operation, found| {
+        for parameter in array(operation, "parameters") {
+            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            found(&name, parameter);
+        }
+    });
     document
+}
+
+/// The responses that are no success, by the names under which operations refer to them.
+fn problems() -> Value {
+    let response = |(status, name, meaning): &(&str, &str, &str)| {
+        let schema = json!({"$ref": format!("#{SCHEMAS}Problem")});
+        let mut response = json!({"description": meaning, "content": {PROBLEM_JSON: {"schema": schema}}});
+        describe_answer(status, &mut response);
+        ((*name).to_owned(), response)
+    };
+    PROBLEMS.iter().map(response).collect::<Map<_, _>>().into()
+}
+
+/// Moves into the components of a `kind` what `each` finds in more than one operation, by its name and as often as
+/// it differs by a number behind; the operations refer to it.
+fn share(document: &mut Value, kind: &str, each: impl Fn(&mut Value, &mut dyn FnMut(&str, &mut Value))) {
+    let mut visit = |found: &mut dyn FnMut(&str, &mut Value)| {
+        for item in objects(&mut document["paths"]) {
+            let operations = item.iter_mut().filter(|(method, _)| METHODS.contains(&method.as_str()));
+            operations.for_each(|(_, operation)| each(operation, found));
+        }
+    };
+    let mut uses: Vec<(String, Value, usize)> = Vec::new();
+    visit(&mut |name, value| match uses.iter_mut().find(|(other, same, _)| other == name && same == value) {
+        Some((_, _, count)) => *count += 1,
+        None => uses.push((name.to_owned(), value.clone(), 1)),
+    });
+    let mut components = Map::new();
+    for (name, value, _) in uses.into_iter().filter(|(_, _, count)| *count > 1) {
+        let same = components.keys().filter(|other| other.trim_end_matches(char::is_numeric) == name).count();
+        let component = if same == 0 { name.clone() } else { format!("{name}{}", same + 1) };
+        let reference = json!({"$ref": format!("#/components/{kind}/{component}")});
+        visit(&mut |other, found| {
+            if other == name && *found == value {
+                *found = reference.clone();
+            }
+        });
+        components.insert(component, value);
+    }
+    document["components"][kind] = components.into();
 }
 
 fn objects(value: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {

@@ -19,7 +19,6 @@ use axum::response::Response;
 use http::Uri;
 use rules::names::{RecurringName, Tenant};
 use shared::recurring::{self, RecurringError, occurrences};
-use shared::tenancy::Page;
 use shared::work::RuleView;
 use utoipa::IntoParams;
 use view::{OccurrenceView, OccurrencesView, RecurringBody, RecurringStateView, RecurringView, SkippedView};
@@ -119,12 +118,12 @@ pub async fn list(
     InSolution { tenant, .. }: InSolution,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
-    let request = only_page(&context, &uri, &scope)?;
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
     existing(&context, &tenant).await?;
     let rules = context.work.rules(&tenant, request.after.as_deref(), request.limit).await?;
-    let (page, now) = (Page { items: rules.items, next: rules.next }, context.clock.now());
-    Ok(answer::page(&context, &scope, page, |view| RecurringView::of(view, now)))
+    let now = context.clock.now();
+    Ok(answer::page(&scope, rules, |view| RecurringView::of(view, now)))
 }
 
 /// Pauses or resumes a recurring activity. Paused, it creates nothing, and what it created ahead of its time
@@ -218,10 +217,9 @@ pub async fn skipped(
     In { tenant, name, .. }: In<RecurringName>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
-    let request = only_page(&context, &uri, &scope)?;
+    let scope = Scope::of(&context, &uri).await?;
+    let request = only_page(&uri, &scope)?;
     found(&context, &tenant, &name).await?;
     let skips = context.work.skips(&tenant, &name, request.after.as_deref(), request.limit).await?;
-    let page = Page { items: skips.items, next: skips.next };
-    Ok(answer::page(&context, &scope, page, SkippedView::of))
+    Ok(answer::page(&scope, skips, SkippedView::of))
 }

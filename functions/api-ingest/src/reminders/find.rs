@@ -16,7 +16,6 @@ use axum::response::Response;
 use http::Uri;
 use serde::Serialize;
 use shared::reminder::{Cancelled, Filter};
-use shared::tenancy::Page;
 use utoipa::{IntoParams, ToSchema};
 
 /// A reminder.
@@ -67,12 +66,12 @@ pub async fn history(
     AtReminder { tenant, id }: AtReminder,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
+    let scope = Scope::of(&context, &uri).await?;
     let request = {
         let faults = Faults::default();
         let mut query = Query::read(&uri, &faults);
         query.text(SECRET);
-        let request = query.page(&context, &scope);
+        let request = query.page(&scope);
         query.finish();
         faults.finish(Some(request))?
     };
@@ -80,8 +79,7 @@ pub async fn history(
         return Err(Problem::not_found("reminder"));
     }
     let found = context.reminders.history(&tenant, &id, request.after.as_deref(), request.limit).await?;
-    let page = Page { items: found.entries, next: found.next };
-    Ok(answer::page(&context, &scope, page, EntryView::of))
+    Ok(answer::page(&scope, found, EntryView::of))
 }
 
 /// Which reminders.
@@ -116,7 +114,7 @@ pub async fn list(
     InConfiguration { tenant, .. }: InConfiguration,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
+    let scope = Scope::of(&context, &uri).await?;
     let (filter, request) = {
         let faults = Faults::default();
         let mut query = Query::read(&uri, &faults);
@@ -133,15 +131,14 @@ pub async fn list(
             faults.add("query:to", "must not be before from");
         }
         query.text(SECRET);
-        let request = query.page(&context, &scope);
+        let request = query.page(&scope);
         query.finish();
         faults.finish(Some((filter, request)))?
     };
     let shards = existing(&context, &tenant).await?.due_shards;
     let found =
         context.reminders.list(&tenant, shards, &filter, request.after.as_deref(), request.limit).await?;
-    let page = Page { items: found.items, next: found.next };
-    Ok(answer::page(&context, &scope, page, ReminderView::of))
+    Ok(answer::page(&scope, found, ReminderView::of))
 }
 
 /// How a configuration's reminders stand.

@@ -120,12 +120,12 @@ pub async fn audit_log(
     InConfiguration { tenant, .. }: InConfiguration,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let scope = Scope::of(&uri);
+    let scope = Scope::of(&context, &uri).await?;
     let request = {
         let faults = Faults::default();
         let mut query = Query::read(&uri, &faults);
         query.text(SECRET);
-        let request = query.page(&context, &scope);
+        let request = query.page(&scope);
         query.finish();
         faults.finish(Some(request))?
     };

@@ -1,21 +1,21 @@
 //! Finding notifications: one, pages of them, how many, and what is due.
 
 use super::Notification;
+use crate::page::{Page, PageRequest};
 use crate::tenancy::NotificationSlice;
 use crate::work::codec::Attributes;
-use crate::work::list::{Phase, Position, SCAN_MAX, advance};
-use crate::work::read::decode_entry;
+use crate::work::list::{Filling, Phase};
+use crate::work::payload::PAYLOAD_BATCH_MAX;
+use crate::work::read::{SHOWN_MAX, decode_entry};
 use crate::work::{HistoryEntry, StoreError, WorkStore, attr, keys};
-use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use futures::future::try_join_all;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream, try_join};
 use rules::names::{ActivityId, Tenant, TypeName};
 use rules::notification::Status;
 use std::collections::{BTreeMap, HashMap};
 
-/// Most pages of one notification's items that are read: a thousand attempts of several runs.
-const PAGES_MAX: usize = 64;
+/// What is shown of a notification whose payload is gone.
+const NO_PAYLOAD: &str = "null";
 /// Partitions asked for what is due, or counted, at a time.
 const READS_IN_FLIGHT: usize = 16;
 
@@ -26,8 +26,10 @@ pub struct NotificationView {
     pub notification: Notification,
     /// The payload as JSON text.
     pub payload: String,
-    /// Its attempts, oldest first; empty in lists.
+    /// Its last attempts, oldest first; empty in lists.
     pub history: Vec<HistoryEntry>,
+    /// What [`WorkStore::notification_history`] goes on from for the attempts before, if there are any.
+    pub earlier: Option<String>,
 }
 
 impl NotificationView {
@@ -47,20 +49,13 @@ pub struct NotificationFilter {
     pub name: Option<TypeName>,
 }
 
-/// One page.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NotificationPage {
-    /// Without their histories.
-    pub items: Vec<NotificationView>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<String>,
-}
-
 /// How many notifications of each type are in each status. Index reads are eventually consistent.
 pub type NotificationCounts = BTreeMap<TypeName, BTreeMap<Status, u64>>;
 
 impl WorkStore {
-    /// One notification with its history.
+    /// One notification with its last attempts: [`SHOWN_MAX`] of them.
+    ///
+    /// One call of DynamoDB, where that answers all there is; three others, where it does not. So at most 2 MB are held.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -69,38 +64,59 @@ impl WorkStore {
         tenant: &Tenant,
         id: &ActivityId,
     ) -> Result<Option<NotificationView>, StoreError> {
-        let (mut found, mut payload, mut history, mut start) = (None, None, Vec::new(), None);
-        for _ in 0..PAGES_MAX {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(keys::notification(tenant, id)))
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(StoreError::from_sdk)?;
-            for item in output.items.unwrap_or_default() {
-                let read = Attributes::new(&item)?;
+        let pk = keys::notification(tenant, id);
+        if let Some(items) = self.whole(&pk).await? {
+            let (mut found, mut payload, mut history) = (None, None, Vec::new());
+            for item in &items {
+                let read = Attributes::new(item)?;
                 match read.text(attr::SK)? {
-                    attr::ITEM => found = Some(Notification::decode(&item)?),
+                    attr::ITEM => found = Some(Notification::decode(item)?),
                     attr::PAYLOAD => payload = Some(read.text(attr::PARAMETER)?.to_owned()),
                     // The query returns them in order of run and send.
-                    sk if sk.starts_with(attr::HISTORY_PREFIX) => history.push(decode_entry(&item)?),
+                    sk if sk.starts_with(attr::HISTORY_PREFIX) => history.push(decode_entry(item)?),
                     _ => {}
                 }
             }
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                break;
+            if history.len() <= SHOWN_MAX {
+                let Some(notification) = found else { return Ok(None) };
+                history.extend(notification.success_entry());
+                let payload =
+                    notification.payload.clone().or(payload).unwrap_or_else(|| NO_PAYLOAD.to_owned());
+                return Ok(Some(NotificationView { notification, payload, history, earlier: None }));
             }
         }
-        let Some(notification) = found else { return Ok(None) };
-        history.extend(notification.success_entry());
-        let payload = notification.payload.clone().or(payload).unwrap_or_else(|| "null".to_owned());
-        Ok(Some(NotificationView { notification, payload, history }))
+        let (found, history) =
+            try_join!(self.notification_record(tenant, id), self.last_entries(&pk, None, SHOWN_MAX))?;
+        let Some(found) = found else { return Ok(None) };
+        let view = self.with_payloads(vec![found]).await?.pop();
+        Ok(view.map(|view| {
+            let success = view.notification.success_entry();
+            let entries = history.items.into_iter().rev().chain(success).collect();
+            NotificationView { history: entries, earlier: history.next, ..view }
+        }))
+    }
+
+    /// The item of one notification, as the last write left it.
+    pub(super) async fn notification_record(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+    ) -> Result<Option<Notification>, StoreError> {
+        Ok(self.notification_records(&[keys::notification(tenant, id)]).await?.pop())
+    }
+
+    /// A page of a notification's attempts, the last one first; `None` without the notification.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn notification_history(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        request: &PageRequest,
+    ) -> Result<Option<Page<HistoryEntry>>, StoreError> {
+        let Some(found) = self.notification_record(tenant, id).await? else { return Ok(None) };
+        self.history_of(&found.pk(), found.success_entry(), request).await.map(Some)
     }
 
     /// The payload of a notification, read where it is too large for the item.
@@ -111,12 +127,25 @@ impl WorkStore {
         if let Some(payload) = &of.payload {
             return Ok(payload.clone());
         }
-        let view = self.notification(&of.tenant, &of.id).await?;
-        Ok(view.map_or_else(|| "null".to_owned(), |view| view.payload))
+        let found = self.with_payloads(vec![of.clone()]).await?.pop();
+        Ok(found.map_or_else(|| NO_PAYLOAD.to_owned(), |view| view.payload))
     }
 
-    /// A page of a solution's notifications that match: what is pending, next first; then what is over,
-    /// newest first. `slices` are the solution's.
+    /// Adds to each notification its payload, read where it is too large for the item.
+    async fn with_payloads(&self, found: Vec<Notification>) -> Result<Vec<NotificationView>, StoreError> {
+        let large: Vec<String> =
+            found.iter().filter(|one| one.payload.is_none()).map(Notification::pk).collect();
+        let mut payloads = self.payloads(&large).await?;
+        let view = |notification: Notification| {
+            let payload = notification.payload.clone().or_else(|| payloads.remove(&notification.pk()));
+            let payload = payload.unwrap_or_else(|| NO_PAYLOAD.to_owned());
+            NotificationView { notification, payload, history: Vec::new(), earlier: None }
+        };
+        Ok(found.into_iter().map(view).collect())
+    }
+
+    /// A page of a solution's notifications that match, without their histories: what is pending, next first; then
+    /// what is over, newest first. `slices` are the solution's.
     ///
     /// # Errors
     /// [`StoreError::Cursor`] for a cursor that is none of this list's.
@@ -126,25 +155,23 @@ impl WorkStore {
         filter: &NotificationFilter,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<NotificationPage, StoreError> {
+    ) -> Result<Page<NotificationView>, StoreError> {
         let phases = phases(slices, filter);
-        let mut position = cursor.map(Position::decode).transpose()?.unwrap_or_default();
-        let (mut found, mut scanned) = (Vec::new(), 0);
-        while found.len() < limit && scanned < SCAN_MAX && position.phase < phases.len() {
-            let want = (limit - found.len()).max(1);
-            let rows = self.stride(&phases[position.phase], position.after.as_deref(), want).await?;
-            scanned += rows.len();
-            let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
-            let matches = |one: &Notification| filter.status.is_none_or(|status| status == one.state.status);
-            found.extend(self.notification_records(&pks).await?.into_iter().filter(matches));
-            position = advance(position, &rows, want);
+        let mut page = Filling::begin(&phases, cursor, limit)?;
+        while let Some(pks) = page.next(self).await? {
+            let mut found = self.notification_records(&pks).await?;
+            found.retain(|one| filter.status.is_none_or(|status| status == one.state.status));
+            for part in found.chunks(PAYLOAD_BATCH_MAX) {
+                if page.is_full() {
+                    break;
+                }
+                for view in self.with_payloads(part.to_vec()).await? {
+                    let bytes = view.payload.len();
+                    page.push(&view.notification.pk(), view, bytes);
+                }
+            }
         }
-        let next = (position.phase < phases.len()).then(|| position.encode());
-        let views = found.into_iter().map(|notification| async move {
-            let payload = self.notification_payload(&notification).await?;
-            Ok::<_, StoreError>(NotificationView { notification, payload, history: Vec::new() })
-        });
-        Ok(NotificationPage { items: try_join_all(views).await?, next })
+        Ok(page.finish())
     }
 
     /// The `limit` oldest notifications of `slices` that are due by `now`.

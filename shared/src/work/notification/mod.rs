@@ -4,7 +4,7 @@ mod codec;
 mod find;
 
 pub use codec::Notification;
-pub use find::{NotificationCounts, NotificationFilter, NotificationPage, NotificationView};
+pub use find::{NotificationCounts, NotificationFilter, NotificationView};
 
 use super::apply::Written;
 use super::batcher::Outcome;
@@ -194,12 +194,12 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it could not be read or written.
     pub async fn delete_notification(&self, tenant: &Tenant, id: &ActivityId) -> Result<Deleted, StoreError> {
-        let Some(found) = self.notification(tenant, id).await? else { return Ok(Deleted::NotFound) };
-        let state = &found.notification.state;
+        let Some(found) = self.notification_record(tenant, id).await? else { return Ok(Deleted::NotFound) };
+        let state = &found.state;
         if state.claim.as_ref().is_some_and(|claim| claim.lease_until >= self.clock.now()) {
             return Ok(Deleted::InHand);
         }
-        Ok(match self.erase(&found.notification.pk(), &guards(state)).await? {
+        Ok(match self.erase(&found.pk(), &guards(state)).await? {
             Erased::Yes => Deleted::Yes,
             Erased::Kept => Deleted::InHand,
         })

@@ -1,7 +1,10 @@
 //! Finding recurring rules: one, pages of them, those with something due, and what was skipped.
 
 use super::{Rule, SkipRecord};
-use crate::work::list::Phase;
+use crate::page::Page;
+use crate::work::list::{Filling, Phase};
+use crate::work::partition::Part;
+use crate::work::payload::PAYLOAD_BATCH_MAX;
 use crate::work::{StoreError, WorkStore, attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -17,32 +20,14 @@ pub struct RuleView {
     pub parameter: String,
 }
 
-/// One page.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RulePage<T> {
-    /// The items, in the list's order.
-    pub items: Vec<T>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<String>,
-}
-
 impl WorkStore {
     /// One rule.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn rule(&self, tenant: &Tenant, name: &RecurringName) -> Result<Option<RuleView>, StoreError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, AttributeValue::S(keys::rule(tenant, name)))
-            .key(attr::SK, AttributeValue::S(attr::ITEM.to_owned()))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        let Some(item) = output.item else { return Ok(None) };
+        let item = self.item(&keys::rule(tenant, name), attr::ITEM).await?;
+        let Some(item) = item else { return Ok(None) };
         Ok(self.with_rule_parameters(vec![Rule::decode(&item)?]).await?.pop())
     }
 
@@ -69,16 +54,21 @@ impl WorkStore {
         tenant: &Tenant,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<RulePage<RuleView>, StoreError> {
-        let phase = Phase::object(vec![keys::rule_list_partition(tenant)]);
-        let prefix = keys::rules_prefix(tenant);
-        let after = after.map(|name| format!("{prefix}{name}"));
-        let rows = self.stride(&phase, after.as_deref(), limit.max(1)).await?;
-        let next = rows.last().filter(|_| rows.len() >= limit);
-        let next = next.and_then(|(pk, _)| pk.strip_prefix(&prefix)).map(str::to_owned);
-        let pks: Vec<String> = rows.iter().map(|(_, pk)| pk.clone()).collect();
-        let rules = self.rule_records(&pks).await?;
-        Ok(RulePage { items: self.with_rule_parameters(rules).await?, next })
+    ) -> Result<Page<RuleView>, StoreError> {
+        let phases = [Phase::object(vec![keys::rule_list_partition(tenant)])];
+        let mut page = Filling::begin(&phases, after, limit)?;
+        while let Some(pks) = page.next(self).await? {
+            for part in self.rule_records(&pks).await?.chunks(PAYLOAD_BATCH_MAX) {
+                if page.is_full() {
+                    break;
+                }
+                for view in self.with_rule_parameters(part.to_vec()).await? {
+                    let bytes = view.parameter.len();
+                    page.push(&view.rule.pk(), view, bytes);
+                }
+            }
+        }
+        Ok(page.finish())
     }
 
     /// Rules of one shard whose next occurrence is at or before `until`, next first, after the sort key
@@ -122,34 +112,10 @@ impl WorkStore {
         name: &RecurringName,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<RulePage<SkipRecord>, StoreError> {
-        let pk = keys::rule(tenant, name);
-        let key = |sk: &str| {
-            HashMap::from([
-                (attr::PK.to_owned(), AttributeValue::S(pk.clone())),
-                (attr::SK.to_owned(), AttributeValue::S(sk.to_owned())),
-            ])
-        };
-        let output = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
-            .expression_attribute_values(":prefix", AttributeValue::S(attr::SKIP_PREFIX.to_owned()))
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(after.map(key))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        let items = output.items.unwrap_or_default();
-        let next = output.last_evaluated_key.and_then(|mut key| match key.remove(attr::SK) {
-            Some(AttributeValue::S(sk)) => Some(sk),
-            _ => None,
-        });
-        Ok(RulePage { items: items.iter().map(SkipRecord::decode).collect::<Result<_, _>>()?, next })
+    ) -> Result<Page<SkipRecord>, StoreError> {
+        let (pk, prefix) = (keys::rule(tenant, name), attr::SKIP_PREFIX);
+        let part = Part { pk: &pk, prefix, newest_first: true, after, limit };
+        self.part(&part, SkipRecord::decode).await
     }
 
     /// The rules of `pks`, in that order; those that are gone are left out.

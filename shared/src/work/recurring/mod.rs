@@ -5,7 +5,7 @@ mod codec;
 mod find;
 
 pub use codec::{RULE_SHARDS, Rule, RuleSpec, SkipRecord};
-pub use find::{RulePage, RuleView};
+pub use find::RuleView;
 
 use super::batcher::Outcome;
 use super::codec::{n, s, t};
@@ -139,14 +139,7 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it could not be read or written.
     pub(crate) async fn forget_skips(&self, tenant: &Tenant, name: &RecurringName) -> Result<(), StoreError> {
-        let pk = keys::rule(tenant, name);
-        let keys = self.sort_keys(&pk).await?;
-        let skips: Vec<_> = keys.iter().filter(|sk| sk.starts_with(attr::SKIP_PREFIX)).collect();
-        for part in skips.chunks(super::erase::TRANSACTION_MAX) {
-            let deletes = part.iter().map(|sk| self.delete(&pk, sk, &[])).collect();
-            self.transact(deletes).await?;
-        }
-        Ok(())
+        self.erase_belongings(&keys::rule(tenant, name), attr::SKIP_PREFIX).await
     }
 
     /// Takes back an activity that `rule` created and nobody has begun; it can be created again. `false` if
@@ -174,11 +167,8 @@ impl WorkStore {
             Guard::Equals(attr::ATTEMPTS, n(0)),
             Guard::Equals(attr::CREATED, t(record.created_at)),
         ];
-        let pk = record.pk();
-        let mut writes = vec![self.rule_stands(rule, revision), self.delete(&pk, attr::ITEM, &guards)];
-        let belongings = self.sort_keys(&pk).await?;
-        writes.extend(belongings.iter().filter(|sk| *sk != attr::ITEM).map(|sk| self.delete(&pk, sk, &[])));
-        Ok(self.transact(writes).await? == Erased::Yes)
+        let checks = [self.rule_stands(rule, revision)];
+        Ok(self.erase_while(&record.pk(), &guards, &checks).await? == Erased::Yes)
     }
 
     /// That a rule is at `revision`, or gone, as a condition of a transaction.

@@ -1,7 +1,7 @@
 //! Cursors: what a list gave is good for that list, and nothing else is.
 
 use super::{check_async, runtime};
-use crate::api::{Api, S};
+use crate::api::{ADMIN, Answer, Api, S, router_with, send};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -115,5 +115,50 @@ async fn a_cursor_is_good_for_its_own_list_alone() {
         for (other, _) in lists.iter().filter(|(other, _)| other != path) {
             refused(&api, other, cursor).await.unwrap();
         }
+    }
+}
+
+async fn cursor_of(router: axum::Router, key: &str, path: &str) -> Answer {
+    let request = http::Request::builder().uri(path).header("x-api-key", key);
+    send(router, request.body(axum::body::Body::empty()).unwrap()).await
+}
+
+/// Whoever guesses the admin key cannot tell by a cursor whether the guess is right: cursors are the same under
+/// another admin key.
+#[tokio::test]
+async fn a_cursor_has_nothing_to_do_with_the_admin_key() {
+    let (api, lists) = lists().await;
+    const OTHER: &str = "another-admin-key-of-the-tests";
+    let other = router_with(api.world.process(), OTHER);
+    for (path, cursor) in &lists {
+        let page = cursor_of(other.clone(), OTHER, &format!("{path}?limit=1")).await.expect(200);
+        assert_eq!(page.json["nextCursor"], *cursor, "{path}");
+        cursor_of(other.clone(), OTHER, &format!("{path}?limit=1&cursor={cursor}")).await.expect(200);
+    }
+    // The secret is a deployment's own.
+    let elsewhere = Api::new().await;
+    for name in ["acme", "other"] {
+        elsewhere.put(&format!("/v1/companies/{name}"), json!({})).await.expect(201);
+    }
+    let (path, cursor) = lists.last().unwrap();
+    let page = elsewhere.get(&format!("{path}?limit=1")).await.expect(200);
+    assert!(page.json["nextCursor"].is_string(), "{}", page.text);
+    refused(&elsewhere, path, cursor).await.unwrap();
+}
+
+#[tokio::test]
+async fn processes_that_need_the_secret_first_at_the_same_time_agree() {
+    let api = Api::new().await;
+    for name in ["a", "b"] {
+        api.put(&format!("/v1/companies/{name}"), json!({})).await.expect(201);
+    }
+    let processes: Vec<_> = (0..8).map(|_| api.other_process()).collect();
+    let first = processes.iter().map(|one| cursor_of(one.clone(), ADMIN, "/v1/companies?limit=1"));
+    let cursors: Vec<_> = futures::future::join_all(first).await;
+    let cursors: Vec<&str> = cursors.iter().map(|page| page.json["nextCursor"].as_str().unwrap()).collect();
+    assert!(cursors.iter().all(|cursor| *cursor == cursors[0]), "{cursors:?}");
+    for process in processes {
+        let next = format!("/v1/companies?limit=1&cursor={}", cursors[0]);
+        assert_eq!(cursor_of(process, ADMIN, &next).await.expect(200).json["items"][0]["company"], "b");
     }
 }
