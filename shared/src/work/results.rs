@@ -24,7 +24,7 @@
 
 use super::apply::{Applied, Keep, Written};
 use super::batcher::Outcome;
-use super::codec::{Item, s};
+use super::codec::Item;
 use super::links::Link;
 use super::partition::Part;
 use super::result_item::{ActivityResult, Head};

@@ -6,7 +6,6 @@ use crate::work::list::{Filling, Phase};
 use crate::work::partition::Part;
 use crate::work::payload::PAYLOAD_BATCH_MAX;
 use crate::work::{StoreError, WorkStore, attr, keys};
-use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::names::{RecurringName, Tenant};
 use std::collections::HashMap;
