@@ -21,4 +21,5 @@ pub mod signing;
 pub mod sweep;
 pub mod telemetry;
 pub mod tenancy;
+pub mod turns;
 pub mod work;

@@ -95,11 +95,13 @@ impl WorkStore {
         // One item that is seldom there, so that the reads of many dispatches are one call.
         let mark = self.reads.run(statements::read(&self.table, record.pk(), attr::EARLY)).await?;
         let Outcome::Applied(Some(_)) = mark else { return Ok(()) };
-        let (pk, early) = (record.pk(), self.results_in(&record.pk()).await?);
-        for result in early.iter().filter(|result| result.standalone) {
-            let applied = self.apply(&record.tenant, &record.id, result, Keep::Link).await?;
+        let pk = record.pk();
+        let early = self.result_heads(&pk).await?;
+        for head in early.iter().filter(|result| result.standalone) {
+            let Some(result) = self.known_result(&pk, head).await? else { continue };
+            let applied = self.apply(&record.tenant, &record.id, &result, Keep::Link).await?;
             if matches!(applied, Applied::Refused(_)) {
-                self.store_result(&pk, result, Keep::Link).await?;
+                self.store_result(&pk, &result, Keep::Link).await?;
             }
         }
         Ok(())

@@ -40,7 +40,8 @@ impl WorkStore {
         if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, &record.id).await? {
             return Ok(());
         }
-        for result in self.results_in(&pk).await? {
+        for head in self.result_heads(&pk).await? {
+            let Some(result) = self.known_result(&pk, &head).await? else { continue };
             self.adopt(&record.tenant, &record.id, &result).await?;
         }
         Ok(())

@@ -50,6 +50,27 @@ impl ActivityResult {
         item
     }
 
+    /// The attributes of an item but its details.
+    pub(super) const HEAD: [&str; 8] = [
+        attr::SK,
+        attr::STATUS,
+        attr::RESULT_OCCURRED,
+        attr::RESULT_RECEIVED,
+        attr::BODY_HASH,
+        attr::PROVIDER_ACTIVITY,
+        attr::RESULT_OVERRIDE,
+        attr::RESULT_STANDALONE,
+    ];
+
+    /// Reads an item of which these were asked for; its details are empty.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming what cannot be read.
+    pub(super) fn decode_head(mut item: Item) -> Result<Self, DecodeError> {
+        item.insert(attr::PARAMETER.to_owned(), s(String::new()));
+        Self::decode(&item)
+    }
+
     /// Reads an item.
     ///
     /// # Errors

@@ -115,7 +115,7 @@ impl WorkStore {
         result: &ActivityResult,
     ) -> Result<Reported, StoreError> {
         let pk = keys::activity(tenant, id);
-        if let Some(refusal) = refused_beside(&self.results_in(&pk).await?, result) {
+        if let Some(refusal) = refused_beside(&self.result_heads(&pk).await?, result) {
             return Ok(Reported::Refused(refusal));
         }
         let early = ActivityResult { standalone: true, ..result.clone() };
@@ -148,8 +148,11 @@ impl WorkStore {
         result: ActivityResult,
     ) -> Result<Reported, StoreError> {
         let pk = keys::provider(tenant, provider_id);
-        let beside = self.results_in(&pk).await?;
-        let known = beside.iter().find(|known| known.id == result.id);
+        let beside = self.result_heads(&pk).await?;
+        let known = match beside.iter().any(|known| known.id == result.id) {
+            true => self.known_result(&pk, &result).await?,
+            false => None,
+        };
         if known.is_none()
             && let Some(refusal) = refused_beside(&beside, &result)
         {
@@ -157,7 +160,7 @@ impl WorkStore {
         }
         let stored = ActivityResult { standalone: true, ..result };
         let known = match known {
-            Some(known) => Some(known.clone()),
+            Some(known) => Some(known),
             None => match self.store_result(&pk, &stored, Keep::Insert).await? {
                 Written::Yes => None,
                 Written::Known | Written::Moved => self.known_result(&pk, &stored).await?,
@@ -182,7 +185,7 @@ impl WorkStore {
         })
     }
 
-    async fn known_result(
+    pub(super) async fn known_result(
         &self,
         pk: &str,
         result: &ActivityResult,
@@ -200,12 +203,13 @@ impl WorkStore {
         Ok(output.item.as_ref().map(ActivityResult::decode).transpose()?)
     }
 
-    /// The results that lie with `pk`, in the order they were reported.
-    pub(super) async fn results_in(&self, pk: &str) -> Result<Vec<ActivityResult>, StoreError> {
+    /// The results that lie with `pk`, in the order they were reported, without their details: of very many large ones
+    /// one at a time is to be in memory, for which there is [`WorkStore::known_result`].
+    pub(super) async fn result_heads(&self, pk: &str) -> Result<Vec<ActivityResult>, StoreError> {
         let mut results = Vec::new();
         let mut start: Option<Item> = None;
         for _ in 0..PAGES_MAX {
-            let output = self
+            let mut query = self
                 .client
                 .query()
                 .table_name(&self.table)
@@ -213,12 +217,19 @@ impl WorkStore {
                 .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
                 .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
                 .expression_attribute_values(":prefix", AttributeValue::S(attr::RESULT_PREFIX.to_owned()))
-                .set_exclusive_start_key(start.take())
+                .set_exclusive_start_key(start.take());
+            let mut projection = Vec::with_capacity(ActivityResult::HEAD.len());
+            for (number, name) in ActivityResult::HEAD.into_iter().enumerate() {
+                projection.push(format!("#h{number}"));
+                query = query.expression_attribute_names(format!("#h{number}"), name);
+            }
+            let output = query
+                .projection_expression(projection.join(", "))
                 .send()
                 .await
                 .map_err(StoreError::from_sdk)?;
             for item in output.items.unwrap_or_default() {
-                results.push(ActivityResult::decode(&item)?);
+                results.push(ActivityResult::decode_head(item)?);
             }
             start = output.last_evaluated_key;
             if start.is_none() {
