@@ -134,20 +134,16 @@ impl Roller<'_> {
         through: Option<&str>,
     ) -> Result<Content, RollError> {
         let _room = self.memory.page().await;
-        let record = finished.view.record.clone();
-        let mut view = match from.number {
-            1 => self.ctx.work.with_parameters(vec![record]).await?.pop(),
-            _ => None,
-        }
-        .unwrap_or_else(|| ActivityView {
-            record: finished.view.record.clone(),
-            parameter: String::new(),
-            history: Vec::new(),
-            results: Vec::new(),
-        });
+        let record = &finished.view.record;
+        let parameter = match from.number {
+            1 => self.ctx.work.parameter(record).await?,
+            _ => String::new(),
+        };
+        let (history, results) = (Vec::new(), Vec::new());
+        let mut view = ActivityView { record: record.clone(), parameter, history, results };
         let mut part = Part { entries: 0, through: from.after.clone(), ..from.clone() };
         // The attempt that succeeded stands on the activity, and goes with the last part.
-        let success = finished.view.record.success_entry();
+        let success = record.success_entry();
         let spare = success.clone().map_or(Ok(0), |entry| body::entry_bytes(&LogEntry::Attempt(entry)))?;
         let mut bytes = body::activity(&view, Some((part.number, false)))?.get().len() + spare;
         let (mut failed, room) = (None, body::room(self.tenant));
@@ -170,7 +166,7 @@ impl Roller<'_> {
             (part.entries, part.through) = (part.entries + 1, sk.to_owned());
             true
         };
-        let is_last = self.ctx.work.log_entries(&finished.view.record, &from.after, take).await?;
+        let is_last = self.ctx.work.log_entries(record, &from.after, take).await?;
         if let Some(error) = failed {
             return Err(error.into());
         }

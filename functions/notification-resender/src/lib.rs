@@ -124,14 +124,16 @@ impl Resender {
         if let Some(error) = cycle.error {
             return Err(error.into());
         }
-        tracing::info!(
-            read = report.read,
-            published = report.published,
-            failed = report.failed,
-            waiting = report.waiting,
-            left = report.left,
-            "re-sent"
-        );
+        if report.read > 0 || report.left {
+            tracing::info!(
+                read = report.read,
+                published = report.published,
+                failed = report.failed,
+                waiting = report.waiting,
+                left = report.left,
+                "re-sent"
+            );
+        }
         Ok(report)
     }
 

@@ -16,6 +16,7 @@ use rules::due::shard;
 use rules::names::Tenant;
 use rules::qos::{Levels, TenantTurns};
 use rules::recurring::LOOK_AHEAD;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Rules expanded together: their writes share calls.
@@ -105,9 +106,9 @@ impl Run {
         if read.pks.is_empty() {
             return None;
         }
-        if !self.leases.contains_key(&read.shard) {
+        if let Entry::Vacant(place) = self.leases.entry(read.shard) {
             match ctx.leases.acquire(&keys::rule_due_partition(read.shard), SHARD_LEASE).await {
-                Ok(Some(lease)) => drop(self.leases.insert(read.shard, lease)),
+                Ok(Some(lease)) => drop(place.insert(lease)),
                 // Another run is at it, and does what is to be done.
                 Ok(None) => {
                     self.total.left = true;
@@ -210,4 +211,46 @@ impl Run {
 async fn expand_page(ctx: &Context, pks: Vec<String>) -> Result<Planned, RecurringError> {
     let rules: Vec<Rule> = ctx.work.rule_records(&pks).await?;
     expand_once(ctx, rules).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant { company: name.parse().unwrap(), solution: "main".parse().unwrap() }
+    }
+
+    /// A hundred thousand rules that were due before, and one of another company: its turn is the second.
+    #[test]
+    fn one_rule_is_in_the_first_page_whoever_has_very_many() {
+        let (mut run, mut turns) = (Run::default(), TenantTurns::default());
+        for (name, count) in [("acme", 100_000), ("beta", 1), ("gamma", 30)] {
+            let pks = (0..count).map(|n| format!("Q#{name}/main#r{n}"));
+            run.waiting.insert(tenant(name), pks.collect());
+            turns.set(&tenant(name), Levels::default());
+        }
+        let page = run.page(&mut turns);
+        let of = |page: &[String], name: &str| page.iter().filter(|pk| pk.contains(name)).count();
+        assert_eq!((page.len(), of(&page, "beta"), of(&page, "gamma")), (101, 1, 30));
+        let place = page.iter().position(|pk| pk.contains("beta"));
+        assert_eq!(place, Some(TURN_RULES), "behind one turn of the other");
+        assert_eq!(
+            of(&run.page(&mut turns), "acme"),
+            PAGE,
+            "who has nothing left leaves its turns to the rest"
+        );
+        assert_eq!(run.waiting.len(), 1);
+    }
+
+    #[test]
+    fn rules_take_turns_by_qos() {
+        let (mut run, mut turns) = (Run::default(), TenantTurns::default());
+        for (name, level) in [("gold", 4), ("plain", 1)] {
+            run.waiting.insert(tenant(name), (0..500).map(|n| format!("Q#{name}/main#r{n}")).collect());
+            turns.set(&tenant(name), Levels { company: level, solution: 1 });
+        }
+        let page = run.page(&mut turns);
+        assert_eq!(page.iter().filter(|pk| pk.contains("gold")).count(), 80);
+    }
 }

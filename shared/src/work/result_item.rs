@@ -51,7 +51,8 @@ impl ActivityResult {
     }
 
     /// The attributes of an item but its details.
-    pub(super) const HEAD: [&str; 8] = [
+    pub(super) const HEAD: [&str; 9] = [
+        attr::PK,
         attr::SK,
         attr::STATUS,
         attr::RESULT_OCCURRED,

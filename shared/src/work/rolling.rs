@@ -214,6 +214,28 @@ impl WorkStore {
         Ok(view.finish().map(|view| Finished { view, is_large: false, sort_keys }))
     }
 
+    /// The parameter of an activity, as JSON text.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn parameter(&self, record: &Record) -> Result<String, StoreError> {
+        if let Some(parameter) = &record.parameter {
+            return Ok(parameter.clone());
+        }
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key(attr::PK, s(record.pk()))
+            .key(attr::SK, s(attr::PAYLOAD))
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        let Some(item) = output.item else { return Ok("{}".to_owned()) };
+        Ok(Attributes::new(&item)?.text(attr::PARAMETER)?.to_owned())
+    }
+
     /// The attempts and results of a large activity behind the sort key `after`, each given to `take` with its sort key,
     /// until that takes no more or all were given: then `true`. A page at a time is in memory.
     ///
