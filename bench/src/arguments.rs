@@ -66,6 +66,9 @@ pub struct Arguments {
     /// Finished activities in `rolling`
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     pub rolling: usize,
+    /// Finished activities in `rolling-large`, each with 60 results of 245 KB
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    pub rolling_large: usize,
     /// Give up when nothing has arrived for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 150, global = true)]
     pub patience: u32,
@@ -134,6 +137,8 @@ pub enum Scenario {
     Recurring,
     /// Very many finished activities on their way out, while new ones finish
     Rolling,
+    /// Finished activities with very many large results on their way out: the memory that takes
+    RollingLarge,
 }
 
 impl Scenario {
@@ -150,6 +155,7 @@ impl Scenario {
             Self::Reminders => "reminders",
             Self::Recurring => "recurring",
             Self::Rolling => "rolling",
+            Self::RollingLarge => "rolling-large",
         }
     }
 }

@@ -22,4 +22,5 @@ pub mod signing;
 pub mod sweep;
 pub mod telemetry;
 pub mod tenancy;
+pub mod turns;
 pub mod work;

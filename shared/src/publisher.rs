@@ -160,11 +160,12 @@ impl Publisher {
         })
     }
 
-    /// Gives a notification that is due its turn: sends it, or accounts for a sender that was lost.
+    /// Gives the notification of `pk`, which is due, its turn: sends it, or accounts for a sender that was lost.
     ///
     /// # Errors
     /// [`PublishError`] when a table cannot be read or written.
-    pub async fn turn(&self, notification: Notification) -> Result<Turn, PublishError> {
+    pub async fn turn(&self, pk: &str) -> Result<Turn, PublishError> {
+        let Some(notification) = self.ctx.work.due_notification(pk).await? else { return Ok(Turn::NotOurs) };
         if self.is_abandoned(&notification) {
             return Ok(match self.recover(&notification).await? {
                 Stepped::Applied(_) => Turn::Failed,
@@ -193,8 +194,9 @@ impl Publisher {
         if slices.is_empty() {
             return Ok(());
         }
-        let due = self.ctx.work.due_notifications(&slices, self.ctx.clock.now(), RESUMED_MAX).await?;
-        let turns = due.items.into_iter().map(|notification| self.turn(notification));
+        let now = self.ctx.clock.now();
+        let due = self.ctx.work.due_notifications(&slices, None, now, RESUMED_MAX).await?;
+        let turns = due.rows.iter().map(|(_, pk)| self.turn(pk));
         // All are finished before an error is looked at, so that none is dropped with its claim held.
         let turns = join_all(turns).await;
         turns.into_iter().try_for_each(|turn| turn.map(drop))

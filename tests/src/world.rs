@@ -253,16 +253,15 @@ impl World {
 
     /// Every item of the work table.
     pub async fn dump(&self) -> Vec<shared::work::codec::Item> {
-        let output = self
-            .embedded
-            .clients()
-            .dynamodb
-            .scan()
-            .table_name(&self.settings.work_table)
-            .send()
-            .await
-            .unwrap();
-        assert!(output.last_evaluated_key.is_none(), "more than one page");
-        output.items.unwrap_or_default()
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let scan = self.embedded.clients().dynamodb.scan().table_name(&self.settings.work_table);
+            let output = scan.set_exclusive_start_key(start).send().await.unwrap();
+            items.extend(output.items.unwrap_or_default());
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return items;
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ mod qos;
 mod recurring;
 mod reminders;
 mod rolling;
+mod rolling_large;
 mod throughput;
 
 use crate::arguments::{Arguments, Scenario};
@@ -29,6 +30,7 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
         Scenario::Reminders => reminders::run(arguments, report).await,
         Scenario::Recurring => recurring::run(arguments, report).await,
         Scenario::Rolling => rolling::run(arguments, report).await,
+        Scenario::RollingLarge => rolling_large::run(arguments, report).await,
         Scenario::Channels => channels::run(arguments, report).await,
     }
 }

@@ -4,16 +4,18 @@
 //! otherwise does nothing, goes on with it.
 
 mod body;
+mod parts;
+mod read;
 mod retired;
 mod roll;
 
 pub use roll::RollError;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use lambda_runtime::{Error, LambdaEvent};
-use roll::{Rolled, Roller};
+use read::Memory;
+use roll::{Progress, Rolled, Roller};
 use rules::names::Tenant;
 use rules::rolling::{LogKind, cutoff};
 use serde::{Deserialize, Serialize};
@@ -22,16 +24,18 @@ use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::telemetry::Metrics;
 use shared::tenancy::{KindEntry, Solution};
+use shared::turns::{After, Deadline, Share, Standing, named, names, take_turns};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// How long an invocation goes on; with one batch more it stays within the function's time limit.
 const RUN_TIME: TimeDelta = TimeDelta::minutes(9);
 /// How long it first removes what was deleted. In a day's invocations that is nearly five hours.
 const REMOVAL_TIME: TimeDelta = TimeDelta::minutes(3);
 /// Solutions rolled at a time.
-const SOLUTIONS_IN_FLIGHT: usize = 8;
-/// The item on which word of an unfinished round is left.
+const SOLUTIONS_IN_FLIGHT: usize = 16;
+/// Solutions and companies looked up at a time.
+const LOOKS_IN_FLIGHT: usize = 16;
+/// The item on which it is noted for which solutions a round is unfinished.
 const ROUND: &str = "log-roller";
 const UNFINISHED: &str = "unfinished";
 
@@ -66,18 +70,42 @@ pub struct RollReport {
     pub left: bool,
 }
 
+/// A solution in a round.
+#[derive(Default)]
+struct Rolling {
+    kinds: Vec<KindEntry>,
+    /// Which of the rollers is at it.
+    stage: usize,
+    /// How far that one has come in the index.
+    after: Option<String>,
+    /// Whether it was looked at.
+    is_rolled: bool,
+    rolled: Rolled,
+    error: Option<RollError>,
+}
+
+impl RollReport {
+    fn note(&mut self, share: &Rolling) {
+        self.solutions += usize::from(share.is_rolled);
+        self.batches += share.rolled.batches;
+        self.refused += share.rolled.refused;
+        self.deleted += share.rolled.deleted;
+    }
+}
+
 /// The function.
 #[derive(Clone)]
 pub struct LogRoller {
     ctx: Context,
     http: Outbound,
     metrics: Metrics,
+    memory: Memory,
 }
 
 impl LogRoller {
     /// Built once for a process.
     pub fn new(ctx: Context, http: Outbound) -> Self {
-        Self { ctx, http, metrics: Metrics::off() }
+        Self { ctx, http, metrics: Metrics::off(), memory: Memory::default() }
     }
 
     /// Counting what it does in `metrics`.
@@ -91,40 +119,39 @@ impl LogRoller {
     /// [`RollError`] of one solution, after all have been rolled; the next invocation goes on with it.
     pub async fn handle(&self, event: RollEvent) -> Result<RollReport, RollError> {
         let deletions_left = retired::remove(&self.ctx, self.ctx.clock.now() + REMOVAL_TIME).await?;
-        let unfinished = self.ctx.leases.values(ROUND).await?.get(UNFINISHED) == Some(&yes());
-        if matches!(event, RollEvent::Continue { .. }) && !unfinished {
+        let values = self.ctx.leases.values(ROUND).await?;
+        let before = values.get(UNFINISHED);
+        let unfinished = named(before);
+        let goes_on = matches!(event, RollEvent::Continue { .. });
+        if goes_on && unfinished.is_empty() {
             return Ok(RollReport { deletions_left, ..RollReport::default() });
         }
-        let deadline = self.ctx.clock.now() + RUN_TIME;
+        let began = self.ctx.clock.now();
+        let mut shares = self.shares().await?;
+        if goes_on {
+            shares.retain(|share| unfinished.contains(&share.tenant));
+        }
+        let turn = |tenant, share| self.turn(tenant, share, began).boxed();
+        let clock = &self.ctx.clock;
+        let mut until = Deadline { clock, at: began + RUN_TIME };
+        let left = take_turns(clock, shares, &unfinished, SOLUTIONS_IN_FLIGHT, &mut until, turn).await;
+
         let mut report = RollReport { deletions_left, ..RollReport::default() };
         let mut failed = None;
-        let solutions: Vec<_> = self
-            .solutions()
-            .await?
-            .into_iter()
-            .map(|(tenant, kinds)| self.roll(tenant, kinds, deadline))
-            .collect();
-        let mut solutions = stream::iter(solutions).buffer_unordered(SOLUTIONS_IN_FLIGHT);
-        while let Some(rolled) = solutions.next().await {
-            match rolled {
-                Ok(None) => {}
-                Ok(Some(rolled)) => {
-                    report.solutions += 1;
-                    report.batches += rolled.batches;
-                    report.refused += rolled.refused;
-                    report.deleted += rolled.deleted;
-                    report.left |= rolled.left;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a solution was not rolled");
-                    report.left = true;
-                    failed = Some(error);
-                }
+        let mut remaining = Vec::new();
+        for (tenant, share, standing) in left {
+            report.note(&share);
+            if standing != Standing::Done || share.rolled.left || share.error.is_some() {
+                remaining.push((standing != Standing::Untouched, tenant));
             }
+            failed = share.error.or(failed);
         }
-        if report.left != unfinished {
-            let word = if report.left { yes() } else { AttributeValue::Bool(false) };
-            self.ctx.leases.leave_word(ROUND, (UNFINISHED, word)).await?;
+        report.left = !remaining.is_empty();
+        // Who had no turn comes first where not all names have room.
+        remaining.sort_unstable();
+        let after = names(remaining.iter().map(|(_, tenant)| tenant));
+        if report.left || !unfinished.is_empty() {
+            self.ctx.leases.leave_word(ROUND, (UNFINISHED, after)).await?;
         }
         self.metrics.rolling(self.ctx.clock.now(), report.deleted as u64, report.refused as u64);
         tracing::info!(
@@ -146,59 +173,89 @@ impl LogRoller {
         Ok(Box::pin(self.handle(event.payload)).await?)
     }
 
-    /// Every solution that has or had activities, with its kinds.
-    async fn solutions(&self) -> Result<BTreeMap<Tenant, Vec<KindEntry>>, RollError> {
+    /// Every solution that has or had activities and runs.
+    async fn shares(&self) -> Result<Vec<Share<Rolling>>, RollError> {
         let mut solutions: BTreeMap<Tenant, Vec<KindEntry>> = BTreeMap::new();
         for slice in self.ctx.tenancy.slices().await? {
             let kind = KindEntry { kind: slice.kind, shards: slice.shards };
             solutions.entry(slice.tenant).or_default().push(kind);
         }
-        Ok(solutions)
+        let looks = solutions.into_iter().map(|(tenant, kinds)| async move {
+            let state = Rolling { kinds, ..Rolling::default() };
+            // Its turn looks again; for now it is about its place alone.
+            let levels = match self.ctx.tenancy.solution(&tenant).await {
+                Ok(None) => return None,
+                Ok(solution) => self.ctx.tenancy.levels(&tenant, solution.as_deref()).await,
+                Err(error) => Err(error),
+            };
+            Some(Share { tenant, levels: levels.unwrap_or_default(), state })
+        });
+        let looks: Vec<_> = looks.collect();
+        let shares: Vec<_> = stream::iter(looks).buffered(LOOKS_IN_FLIGHT).collect().await;
+        Ok(shares.into_iter().flatten().collect())
     }
 
-    /// Both rollers of a solution, one after the other; `None` if it is gone or paused.
+    /// One turn of a solution: a batch of one of its rollers, one after the other.
+    async fn turn(&self, tenant: Tenant, mut share: Rolling, began: DateTime<Utc>) -> (Rolling, After) {
+        match self.roll(&tenant, &mut share, began).await {
+            Ok(after) => (share, after),
+            Err(error) => {
+                tracing::error!(%tenant, %error, "a solution was not rolled");
+                share.error = Some(error);
+                (share, After::Nothing)
+            }
+        }
+    }
+
     async fn roll(
         &self,
-        tenant: Tenant,
-        kinds: Vec<KindEntry>,
-        deadline: DateTime<Utc>,
-    ) -> Result<Option<Rolled>, RollError> {
-        let solution = self.ctx.tenancy.solution_fresh(&tenant).await?;
-        let Some(solution) = solution.filter(|solution| !solution.is_paused()) else { return Ok(None) };
-        let mut total = Rolled::default();
-        for kind in LogKind::ALL {
-            let (uri, cutoff) = self.settings(&solution, kind);
+        tenant: &Tenant,
+        share: &mut Rolling,
+        began: DateTime<Utc>,
+    ) -> Result<After, RollError> {
+        let solution = self.ctx.tenancy.solution_fresh(tenant).await?;
+        let Some(solution) = solution.filter(|solution| !solution.is_paused()) else {
+            return Ok(After::Nothing);
+        };
+        share.is_rolled = true;
+        while let Some(kind) = LogKind::ALL.get(share.stage).copied() {
+            let (uri, cutoff) = self.settings(&solution, kind, began);
             // Without a period what is finished is kept for good.
-            let Some(cutoff) = cutoff else { continue };
-            let roller = Roller {
-                ctx: &self.ctx,
-                http: &self.http,
-                tenant: &tenant,
-                kinds: &kinds,
-                kind,
-                uri: uri.as_deref(),
-                cutoff,
-                deadline,
-            };
-            let rolled = roller.run().await?;
-            total.batches += rolled.batches;
-            total.refused += rolled.refused;
-            total.deleted += rolled.deleted;
-            total.left |= rolled.left;
+            if let Some(cutoff) = cutoff {
+                let roller = Roller {
+                    ctx: &self.ctx,
+                    http: &self.http,
+                    memory: &self.memory,
+                    tenant,
+                    kinds: &share.kinds,
+                    kind,
+                    uri: uri.as_deref(),
+                    cutoff,
+                };
+                let is_first = share.after.is_none();
+                if !is_first || !roller.is_idle().await? {
+                    match roller.turn(&mut share.after, &mut share.rolled).await? {
+                        Progress::More => return Ok(After::More),
+                        Progress::Done => {}
+                    }
+                }
+            }
+            (share.stage, share.after) = (share.stage + 1, None);
         }
-        Ok(Some(total))
+        Ok(After::Nothing)
     }
 
-    fn settings(&self, solution: &Arc<Solution>, kind: LogKind) -> (Option<String>, Option<DateTime<Utc>>) {
+    fn settings(
+        &self,
+        solution: &Solution,
+        kind: LogKind,
+        now: DateTime<Utc>,
+    ) -> (Option<String>, Option<DateTime<Utc>>) {
         let rolling = &solution.rolling;
         let (uri, period) = match kind {
             LogKind::Success => (&rolling.success_uri, &rolling.success_period_days),
             LogKind::DeadLetter => (&rolling.dead_letter_uri, &rolling.dead_letter_period_days),
         };
-        (uri.clone(), period.as_ref().and_then(|days| cutoff(days, self.ctx.clock.now())))
+        (uri.clone(), period.as_ref().and_then(|days| cutoff(days, now)))
     }
-}
-
-fn yes() -> AttributeValue {
-    AttributeValue::Bool(true)
 }

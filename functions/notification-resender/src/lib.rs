@@ -1,37 +1,42 @@
 //! `notification-resender`: publishes again what could not be published, every 5 minutes (SPEC §7, §10).
 
+mod cycle;
 mod settings;
 
 pub use settings::{CYCLE_DELAY_TIME_MS_DEFAULT, MAX_DOC_READ_DEFAULT, ResenderSettings};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
+use cycle::{Cycle, LOCK_TTL};
+use futures::FutureExt;
 use lambda_runtime::{Error, LambdaEvent};
-use rules::names::Tenant;
+use rules::qos::page_length;
 use serde::Serialize;
 use serde_json::Value;
 use shared::context::Context;
 use shared::lease::{Lease, Values};
 use shared::outbound::Outbound;
-use shared::publisher::{PublishError, Publisher, Turn};
+use shared::publisher::Publisher;
 use shared::telemetry::Metrics;
-use shared::tenancy::{NotificationSlice, TenancyError};
+use shared::tenancy::TenancyError;
+use shared::turns::{Standing, named, names, take_turns};
 use shared::work::StoreError;
-use std::collections::HashMap;
 
 /// The lock's name.
 const LOCK: &str = "notification-resender";
-/// How long the lock holds without renewal: more than one turn takes, and less than a cycle, so that the
-/// next cycle is not kept out by a sender that was lost.
-const LOCK_TTL: TimeDelta = TimeDelta::seconds(60);
-/// How long a cycle goes on; with one turn more it stays within the function's time limit.
-const CYCLE_TIME: TimeDelta = TimeDelta::seconds(240);
+/// Solutions that are sent for at a time. So many receivers that hang keep a cycle's turns for ten seconds; and so many
+/// attempts at most, one of each solution, are lost with a sender that crashes.
+pub const SOLUTIONS_IN_FLIGHT: usize = 32;
+/// Most rows of what is due that are held in memory over all solutions, of 300 bytes each.
+const ROWS_HELD_MAX: usize = 20_000;
 /// The delay that template.yaml's schedule keeps by itself.
 const SCHEDULE: TimeDelta = TimeDelta::milliseconds(CYCLE_DELAY_TIME_MS_DEFAULT as i64);
 /// A tick may come so much early.
 const JITTER: TimeDelta = TimeDelta::seconds(30);
 /// On the lock's item: when the last cycle began.
 const CYCLE_AT: &str = "cycleAt";
+/// On the lock's item: the solutions for which the last cycle had no turn.
+const WAITING: &str = "waiting";
 
 /// Why a cycle stopped. What it had settled is settled; the next one goes on.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +47,6 @@ pub enum ResendError {
     /// The work table or the lock.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// One notification.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
 }
 
 /// What a cycle did.
@@ -53,6 +55,8 @@ pub enum ResendError {
 pub struct ResendReport {
     /// Whether another cycle was at work, and this one did nothing.
     pub locked: bool,
+    /// Solutions for which there was no turn; they come first in the next cycle.
+    pub waiting: usize,
     /// Notifications read.
     pub read: usize,
     /// Of these, published.
@@ -89,50 +93,47 @@ impl Resender {
     /// [`ResendError`]; the next cycle goes on where this one stopped.
     pub async fn handle(&self, _event: Value) -> Result<ResendReport, ResendError> {
         let began = self.ctx.clock.now();
-        let slices = self.running(self.ctx.tenancy.notification_slices().await?).await?;
-        let limit = self.settings.max_doc_read as usize;
-        let due = self.ctx.work.due_notifications(&slices, began, limit).await?;
-        let mut report = ResendReport { next_due_at: due.next_due_at, ..ResendReport::default() };
-        if due.items.is_empty() {
-            return Ok(report);
+        let slices = self.ctx.tenancy.notification_slices().await?;
+        if slices.is_empty() {
+            return Ok(ResendReport::default());
         }
-        let Some(mut lock) = self.ctx.leases.acquire(LOCK, LOCK_TTL).await? else {
-            return Ok(ResendReport { locked: true, left: true, ..report });
+        let Some(lock) = self.ctx.leases.acquire(LOCK, LOCK_TTL).await? else {
+            return Ok(ResendReport { locked: true, left: true, ..ResendReport::default() });
         };
-        report.left = due.left;
         if !self.is_time(&lock, began) {
             self.ctx.leases.release(lock, Values::new()).await?;
-            return Ok(ResendReport { left: true, ..report });
+            return Ok(ResendReport { left: true, ..ResendReport::default() });
         }
-        for notification in due.items {
-            // One after the other, so that one that crashes its sender takes no other's attempt along.
-            if self.ctx.clock.now() - began > CYCLE_TIME || !self.hold(&mut lock).await? {
-                report.left = true;
-                break;
-            }
-            report.read += 1;
-            let (tenant, id) = (notification.tenant.clone(), notification.id.clone());
-            match self.publisher.turn(notification).await {
-                Ok(Turn::Published) => report.published += 1,
-                Ok(Turn::Failed) => report.failed += 1,
-                Ok(Turn::NotOurs) => {}
-                // One that cannot be handled must not keep the others from their turn.
-                Err(error) => {
-                    tracing::error!(%tenant, id = id.as_str(), %error, "notification not handled");
-                    report.left = true;
-                }
-            }
-        }
+        let shares = self.running(slices).await?;
+        let waiting = named(lock.values.get(WAITING));
+        let page = page_length(shares.len(), self.settings.max_doc_read as usize, ROWS_HELD_MAX);
+        let turn = |_, backlog| self.turn(backlog, page, began).boxed();
+        let mut cycle = Cycle { ctx: &self.ctx, lock, began, error: None };
+        let clock = &self.ctx.clock;
+        let left = take_turns(clock, shares, &waiting, SOLUTIONS_IN_FLIGHT, &mut cycle, turn).await;
+
+        let mut report = ResendReport::default();
+        left.iter().for_each(|(_, backlog, standing)| report.note(backlog, *standing));
         self.metrics.flush(self.ctx.clock.now());
-        let cycle_at = AttributeValue::N(began.timestamp_millis().to_string());
-        self.ctx.leases.release(lock, Values::from([(CYCLE_AT.to_owned(), cycle_at)])).await?;
-        tracing::info!(
-            read = report.read,
-            published = report.published,
-            failed = report.failed,
-            left = report.left,
-            "re-sent"
-        );
+        let untouched = left.iter().filter(|(_, _, standing)| *standing == Standing::Untouched);
+        let values = Values::from([
+            (CYCLE_AT.to_owned(), AttributeValue::N(began.timestamp_millis().to_string())),
+            (WAITING.to_owned(), names(untouched.map(|(tenant, ..)| tenant))),
+        ]);
+        self.ctx.leases.release(cycle.lock, values).await?;
+        if let Some(error) = cycle.error {
+            return Err(error.into());
+        }
+        if report.read > 0 || report.left {
+            tracing::info!(
+                read = report.read,
+                published = report.published,
+                failed = report.failed,
+                waiting = report.waiting,
+                left = report.left,
+                "re-sent"
+            );
+        }
         Ok(report)
     }
 
@@ -144,18 +145,6 @@ impl Resender {
         Ok(Box::pin(self.handle(event.payload)).await?)
     }
 
-    /// Leaves out what belongs to paused solutions: it stays due, and nothing counts as an attempt.
-    async fn running(&self, slices: Vec<NotificationSlice>) -> Result<Vec<NotificationSlice>, TenancyError> {
-        let mut running: HashMap<Tenant, bool> = HashMap::new();
-        for slice in &slices {
-            if !running.contains_key(&slice.tenant) {
-                let solution = self.ctx.tenancy.solution(&slice.tenant).await?;
-                running.insert(slice.tenant.clone(), solution.is_some_and(|solution| !solution.is_paused()));
-            }
-        }
-        Ok(slices.into_iter().filter(|slice| running[&slice.tenant]).collect())
-    }
-
     /// Whether `cycle_delay_time_ms` have passed, where it is longer than the schedule's own delay.
     fn is_time(&self, lock: &Lease, now: DateTime<Utc>) -> bool {
         let delay = TimeDelta::milliseconds(i64::from(self.settings.cycle_delay_time_ms));
@@ -164,13 +153,5 @@ impl Resender {
             _ => None,
         };
         delay <= SCHEDULE || last.is_none_or(|last| now - last >= delay - JITTER)
-    }
-
-    /// Holds the lock on; `false` if it is another's now.
-    async fn hold(&self, lock: &mut Lease) -> Result<bool, StoreError> {
-        if lock.until - self.ctx.clock.now() > LOCK_TTL / 2 {
-            return Ok(true);
-        }
-        self.ctx.leases.renew(lock, LOCK_TTL).await
     }
 }

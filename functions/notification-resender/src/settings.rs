@@ -4,11 +4,11 @@ use ipnet::IpNet;
 use shared::publisher::{RETRY_AFTER_FUDGE_S_DEFAULT, RETRY_AFTER_FUDGE_S_MAX};
 use shared::settings::{Lookup, Reader, SettingsError};
 
-/// Notifications of one cycle, where `max_doc_read` says nothing.
+/// Notifications of one solution in a cycle, where `max_doc_read` says nothing.
 pub const MAX_DOC_READ_DEFAULT: u32 = 20;
 /// Milliseconds from one cycle to the next, where `cycle_delay_time_ms` says nothing.
 pub const CYCLE_DELAY_TIME_MS_DEFAULT: u32 = 300_000;
-/// Most notifications of one cycle: what its time limit leaves room for.
+/// Most notifications of one solution in a cycle: what its time limit leaves room for.
 const MAX_DOC_READ: u32 = 1_000;
 /// The longest delay between cycles, in milliseconds: a day.
 const CYCLE_DELAY_TIME_MS_MAX: u32 = 86_400_000;
@@ -16,7 +16,7 @@ const CYCLE_DELAY_TIME_MS_MAX: u32 = 86_400_000;
 /// Typed environment of the re-sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResenderSettings {
-    /// `max_doc_read`: the most notifications of one cycle.
+    /// `max_doc_read`: the most notifications of one solution in a cycle.
     pub max_doc_read: u32,
     /// `retry_after_fudge_s`: the wait that rules without one have, and the factor where none matches.
     pub retry_after_fudge_s: u32,

@@ -5,8 +5,8 @@
 //! slow recipient keeps one place busy and nobody waiting. Tenants take turns by
 //! their QoS levels, as they do in the sweep (SPEC §9.6).
 
-use rules::names::{ActivityId, CompanyName, SolutionId, Tenant};
-use rules::qos::SmoothWeighted;
+use rules::names::{ActivityId, Tenant};
+use rules::qos::{Levels, TenantTurns};
 use shared::reminder::DueRow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -36,9 +36,8 @@ pub struct Groups {
     out: HashSet<GroupKey>,
     /// Groups that may send, by tenant, in the order they came.
     ready: BTreeMap<Tenant, VecDeque<GroupKey>>,
-    companies: SmoothWeighted<CompanyName>,
-    solutions: BTreeMap<CompanyName, SmoothWeighted<SolutionId>>,
-    levels: HashMap<Tenant, (u32, u32)>,
+    tenants: TenantTurns,
+    levels: HashMap<Tenant, Levels>,
     /// What this round has seen: a reminder is attempted once a round.
     seen: HashSet<(Tenant, ActivityId)>,
     count: usize,
@@ -56,8 +55,8 @@ impl Groups {
         self.seen = waiting.map(|row| (row.tenant.clone(), row.id.clone())).collect();
     }
 
-    /// Sets a tenant's QoS levels: its company's, and its own within it.
-    pub fn set_levels(&mut self, tenant: &Tenant, levels: (u32, u32)) {
+    /// Sets a tenant's QoS levels.
+    pub fn set_levels(&mut self, tenant: &Tenant, levels: Levels) {
         self.levels.insert(tenant.clone(), levels);
     }
 
@@ -82,12 +81,11 @@ impl Groups {
     /// The next reminder to send. Its group gives no other until [`Groups::back`].
     pub fn take(&mut self) -> Option<DueRow> {
         loop {
-            let company = self.companies.turn()?;
-            let solution = self.solutions.get_mut(&company).and_then(SmoothWeighted::turn)?;
-            let tenant = Tenant { company, solution };
+            let tenant = self.tenants.turn()?;
             let key = self.ready.get_mut(&tenant).and_then(VecDeque::pop_front);
             if self.ready.get(&tenant).is_none_or(VecDeque::is_empty) {
-                self.no_turn(&tenant);
+                self.ready.remove(&tenant);
+                self.tenants.remove(&tenant);
             }
             let Some(key) = key else { continue };
             let Some(queue) = self.waiting.get_mut(&key) else { continue };
@@ -109,21 +107,8 @@ impl Groups {
     }
 
     fn make_ready(&mut self, key: GroupKey) {
-        let Tenant { company, solution } = key.tenant.clone();
-        let (company_level, solution_level) = self.levels.get(&key.tenant).copied().unwrap_or((1, 1));
-        self.companies.set(company.clone(), company_level);
-        self.solutions.entry(company).or_default().set(solution, solution_level);
+        self.tenants.set(&key.tenant, self.levels.get(&key.tenant).copied().unwrap_or_default());
         self.ready.entry(key.tenant.clone()).or_default().push_back(key);
-    }
-
-    fn no_turn(&mut self, tenant: &Tenant) {
-        self.ready.remove(tenant);
-        let Some(solutions) = self.solutions.get_mut(&tenant.company) else { return };
-        solutions.remove(&tenant.solution);
-        if solutions.is_empty() {
-            self.solutions.remove(&tenant.company);
-            self.companies.remove(&tenant.company);
-        }
     }
 }
 
@@ -198,7 +183,7 @@ mod tests {
     #[test]
     fn tenants_take_turns_by_their_levels() {
         let mut groups = Groups::default();
-        groups.set_levels(&row("gold", "x", 1, "g").tenant, (3, 1));
+        groups.set_levels(&row("gold", "x", 1, "g").tenant, Levels { company: 3, solution: 1 });
         for n in 0..40 {
             for company in ["gold", "plain"] {
                 groups.add(row(company, &format!("r{n}"), 1, &format!("{company}{n}")));

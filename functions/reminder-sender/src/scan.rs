@@ -5,13 +5,16 @@ use crate::{Sender, SenderError};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use rules::names::Tenant;
+use rules::qos::page_length;
 use shared::reminder::DueRow;
 use std::collections::VecDeque;
 
 /// Partitions read at a time.
 const READS_IN_FLIGHT: usize = 16;
-/// Rows of a page.
+/// Most rows of a page.
 const PAGE: usize = 100;
+/// Most rows that a pass reads over all partitions, of 300 bytes each; one of each at least.
+const ROWS_HELD_MAX: usize = 20_000;
 /// Most reminders of one partition of a paused solution that are counted as skipped.
 const SKIPPED_MAX: usize = 1_000;
 
@@ -73,9 +76,7 @@ impl Sender {
                 }
                 continue;
             }
-            let company = self.ctx.tenancy.company(&tenant.company).await?;
-            let level = solution.map_or(1, |solution| solution.qos_level);
-            groups.set_levels(&tenant, (company.map_or(1, |company| company.qos_level), level));
+            groups.set_levels(&tenant, self.ctx.tenancy.levels(&tenant, solution.as_deref()).await?);
             let partitions = 0..configuration.due_shards;
             scan.left.extend(partitions.map(|shard| Partition {
                 tenant: tenant.clone(),
@@ -91,9 +92,10 @@ impl Sender {
     /// # Errors
     /// [`SenderError`] when an index cannot be read; what is left is the next round's.
     pub(crate) async fn pass(&self, mut scan: Scan) -> Result<Pass, SenderError> {
+        let length = page_length(scan.left.len(), PAGE, ROWS_HELD_MAX);
         let reads = std::mem::take(&mut scan.left).into_iter().map(|partition| async move {
             let Partition { tenant, shard, after } = &partition;
-            let page = self.ctx.reminders.due_page(tenant, *shard, after.as_deref(), PAGE).await;
+            let page = self.ctx.reminders.due_page(tenant, *shard, after.as_deref(), length).await;
             (partition, page)
         });
         let reads: Vec<_> = reads.collect();
@@ -101,7 +103,7 @@ impl Sender {
         let mut rows = Vec::new();
         while let Some((mut partition, page)) = reads.next().await {
             let page = page?;
-            let full = page.len() == PAGE;
+            let full = page.len() == length;
             let next = page.iter().map(|row| row.due).find(|due| *due > scan.now);
             partition.after = page.last().map(|row| row.sort.clone());
             rows.extend(page.into_iter().take_while(|row| row.due <= scan.now));

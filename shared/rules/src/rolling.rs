@@ -65,19 +65,29 @@ pub fn cutoff(period_days: &Decimal, now: DateTime<Utc>) -> Option<DateTime<Utc>
     now.checked_sub_signed(TimeDelta::try_milliseconds(millis)?)
 }
 
-/// How many of `sizes`, from the first on, go into a batch: bytes of each with the separator behind it.
-/// At least one, whatever its size.
-pub fn batch_length(frame_bytes: usize, sizes: impl IntoIterator<Item = usize>) -> usize {
-    let mut bytes = frame_bytes;
-    let mut length = 0;
-    for size in sizes.into_iter().take(BATCH_ACTIVITIES_MAX) {
-        bytes += size + usize::from(length > 0);
-        if bytes > BATCH_BYTES_MAX && length > 0 {
-            break;
-        }
-        length += 1;
+/// How much of a batch is filled.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchSize {
+    bytes: usize,
+    activities: usize,
+}
+
+impl BatchSize {
+    /// A batch without activities, whose body has `frame_bytes`.
+    pub fn new(frame_bytes: usize) -> Self {
+        Self { bytes: frame_bytes, activities: 0 }
     }
-    length
+
+    /// Takes an activity of so many bytes in, if the batch has room for it.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        // With the separator before it.
+        let bytes = self.bytes + bytes + usize::from(self.activities > 0);
+        let has_room = bytes <= BATCH_BYTES_MAX && self.activities < BATCH_ACTIVITIES_MAX;
+        if has_room {
+            (self.bytes, self.activities) = (bytes, self.activities + 1);
+        }
+        has_room
+    }
 }
 
 #[cfg(test)]
@@ -120,10 +130,14 @@ mod tests {
 
     #[test]
     fn a_batch_ends_at_its_count_or_its_size() {
-        assert_eq!(batch_length(100, std::iter::repeat_n(10, 2_000)), BATCH_ACTIVITIES_MAX);
-        assert_eq!(batch_length(100, [BATCH_BYTES_MAX]), 1, "one that is too large goes alone");
-        assert_eq!(batch_length(0, [BATCH_BYTES_MAX - 11, 10]), 2, "with its separator it fits");
-        assert_eq!(batch_length(0, [BATCH_BYTES_MAX - 10, 10]), 1);
-        assert_eq!(batch_length(0, []), 0);
+        let taken = |frame: usize, sizes: Vec<usize>| {
+            let mut size = BatchSize::new(frame);
+            sizes.into_iter().take_while(|bytes| size.take(*bytes)).count()
+        };
+        assert_eq!(taken(100, vec![10; 2_000]), BATCH_ACTIVITIES_MAX);
+        assert_eq!(taken(100, vec![BATCH_BYTES_MAX]), 0, "one that is too large goes in parts");
+        assert_eq!(taken(0, vec![BATCH_BYTES_MAX - 11, 10]), 2, "with its separator it fits");
+        assert_eq!(taken(0, vec![BATCH_BYTES_MAX - 10, 10]), 1);
+        assert_eq!(taken(0, vec![]), 0);
     }
 }

@@ -7,25 +7,21 @@
 
 use super::RecurringError;
 use crate::context::Context;
-use crate::lease::{Lease, Values};
 use crate::tenancy::ActivityType;
-use crate::work::{
-    Created, NewActivity, RULE_BODY_HASH, RULE_SHARDS, Rule, RuleView, StoreError, keys, occurrence_id,
-};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::work::{Created, NewActivity, RULE_BODY_HASH, Rule, RuleView, StoreError, keys, occurrence_id};
+use chrono::{DateTime, Utc};
 use futures::future::{join_all, try_join_all};
-use futures::{StreamExt, stream};
 use rules::names::{Kind, Tenant, TypeName};
 use rules::recurring::{LOOK_AHEAD, Plan, Skip, SkipReason, is_missed, plan};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Rules expanded together: their writes share calls.
-const PAGE: usize = 100;
-/// Shards worked on at a time.
-const SHARDS_IN_FLIGHT: usize = 4;
-/// How long a shard is held without renewal: more than one page takes, less than the minute to the next run.
-const SHARD_LEASE: TimeDelta = TimeDelta::seconds(45);
+/// Rules with large parameters, 256 KiB at most, whose parameters are in memory at a time.
+const LARGE_TOGETHER: usize = 8;
+/// Most activities that are created together,
+const CREATED_TOGETHER: usize = 500;
+/// and the bytes of their parameters at which a batch is full.
+const CREATED_BYTES_MAX: usize = 2 << 20;
 
 /// What an expansion did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,93 +39,12 @@ pub struct Expanded {
 }
 
 impl Expanded {
-    fn add(&mut self, other: Expanded) {
+    pub(super) fn add(&mut self, other: Expanded) {
         self.rules += other.rules;
         self.created += other.created;
         self.skipped += other.skipped;
         self.left |= other.left;
         self.next_due_at = self.next_due_at.into_iter().chain(other.next_due_at).min();
-    }
-}
-
-/// Expands every rule with something due, until `deadline`.
-///
-/// # Errors
-/// [`RecurringError`] of one shard, after all have been worked on; the next run goes on with it.
-pub async fn expand_due(ctx: &Context, deadline: DateTime<Utc>) -> Result<Expanded, RecurringError> {
-    let shards = (0..RULE_SHARDS).map(|shard| expand_shard(ctx, shard, deadline));
-    let shards: Vec<_> = shards.collect();
-    let mut shards = stream::iter(shards).buffer_unordered(SHARDS_IN_FLIGHT);
-    let (mut total, mut failed) = (Expanded::default(), None);
-    while let Some(shard) = shards.next().await {
-        match shard {
-            Ok(expanded) => total.add(expanded),
-            Err(error) => failed = Some(error),
-        }
-    }
-    failed.map_or(Ok(total), Err)
-}
-
-async fn expand_shard(
-    ctx: &Context,
-    shard: u32,
-    deadline: DateTime<Utc>,
-) -> Result<Expanded, RecurringError> {
-    let mut total = Expanded::default();
-    let (mut after, mut lease) = (None, None);
-    let result = loop {
-        let until = ctx.clock.now() + LOOK_AHEAD;
-        let due = match ctx.work.due_rules(shard, after.as_deref(), until, PAGE).await {
-            Ok(due) => due,
-            Err(error) => break Err(error.into()),
-        };
-        total.next_due_at = total.next_due_at.into_iter().chain(due.beyond).min();
-        if due.rules.is_empty() && due.after.is_none() {
-            break Ok(());
-        }
-        match hold(ctx, shard, &mut lease).await {
-            Ok(true) => {}
-            // Another run is at it, and does what is to be done.
-            Ok(false) => {
-                total.left = true;
-                break Ok(());
-            }
-            Err(error) => break Err(error.into()),
-        }
-        match expand(ctx, due.rules, deadline).await {
-            Ok(expanded) => total.add(expanded),
-            Err(error) => break Err(error),
-        }
-        after = due.after;
-        if after.is_none() {
-            break Ok(());
-        }
-        if ctx.clock.now() >= deadline {
-            total.left = true;
-            break Ok(());
-        }
-    };
-    if let Some(lease) = lease {
-        ctx.leases.release(lease, Values::new()).await?;
-    }
-    result.map(|()| total)
-}
-
-/// Takes the shard's lease, or holds it on.
-async fn hold(ctx: &Context, shard: u32, lease: &mut Option<Lease>) -> Result<bool, StoreError> {
-    match lease {
-        Some(held) if held.until - ctx.clock.now() > SHARD_LEASE / 2 => Ok(true),
-        Some(held) => {
-            let renewed = ctx.leases.renew(held, SHARD_LEASE).await?;
-            if !renewed {
-                *lease = None;
-            }
-            Ok(renewed)
-        }
-        None => {
-            *lease = ctx.leases.acquire(&keys::rule_due_partition(shard), SHARD_LEASE).await?;
-            Ok(lease.is_some())
-        }
     }
 }
 
@@ -155,44 +70,66 @@ pub async fn expand(
     let mut total = Expanded::default();
     let mut waiting = rules;
     let mut failed = None;
-    let mut moved = HashSet::new();
     while !waiting.is_empty() {
-        let now = rules::time::truncate(ctx.clock.now());
-        let mut turns = Vec::with_capacity(waiting.len());
-        let types = Types::of(ctx, &waiting).await?;
-        for rule in begin(ctx, std::mem::take(&mut waiting), now).await? {
-            let activity_type = types.get(&rule);
-            if activity_type.is_none() && ctx.tenancy.solution(&rule.tenant).await?.is_none() {
-                // Its solution was deleted in the moment in which it was made.
-                ctx.work.move_rule(&rule, &Rule { next: None, planned_at: None, ..rule.clone() }).await?;
-                continue;
-            }
-            turns.push(Turn::new(rule, activity_type, now));
-        }
-        create(ctx, &mut turns).await?;
-        for (mut turn, next) in finish(ctx, turns, now).await {
-            if let Some(error) = turn.failed.take() {
-                tracing::error!(tenant = %turn.rule.tenant, rule = %turn.rule.name, %error, "rule not expanded");
-                failed = Some(error);
-                continue;
-            }
-            total.created += turn.fresh.len();
-            let Some(next) = next else { continue };
-            total.skipped += turn.plan.skips.iter().map(|skip| skip.count).sum::<u64>();
-            if moved.insert(next.pk()) {
-                total.rules += 1;
-            }
-            match next.next {
-                Some(at) if at <= ctx.clock.now() + LOOK_AHEAD => waiting.push(next),
-                next => total.next_due_at = total.next_due_at.into_iter().chain(next).min(),
-            }
-        }
+        let planned = expand_once(ctx, std::mem::take(&mut waiting)).await?;
+        total.add(planned.expanded);
+        failed = planned.failed.or(failed);
+        waiting = planned.waiting;
         if ctx.clock.now() >= deadline && !waiting.is_empty() {
             total.left = true;
             break;
         }
     }
     failed.map_or(Ok(total), |error| Err(error.into()))
+}
+
+/// What one plan of each of some rules came to.
+pub(super) struct Planned {
+    pub(super) expanded: Expanded,
+    /// Rules that have more to do within the look-ahead.
+    pub(super) waiting: Vec<Rule>,
+    /// Why one of them was not expanded.
+    pub(super) failed: Option<StoreError>,
+}
+
+/// Carries out one plan of each of `rules`.
+///
+/// # Errors
+/// [`RecurringError`] when what the plans are made of cannot be read.
+pub(super) async fn expand_once(ctx: &Context, rules: Vec<Rule>) -> Result<Planned, RecurringError> {
+    let mut planned = Planned { expanded: Expanded::default(), waiting: Vec::new(), failed: None };
+    let now = rules::time::truncate(ctx.clock.now());
+    let mut turns = Vec::with_capacity(rules.len());
+    let types = Types::of(ctx, &rules).await?;
+    for rule in begin(ctx, rules, now).await? {
+        let activity_type = types.get(&rule);
+        if activity_type.is_none() && ctx.tenancy.solution(&rule.tenant).await?.is_none() {
+            // Its solution was deleted in the moment in which it was made.
+            ctx.work.move_rule(&rule, &Rule { next: None, planned_at: None, ..rule.clone() }).await?;
+            continue;
+        }
+        turns.push(Turn::new(rule, activity_type, now));
+    }
+    create(ctx, &mut turns).await?;
+    let total = &mut planned.expanded;
+    for (mut turn, next) in finish(ctx, turns, now).await {
+        if let Some(error) = turn.failed.take() {
+            tracing::error!(tenant = %turn.rule.tenant, rule = %turn.rule.name, %error, "rule not expanded");
+            planned.failed = Some(error);
+            continue;
+        }
+        total.created += turn.fresh.len();
+        let Some(next) = next else { continue };
+        total.skipped += turn.plan.skips.iter().map(|skip| skip.count).sum::<u64>();
+        total.rules += 1;
+        match next.next {
+            Some(at) if at <= ctx.clock.now() + LOOK_AHEAD => planned.waiting.push(next),
+            next => total.next_due_at = total.next_due_at.into_iter().chain(next).min(),
+        }
+    }
+    // A rule that needs several plans is counted with its last one.
+    total.rules -= planned.waiting.len();
+    Ok(planned)
 }
 
 /// Leaves out what is not due, and writes the instant of the plan to the rules that have missed something.
@@ -226,25 +163,27 @@ impl Turn {
         Self { rule, plan, activity_type, fresh: Vec::new(), failed: None }
     }
 
-    fn activities(&self, parameter: &str) -> Result<Vec<NewActivity>, StoreError> {
-        let Some(of) = &self.activity_type else { return Ok(Vec::new()) };
-        let objects = objects(&self.rule.tenant, of, parameter);
-        let activity = |at: &DateTime<Utc>| {
-            Ok(NewActivity {
-                tenant: self.rule.tenant.clone(),
-                kind: Kind::Type(of.name.clone()),
-                id: occurrence_id(&self.rule.name, *at)?,
-                date: *at,
-                parameter: parameter.to_owned(),
-                max_attempts: self.rule.spec.retries.unwrap_or(of.retries).max(1),
-                uri: None,
-                objects: objects.clone(),
-                body_hash: RULE_BODY_HASH.to_owned(),
-                shards: of.due_shards,
-                type_changed_at: Some(of.meta.updated_at),
-            })
-        };
-        self.plan.create.iter().map(activity).collect()
+    /// The occurrence at `at` as an activity; `objects` are of the same parameter.
+    fn activity(
+        &self,
+        of: &ActivityType,
+        at: DateTime<Utc>,
+        parameter: &str,
+        objects: &[String],
+    ) -> Result<NewActivity, StoreError> {
+        Ok(NewActivity {
+            tenant: self.rule.tenant.clone(),
+            kind: Kind::Type(of.name.clone()),
+            id: occurrence_id(&self.rule.name, at)?,
+            date: at,
+            parameter: parameter.to_owned(),
+            max_attempts: self.rule.spec.retries.unwrap_or(of.retries).max(1),
+            uri: None,
+            objects: objects.to_vec(),
+            body_hash: RULE_BODY_HASH.to_owned(),
+            shards: of.due_shards,
+            type_changed_at: Some(of.meta.updated_at),
+        })
     }
 }
 
@@ -259,38 +198,64 @@ pub(crate) fn objects(tenant: &Tenant, of: &ActivityType, parameter: &str) -> Ve
     objects
 }
 
-/// Creates the activities of all turns together.
+/// Creates the activities of all turns: those with small parameters share calls, of large ones a few are in memory.
 async fn create(ctx: &Context, turns: &mut [Turn]) -> Result<(), StoreError> {
-    let with_work = turns.iter().filter(|turn| !turn.plan.create.is_empty());
-    let rules: Vec<Rule> = with_work.map(|turn| turn.rule.clone()).collect();
-    let parameters: HashMap<String, String> = ctx
-        .work
-        .with_rule_parameters(rules)
-        .await?
-        .into_iter()
-        .map(|RuleView { rule, parameter }| (rule.pk(), parameter))
-        .collect();
-    let (mut activities, mut places) = (Vec::new(), Vec::new());
-    for (index, turn) in turns.iter().enumerate() {
-        let Some(parameter) = parameters.get(&turn.rule.pk()) else { continue };
-        for activity in turn.activities(parameter)? {
-            places.push((index, activity.date));
-            activities.push(activity);
-        }
-    }
-    for ((index, at), created) in places.into_iter().zip(ctx.work.create(activities).await) {
-        let turn = &mut turns[index];
-        match created {
-            Ok(Created::New(_)) => turn.fresh.push(at),
-            Ok(Created::Existing(_)) => {}
-            Ok(Created::Conflict) => {
-                let reason = SkipReason::IdTaken;
-                turn.plan.skips.push(Skip { from: at, to: at, count: 1, reason });
+    let with_work = (0..turns.len()).filter(|index| !turns[*index].plan.create.is_empty());
+    let (small, large): (Vec<usize>, Vec<usize>) =
+        with_work.partition(|index| turns[*index].rule.parameter.is_some());
+    for group in small.chunks(turns.len().max(1)).chain(large.chunks(LARGE_TOGETHER)) {
+        let rules = group.iter().map(|index| turns[*index].rule.clone()).collect();
+        let views: Vec<RuleView> = ctx.work.with_rule_parameters(rules).await?;
+        let mut batch = Batch::default();
+        for (index, RuleView { parameter, .. }) in group.iter().zip(&views) {
+            let Some(of) = turns[*index].activity_type.clone() else { continue };
+            let objects = objects(&turns[*index].rule.tenant, &of, parameter);
+            for at in turns[*index].plan.create.clone() {
+                batch.add(*index, turns[*index].activity(&of, at, parameter, &objects)?);
+                if batch.is_full() {
+                    std::mem::take(&mut batch).create(ctx, turns).await;
+                }
             }
-            Err(error) => turn.failed = Some(error),
         }
+        batch.create(ctx, turns).await;
     }
     Ok(())
+}
+
+/// Activities that are created together, each with the turn that it belongs to.
+#[derive(Default)]
+struct Batch {
+    turns: Vec<usize>,
+    activities: Vec<NewActivity>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, turn: usize, activity: NewActivity) {
+        self.bytes += activity.parameter.len();
+        self.turns.push(turn);
+        self.activities.push(activity);
+    }
+
+    fn is_full(&self) -> bool {
+        self.activities.len() >= CREATED_TOGETHER || self.bytes >= CREATED_BYTES_MAX
+    }
+
+    async fn create(self, ctx: &Context, turns: &mut [Turn]) {
+        let places: Vec<_> = self.turns.into_iter().zip(self.activities.iter().map(|one| one.date)).collect();
+        for ((index, at), created) in places.into_iter().zip(ctx.work.create(self.activities).await) {
+            let turn = &mut turns[index];
+            match created {
+                Ok(Created::New(_)) => turn.fresh.push(at),
+                Ok(Created::Existing(_)) => {}
+                Ok(Created::Conflict) => {
+                    let reason = SkipReason::IdTaken;
+                    turn.plan.skips.push(Skip { from: at, to: at, count: 1, reason });
+                }
+                Err(error) => turn.failed = Some(error),
+            }
+        }
+    }
 }
 
 /// Records what is skipped and moves the rules on; each turn with its rule as it stands then, if it was moved.

@@ -4,10 +4,12 @@
 //! transaction of that item and the audit entry. Whatever makes a rule due within the look-ahead expands it
 //! at once, as the schedule does each minute.
 
+mod due;
 mod expand;
 
+pub use due::expand_due;
 pub(crate) use expand::objects;
-pub use expand::{Expanded, expand, expand_due};
+pub use expand::{Expanded, expand};
 
 use crate::context::Context;
 use crate::tenancy::{Actor, AuditEntry, ChangeError, Changed, ServerState, TenancyError};

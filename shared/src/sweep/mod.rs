@@ -12,8 +12,8 @@ use crate::work::{DueRow, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use rules::due::SWEEP_HORIZON;
-use rules::names::{CompanyName, SolutionId, Tenant};
-use rules::qos::{SLOT_ACTIVITIES_MAX, SmoothWeighted};
+use rules::names::Tenant;
+use rules::qos::{Levels, SLOT_ACTIVITIES_MAX, TenantTurns};
 use serde::Serialize;
 use slice::{Held, Slice};
 use std::collections::{BTreeMap, VecDeque};
@@ -126,16 +126,16 @@ async fn run(ctx: &Context, slices: Vec<Slice>, time: TimeDelta) -> Result<Sweep
         match look {
             Ok(Look::Idle(next)) => report.note_next(next),
             Ok(Look::Busy) => report.backlog += 1,
-            Ok(Look::Held(held, qos, oldest)) => {
+            Ok(Look::Held(held, levels, oldest)) => {
                 let overdue = (began - oldest).num_seconds();
                 report.oldest_overdue_seconds = report.oldest_overdue_seconds.max(overdue);
-                turns.add(*held, qos);
+                turns.add(*held, levels);
             }
             // One slice that cannot be looked at keeps no other tenant waiting.
             Err(error) => failed = Some(error),
         }
     }
-    let result = take_turns(ctx, &mut turns, began + time, &mut report).await;
+    let result = take_turns(ctx, &mut turns, began + time, &mut report, &mut failed).await;
     // Whatever happened, the slices are free for the next sweep. What was enqueued is noted, but not after an error:
     // then the next sweep reads the same again.
     for held in turns.into_held() {
@@ -156,7 +156,7 @@ enum Look {
     /// Another sweep is at it.
     Busy,
     /// Ours, with the QoS levels of its company and solution and its oldest instant.
-    Held(Box<Held>, (u32, u32), DateTime<Utc>),
+    Held(Box<Held>, Levels, DateTime<Utc>),
 }
 
 async fn look(ctx: &Context, slice: Slice, now: DateTime<Utc>) -> Result<Look, SweepError> {
@@ -168,22 +168,22 @@ async fn look(ctx: &Context, slice: Slice, now: DateTime<Utc>) -> Result<Look, S
     if oldest > now + SWEEP_HORIZON {
         return Ok(Look::Idle(Some(oldest)));
     }
-    let company = ctx.tenancy.company(&slice.tenant.company).await?;
     // What a deleted solution left behind is brought to its end like anything else.
-    let qos =
-        (company.map_or(1, |company| company.qos_level), solution.map_or(1, |solution| solution.qos_level));
+    let levels = ctx.tenancy.levels(&slice.tenant, solution.as_deref()).await?;
     match Held::take(slice, oldest, &ctx.leases, now).await? {
-        Some(held) => Ok(Look::Held(Box::new(held), qos, oldest)),
+        Some(held) => Ok(Look::Held(Box::new(held), levels, oldest)),
         None => Ok(Look::Busy),
     }
 }
 
-/// Gives turns until nothing is left or `deadline` has come.
+/// Gives turns until nothing is left or `deadline` has come. A slice that cannot be read is left out, with its error in
+/// `failed`: it keeps no other tenant waiting.
 async fn take_turns(
     ctx: &Context,
     turns: &mut Turns,
     deadline: DateTime<Utc>,
     report: &mut SweepReport,
+    failed: &mut Option<SweepError>,
 ) -> Result<(), SweepError> {
     loop {
         let (order, hands) = turns.next(IN_FLIGHT);
@@ -199,7 +199,6 @@ async fn take_turns(
         // All hands are finished before an error is looked at, so that none is dropped with its lease held.
         let played: Vec<_> = stream::iter(played).buffered(IN_FLIGHT).collect().await;
         let mut taken: BTreeMap<String, VecDeque<DueActivity>> = BTreeMap::new();
-        let mut failed = None;
         for (held, result) in played {
             match result {
                 Ok(Some(rows)) => {
@@ -211,7 +210,8 @@ async fn take_turns(
                 Ok(None) => turns.forget(&held),
                 Err(error) => {
                     turns.forget(&held);
-                    failed = Some(error);
+                    report.backlog += 1;
+                    *failed = Some(error.into());
                 }
             }
         }
@@ -222,12 +222,13 @@ async fn take_turns(
         };
         let slots: Vec<Vec<DueActivity>> = order.into_iter().map(slot).collect();
         ctx.queue.enqueue_in_order(slots.iter().map(Vec::as_slice)).await?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
         for held in turns.exhausted() {
-            report.note_next(next_after_horizon(ctx, &held).await?);
-            held.release(&ctx.leases).await?;
+            let next = next_after_horizon(ctx, &held).await;
+            match (next, held.release(&ctx.leases).await) {
+                (Ok(next), Ok(())) => report.note_next(next),
+                (Err(error), _) => *failed = Some(error),
+                (_, Err(error)) => *failed = Some(error.into()),
+            }
         }
     }
 }
@@ -260,20 +261,18 @@ async fn next_after_horizon(ctx: &Context, held: &Held) -> Result<Option<DateTim
     Ok(rows.first().map(|row| row.due))
 }
 
-/// Whose turn it is: companies by their QoS level, a company's solutions by theirs, a solution's slices in a ring.
+/// Whose turn it is: solutions by their levels, a solution's slices in a ring.
 #[derive(Default)]
 struct Turns {
-    companies: SmoothWeighted<CompanyName>,
-    solutions: BTreeMap<CompanyName, SmoothWeighted<SolutionId>>,
+    tenants: TenantTurns,
     slices: BTreeMap<Tenant, VecDeque<String>>,
     held: BTreeMap<String, Held>,
 }
 
 impl Turns {
-    fn add(&mut self, held: Held, (company_qos, solution_qos): (u32, u32)) {
+    fn add(&mut self, held: Held, levels: Levels) {
         let Slice { tenant, partition, .. } = held.slice().clone();
-        self.companies.set(tenant.company.clone(), company_qos);
-        self.solutions.entry(tenant.company.clone()).or_default().set(tenant.solution.clone(), solution_qos);
+        self.tenants.set(&tenant, levels);
         self.slices.entry(tenant).or_default().push_back(partition.clone());
         self.held.insert(partition, held);
     }
@@ -282,11 +281,8 @@ impl Turns {
     fn next(&mut self, count: usize) -> (Vec<String>, Vec<(Held, usize)>) {
         let mut order: Vec<String> = Vec::new();
         for _ in 0..count {
-            let Some(company) = self.companies.turn() else { break };
-            let Some(solution) = self.solutions.get_mut(&company).and_then(SmoothWeighted::turn) else {
-                break;
-            };
-            let Some(ring) = self.slices.get_mut(&Tenant { company, solution }) else { break };
+            let Some(tenant) = self.tenants.turn() else { break };
+            let Some(ring) = self.slices.get_mut(&tenant) else { break };
             let Some(partition) = ring.pop_front() else { break };
             ring.push_back(partition.clone());
             order.push(partition);
@@ -304,7 +300,7 @@ impl Turns {
         self.held.insert(held.slice().partition.clone(), held);
     }
 
-    /// Takes out a slice, and with the last one its solution and company.
+    /// Takes out a slice, and with the last one its solution.
     fn forget(&mut self, held: &Held) {
         let Slice { tenant, partition, .. } = held.slice();
         let Some(ring) = self.slices.get_mut(tenant) else { return };
@@ -313,13 +309,7 @@ impl Turns {
             return;
         }
         self.slices.remove(tenant);
-        if let Some(solutions) = self.solutions.get_mut(&tenant.company) {
-            solutions.remove(&tenant.solution);
-            if solutions.is_empty() {
-                self.solutions.remove(&tenant.company);
-                self.companies.remove(&tenant.company);
-            }
-        }
+        self.tenants.remove(tenant);
     }
 
     /// Takes out the slices of which nothing is left to read.

@@ -65,6 +65,29 @@ impl WorkStore {
         }
     }
 
+    /// The same with the item `elsewhere`, which has to be as its guard says, in the transaction that ends it.
+    ///
+    /// # Errors
+    /// As [`WorkStore::erase`].
+    pub(super) async fn erase_with(
+        &self,
+        pk: &str,
+        guards: &[Guard],
+        elsewhere: Option<(String, Guard)>,
+    ) -> Result<Erased, StoreError> {
+        loop {
+            let (belongings, more) = self.belongings(pk, "").await?;
+            if !more {
+                return self.erase_known(pk, guards, belongings, elsewhere).await;
+            }
+            let deletes = belongings.iter().map(|sk| self.delete(pk, sk, &[]));
+            let writes = std::iter::once(self.check(pk, guards)).chain(deletes).collect();
+            if self.transact(writes).await? == Erased::Kept {
+                return Ok(Erased::Kept);
+            }
+        }
+    }
+
     /// Deletes what lies in `pk` under sort keys that begin with `prefix`, whatever else there is.
     ///
     /// # Errors

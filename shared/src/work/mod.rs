@@ -49,7 +49,7 @@ pub use recurring::{
 pub use remove::{Removal, Removed};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
-pub use rolling::{Batch, Finished, Member};
+pub use rolling::{Batch, Finished, LogEntry, Member, PARTS_BEGIN, Part};
 pub use settle::{Attempt, Settled};
 pub use stats::Stats;
 

@@ -82,7 +82,7 @@ impl ActivityView {
 
 impl Record {
     /// The history entry of the successful attempt.
-    pub(super) fn success_entry(&self) -> Option<HistoryEntry> {
+    pub fn success_entry(&self) -> Option<HistoryEntry> {
         let (success, at) = (self.success?, self.state.executed_at?);
         Some(HistoryEntry {
             at,

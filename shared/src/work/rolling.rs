@@ -7,16 +7,16 @@ use super::codec::{Attributes, Item, Record, n, s, t};
 use super::erase::Erased;
 use super::links::Link;
 use super::list::Phase;
-use super::read::ViewParts;
+use super::read::{HistoryEntry, ViewParts, decode_entry};
+use super::result_item::ActivityResult;
 use super::statements::Guard;
-use super::{ActivityView, StoreError, WorkStore, attr, keys};
+use super::{ActivityView, Earlier, StoreError, WorkStore, attr, keys};
 use crate::tenancy::KindEntry;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use chrono::{DateTime, Utc};
 use rules::activity::Status;
 use rules::names::{ActivityId, Tenant};
 use rules::rolling::LogKind;
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,15 +26,41 @@ const BATCH: &str = "BATCH";
 const ACKNOWLEDGED: &str = "ACK";
 const MEMBERS: &str = "members";
 const KEY: &str = "key";
+const PART: &str = "part";
 /// Ids have neither a space nor a slash.
 const SEPARATOR: char = ' ';
+
+/// What a large activity's parts consist of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogEntry {
+    /// An attempt.
+    Attempt(HistoryEntry),
+    /// A result.
+    Result(ActivityResult),
+}
 
 /// A finished activity with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
-    /// The activity with its history and its results.
+    /// The activity with its history and its results; of a large one, neither.
     pub view: ActivityView,
+    /// What belongs to it fills more than one page of DynamoDB's, or of a batch: it goes in parts.
+    pub is_large: bool,
     sort_keys: Vec<String>,
+}
+
+impl Finished {
+    /// Drops what is of no use once the activity is written out.
+    pub fn without_log(mut self) -> Self {
+        self.view.parameter = String::new();
+        (self.view.history, self.view.results) = (Vec::new(), Vec::new());
+        self
+    }
+
+    /// As one that goes in parts.
+    pub fn large(self) -> Self {
+        Self { is_large: true, sort_keys: Vec::new(), ..self.without_log() }
+    }
 }
 
 /// A batch under way.
@@ -44,8 +70,53 @@ pub struct Batch {
     pub key: String,
     /// Its activities.
     pub members: Vec<Member>,
+    /// Which part of its one activity it has, if that is a large one.
+    pub part: Option<Part>,
     /// Whether its receiver has it.
     pub is_acknowledged: bool,
+}
+
+/// A part of a large activity's attempts and results: those between two sort keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// From 1.
+    pub number: u32,
+    /// The sort key behind which it begins.
+    pub after: String,
+    /// The sort key with which it ends.
+    pub through: String,
+    /// Attempts and results in it.
+    pub entries: usize,
+    /// The same, of all parts before it.
+    pub before: usize,
+    /// Whether no other part follows.
+    pub is_last: bool,
+}
+
+/// What no sort key is before: behind it the first part begins.
+pub const PARTS_BEGIN: &str = "!";
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, after, through, entries, before, is_last } = self;
+        write!(f, "{number} {after} {through} {entries} {before} {is_last}")
+    }
+}
+
+impl FromStr for Part {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split(SEPARATOR);
+        let mut part = || parts.next().ok_or(());
+        Ok(Self {
+            number: part()?.parse().map_err(drop)?,
+            after: part()?.to_owned(),
+            through: part()?.to_owned(),
+            entries: part()?.parse().map_err(drop)?,
+            before: part()?.parse().map_err(drop)?,
+            is_last: part()?.parse().map_err(drop)?,
+        })
+    }
 }
 
 /// An activity of a batch, and the execution whose log the batch has.
@@ -117,19 +188,86 @@ impl WorkStore {
         Ok(due.filter_map(|(sort, pk)| Some((sort, keys::parse_activity(&pk)?.1))).collect())
     }
 
-    /// A finished activity, whole; `None` if it is gone.
+    /// A finished activity, whole unless it is a large one; `None` if it is gone. One page is read of it, of 1 MB at most.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn finished(&self, tenant: &Tenant, id: &ActivityId) -> Result<Option<Finished>, StoreError> {
-        let items = self.partition(&keys::activity(tenant, id)).await?;
+        let (items, more) = self.page(&keys::activity(tenant, id), PARTS_BEGIN).await?;
+        if more.is_some() {
+            let view = self.record(tenant, id).await?.map(|record| ActivityView {
+                record,
+                parameter: String::new(),
+                history: Vec::new(),
+                results: Vec::new(),
+                earlier: Earlier::default(),
+            });
+            return Ok(view.map(|view| Finished { view, is_large: true, sort_keys: Vec::new() }));
+        }
         let mut view = ViewParts::default();
         let mut sort_keys = Vec::with_capacity(items.len());
         for item in items {
             view.add(&item)?;
             sort_keys.push(Attributes::new(&item)?.text(attr::SK)?.to_owned());
         }
-        Ok(view.finish().map(|view| Finished { view, sort_keys }))
+        Ok(view.finish().map(|view| Finished { view, is_large: false, sort_keys }))
+    }
+
+    /// The parameter of an activity, as JSON text.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn parameter(&self, record: &Record) -> Result<String, StoreError> {
+        if let Some(parameter) = &record.parameter {
+            return Ok(parameter.clone());
+        }
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key(attr::PK, s(record.pk()))
+            .key(attr::SK, s(attr::PAYLOAD))
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        let Some(item) = output.item else { return Ok("{}".to_owned()) };
+        Ok(Attributes::new(&item)?.text(attr::PARAMETER)?.to_owned())
+    }
+
+    /// The attempts and results of a large activity behind the sort key `after`, each given to `take` with its sort key,
+    /// until that takes no more or all were given: then `true`. A page at a time is in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn log_entries(
+        &self,
+        record: &Record,
+        after: &str,
+        mut take: impl FnMut(&str, LogEntry) -> bool,
+    ) -> Result<bool, StoreError> {
+        let pk = record.pk();
+        let mut after = after.to_owned();
+        loop {
+            let (items, more) = self.page(&pk, &after).await?;
+            for item in &items {
+                let sk = Attributes::new(item)?.text(attr::SK)?;
+                let entry = if sk.starts_with(attr::HISTORY_PREFIX) {
+                    LogEntry::Attempt(decode_entry(item)?)
+                } else if sk.starts_with(attr::RESULT_PREFIX) {
+                    LogEntry::Result(ActivityResult::decode(item)?)
+                } else {
+                    continue;
+                };
+                if !take(sk, entry) {
+                    return Ok(false);
+                }
+            }
+            match more {
+                Some(more) => after = more,
+                None => return Ok(true),
+            }
+        }
     }
 
     /// Deletes a finished activity with everything that belongs to it, if nothing has happened to it since it
@@ -138,11 +276,54 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it could not be written; the same call may be made again.
     pub async fn roll_away(&self, finished: &Finished) -> Result<Erased, StoreError> {
-        let Finished { view, sort_keys } = finished;
+        let Finished { view, is_large, sort_keys } = finished;
         let record = &view.record;
         let link = self.own_link(record).await?;
+        if *is_large {
+            return self.roll_away_large(record, None, link).await;
+        }
         let belongings = sort_keys.iter().filter(|sk| *sk != attr::ITEM).cloned().collect();
         self.erase_known(&record.pk(), &guards(record), belongings, link).await
+    }
+
+    /// The same of a large one, of which `sent` attempts and results were acknowledged; it stays if it has more.
+    ///
+    /// # Errors
+    /// As [`WorkStore::roll_away`].
+    pub async fn roll_away_parts(&self, record: &Record, sent: usize) -> Result<Erased, StoreError> {
+        let link = self.own_link(record).await?;
+        self.roll_away_large(record, Some(sent), link).await
+    }
+
+    async fn roll_away_large(
+        &self,
+        record: &Record,
+        sent: Option<usize>,
+        link: Option<(String, Guard)>,
+    ) -> Result<Erased, StoreError> {
+        let pk = record.pk();
+        if let Some(sent) = sent
+            && self.count_of(&pk, attr::HISTORY_PREFIX).await?
+                + self.count_of(&pk, attr::RESULT_PREFIX).await?
+                > sent
+        {
+            return Ok(Erased::Kept);
+        }
+        self.erase_with(&pk, &guards(record), link).await
+    }
+
+    /// How many items `pk` has under sort keys that begin with `prefix`.
+    async fn count_of(&self, pk: &str, prefix: &str) -> Result<usize, StoreError> {
+        let (mut count, mut start) = (0, None);
+        loop {
+            let query = self.query_of(pk, prefix).select(Select::Count).set_exclusive_start_key(start);
+            let output = query.send().await.map_err(StoreError::from_sdk)?;
+            count += usize::try_from(output.count).unwrap_or_default();
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(count);
+            }
+        }
     }
 
     /// The link from the provider's id, if it leads to this activity alone.
@@ -160,26 +341,33 @@ impl WorkStore {
     /// [`StoreError`] when it cannot be read.
     pub async fn batch(&self, tenant: &Tenant, kind: LogKind) -> Result<Option<Batch>, StoreError> {
         let (mut batch, mut acknowledged) = (None, None);
-        for item in self.partition(&batch_pk(tenant, kind)).await? {
+        let (items, _) = self.page(&batch_pk(tenant, kind), PARTS_BEGIN).await?;
+        for item in items {
             let read = Attributes::new(&item)?;
             match read.text(attr::SK)? {
                 BATCH => {
                     let members = read.text(MEMBERS)?.split(SEPARATOR).map(str::parse);
                     let members: Result<Vec<Member>, ()> = members.collect();
-                    batch = Some((read.text(KEY)?.to_owned(), members.map_err(|()| read.error(MEMBERS))?));
+                    let part = read.text_option(PART)?.map(str::parse).transpose();
+                    batch = Some((
+                        read.text(KEY)?.to_owned(),
+                        members.map_err(|()| read.error(MEMBERS))?,
+                        part.map_err(|()| read.error(PART))?,
+                    ));
                 }
                 ACKNOWLEDGED => acknowledged = Some(read.text(KEY)?.to_owned()),
                 _ => {}
             }
         }
-        Ok(batch.map(|(key, members)| Batch {
+        Ok(batch.map(|(key, members, part)| Batch {
             is_acknowledged: acknowledged.as_ref() == Some(&key),
             key,
             members,
+            part,
         }))
     }
 
-    /// Writes down a batch that is about to be sent; `false` if there is another one.
+    /// Writes down a batch that is about to be sent; `false` if there is another one than `previous`.
     ///
     /// # Errors
     /// [`StoreError`] when it could not be written.
@@ -188,6 +376,7 @@ impl WorkStore {
         tenant: &Tenant,
         kind: LogKind,
         batch: &Batch,
+        previous: Option<&Batch>,
     ) -> Result<bool, StoreError> {
         let members: Vec<String> = batch.members.iter().map(Member::to_string).collect();
         let put = self
@@ -199,9 +388,14 @@ impl WorkStore {
             .item(KEY, s(&batch.key))
             .item(MEMBERS, s(members.join(&SEPARATOR.to_string())))
             // Our own write, retried by the SDK after it had succeeded, has our key.
-            .condition_expression("attribute_not_exists(PK) OR #key = :key")
+            .condition_expression("attribute_not_exists(PK) OR #key = :key OR #key = :previous")
             .expression_attribute_names("#key", KEY)
-            .expression_attribute_values(":key", s(&batch.key));
+            .expression_attribute_values(":key", s(&batch.key))
+            .expression_attribute_values(":previous", s(&previous.unwrap_or(batch).key));
+        let put = match &batch.part {
+            Some(part) => put.item(PART, s(part.to_string())),
+            None => put,
+        };
         match put.send().await {
             Ok(_) => Ok(true),
             Err(error)
@@ -269,27 +463,25 @@ impl WorkStore {
         }
     }
 
-    /// Every item of a partition, as the last writes left them.
-    async fn partition(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
-        let (mut found, mut start) = (Vec::new(), None::<HashMap<String, AttributeValue>>);
-        loop {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk")
-                .expression_attribute_values(":pk", s(pk))
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(StoreError::from_sdk)?;
-            found.extend(output.items.unwrap_or_default());
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                return Ok(found);
-            }
-        }
+    /// A page of a partition behind a sort key, of 1 MB at most, as the last writes left it; and behind which sort key to go
+    /// on, if there is more.
+    async fn page(&self, pk: &str, after: &str) -> Result<(Vec<Item>, Option<String>), StoreError> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND SK > :after")
+            .expression_attribute_values(":pk", s(pk))
+            .expression_attribute_values(":after", s(after))
+            .send()
+            .await
+            .map_err(StoreError::from_sdk)?;
+        let more = output.last_evaluated_key.and_then(|mut key| match key.remove(attr::SK) {
+            Some(AttributeValue::S(sk)) => Some(sk),
+            _ => None,
+        });
+        Ok((output.items.unwrap_or_default(), more))
     }
 }
 
@@ -311,6 +503,22 @@ fn guards(record: &Record) -> Vec<Guard> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_read_back() {
+        let part = Part {
+            number: 2,
+            after: PARTS_BEGIN.to_owned(),
+            through: "R#a:1@x".to_owned(),
+            entries: 4,
+            before: 7,
+            is_last: true,
+        };
+        assert_eq!(part.to_string().parse(), Ok(part));
+        for bad in ["", "1 ! R#a 4 7", "x ! R#a 4 7 true", "1 ! R#a 4 7 yes"] {
+            assert_eq!(bad.parse::<Part>(), Err(()), "{bad}");
+        }
+    }
 
     #[test]
     fn members_are_read_back() {

@@ -19,6 +19,34 @@ pub struct Evidence {
     pub arrivals: Vec<Arrival>,
     /// The items of the work table at the end, as DynamoDB's JSON has them (`{"PK": {"S": ..}, ..}`).
     pub work: Vec<Value>,
+    /// How notifications are re-sent, where nothing but receivers went wrong. Then lateness is what backlogs explain.
+    #[serde(default)]
+    pub resending: Option<Resending>,
+}
+
+/// How the re-sender works, as it is configured.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Resending {
+    /// Seconds from one tick of its schedule to the next.
+    pub tick_s: i64,
+    /// `max_doc_read`: notifications of one solution in a cycle.
+    pub page: i64,
+    /// The longest time of a call, in seconds.
+    pub call_s: i64,
+    /// `retry_after_fudge_s`.
+    pub first_wait_s: i64,
+}
+
+impl Resending {
+    /// The tick as a span.
+    pub fn tick(&self) -> TimeDelta {
+        TimeDelta::seconds(self.tick_s)
+    }
+
+    /// The longest call as a span.
+    pub fn call(&self) -> TimeDelta {
+        TimeDelta::seconds(self.call_s)
+    }
 }
 
 impl Evidence {

@@ -13,6 +13,7 @@ mod deletion;
 mod duplicates;
 mod evidence;
 mod executions;
+mod fairness;
 mod history;
 mod items;
 mod notifications;
@@ -28,7 +29,7 @@ mod story;
 mod tenants;
 mod wishes;
 
-pub use evidence::{Arrival, Evidence, Exchange, Finding, Subject};
+pub use evidence::{Arrival, Evidence, Exchange, Finding, Resending, Subject};
 pub use executions::subject as executed;
 pub use story::story;
 
@@ -51,6 +52,7 @@ pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     results::check(evidence, &table, &wishes, &mut findings);
     recurring::check(evidence, &table, &mut findings);
     notifications::check(evidence, &table, &mut findings);
+    fairness::check(evidence, &table, &mut findings);
     reminders::check(evidence, &table, &wishes, &mut findings);
     rolling::check(evidence, &wishes, &mut findings);
     findings

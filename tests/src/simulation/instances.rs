@@ -33,8 +33,13 @@ impl World {
     pub(super) fn start(&mut self, role: Role) -> ProcessId {
         self.process_count += 1;
         let id = self.process_count;
-        let origin =
-            Origin { embedded: &self.embedded, settings: &self.settings, gate: &self.gate, time: &self.time };
+        let origin = Origin {
+            embedded: &self.embedded,
+            settings: &self.settings,
+            gate: &self.gate,
+            time: &self.time,
+            max_doc_read: self.crowd.map(|_| super::crowd::PAGE),
+        };
         let skew_ms = self.dice.between(-self.faults.skew_ms, self.faults.skew_ms);
         let broken = self.mutation.map_or(TimeDelta::zero(), Mutation::clock_ahead);
         let skew = TimeDelta::milliseconds(skew_ms) + broken;

@@ -9,6 +9,7 @@
 //! says at its end what was not kept.
 
 mod callers;
+mod crowd;
 pub mod dice;
 mod extras;
 mod faults;
@@ -93,6 +94,7 @@ pub fn run(seed: u64, options: &Options, mutation: Option<Mutation>) -> Report {
         exchanges: std::mem::take(&mut world.exchanges),
         arrivals: std::mem::take(&mut world.arrivals),
         work,
+        resending: world.crowd.is_some().then(crowd::resending),
     };
     Report {
         seed,

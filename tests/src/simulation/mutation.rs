@@ -64,6 +64,8 @@ pub enum Mutation {
     NotificationGivenUp,
     /// What a rule says of a notification's retries does not stay on it.
     NotificationRuleForgotten,
+    /// The re-sender reads the oldest notifications of all tenants together.
+    OneQueue,
     /// A reminder is done with at its first failure.
     ReminderGivenUp,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
@@ -78,7 +80,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 30] = [
+    pub const ALL: [(&str, Mutation); 31] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -104,6 +106,7 @@ impl Mutation {
         ("notification-forgotten", Mutation::NotificationForgotten),
         ("notification-given-up", Mutation::NotificationGivenUp),
         ("notification-rule-forgotten", Mutation::NotificationRuleForgotten),
+        ("notification-one-queue", Mutation::OneQueue),
         ("reminder-given-up", Mutation::ReminderGivenUp),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
         ("incarnation-ignored", Mutation::IncarnationIgnored),
@@ -366,6 +369,19 @@ impl Mutation {
             _ => body,
         }
     }
+}
+
+/// What the index answers of notifications that are due, where the `page` oldest of all tenants are taken from `items`.
+pub(super) fn one_queue(items: &[Value], page: usize, answer: Vec<u8>) -> Vec<u8> {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(&answer) else { return answer };
+    let due = |item: &&Value| item["dp"]["S"].as_str().is_some_and(|partition| partition.contains("/N:"));
+    let mut oldest: Vec<&Value> = items.iter().filter(due).collect();
+    oldest.sort_by_key(|item| item["ds"]["S"].as_str().unwrap_or_default());
+    let oldest: Vec<&Value> = oldest.into_iter().take(page).map(|item| &item["PK"]).collect();
+    if let Some(found) = answer["Items"].as_array_mut() {
+        found.retain(|item| item["ds"].is_null() || oldest.contains(&&item["PK"]));
+    }
+    answer.to_string().into_bytes()
 }
 
 /// Whether one of the statement's parameters begins with `text`, or, for `@`, has it.

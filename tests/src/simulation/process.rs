@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 /// Seconds to the first re-send of a notification, shorter than the default so that a seed sees several.
-const RETRY_AFTER_FUDGE_S: u32 = 60;
+pub(super) const RETRY_AFTER_FUDGE_S: u32 = 60;
 
 /// Which function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,12 +110,14 @@ pub struct Origin<'a> {
     pub settings: &'a Settings,
     pub gate: &'a Arc<Gate>,
     pub time: &'a Arc<Time>,
+    /// `max_doc_read`, where it is not the template's.
+    pub max_doc_read: Option<u32>,
 }
 
 impl Process {
     /// Starts an instance whose clock is wrong by `skew`.
     pub fn start(origin: &Origin<'_>, id: ProcessId, role: Role, skew: TimeDelta, dice: &mut Dice) -> Self {
-        let Origin { embedded, settings, gate, time } = origin;
+        let Origin { embedded, settings, gate, time, max_doc_read } = origin;
         let clock = Arc::new(SkewedClock::new((*time).clone(), skew));
         let entropy = Arc::new(DiceEntropy::new(dice.fork()));
         let clients = gate.clients(id, embedded.clients());
@@ -135,7 +137,11 @@ impl Process {
             Role::Expander => Handler::Expander(Expander::new(ctx)),
             Role::Resender => {
                 let settings = ResenderSettings::read(&lookup).unwrap();
-                let settings = ResenderSettings { retry_after_fudge_s: RETRY_AFTER_FUDGE_S, ..settings };
+                let settings = ResenderSettings {
+                    retry_after_fudge_s: RETRY_AFTER_FUDGE_S,
+                    max_doc_read: max_doc_read.unwrap_or(settings.max_doc_read),
+                    ..settings
+                };
                 Handler::Resender(Resender::new(ctx, http, metrics, settings))
             }
             Role::Roller => Handler::Roller(LogRoller::new(ctx, http)),

@@ -33,7 +33,7 @@ impl World {
             None => request,
         };
         let now = self.time.now();
-        let conduct = self.conduct();
+        let conduct = self.conduct(&request.url);
         let timeout = TimeDelta::from_std(request.timeout).unwrap_or(TimeDelta::MAX);
         let (arrives, status, answered, result) = match conduct {
             Conduct::Answers(status, after) if TimeDelta::milliseconds(after) < timeout => {
@@ -121,8 +121,12 @@ impl World {
         }
     }
 
-    fn conduct(&mut self) -> Conduct {
+    fn conduct(&mut self, url: &str) -> Conduct {
         let soon = self.dice.between(1, 900);
+        let fails = self.crowd.filter(|_| !self.is_calm);
+        if fails.is_some_and(|(company, solution)| url.contains(&format!("/{company}/{solution}/"))) {
+            return if self.dice.chance(500) { Conduct::Hangs(None) } else { Conduct::Answers(503, soon) };
+        }
         if !self.dice.chance(self.faults.receiver) {
             return Conduct::Answers(self.dice.pick(&[200, 201, 204]), soon);
         }

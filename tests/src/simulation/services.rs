@@ -2,11 +2,14 @@
 
 use super::faults::{Failure, respond};
 use super::gate::{Asked, Call};
+use super::mutation::{Mutation, one_queue};
+use super::process::Role;
 use super::trace::canonical;
 use super::world::{Event, World};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use local::embedded::{Answer, Door};
+use notification_resender::MAX_DOC_READ_DEFAULT;
 use serde_json::{Value, json};
 
 impl World {
@@ -48,9 +51,16 @@ impl World {
             Some(answer) => answer,
             None => self.perform(&target, body).await,
         };
-        let body = match self.mutation {
+        let told = match self.mutation {
             Some(mutation) => mutation.told(self.role(process), answer.body.to_vec()),
             None => answer.body.to_vec(),
+        };
+        let body = match (self.mutation, self.role(process)) {
+            (Some(Mutation::OneQueue), Some(Role::Resender)) if operation == "Query" => {
+                let page = self.crowd.map_or(MAX_DOC_READ_DEFAULT, |_| super::crowd::PAGE);
+                one_queue(&self.dump().await, page as usize, told)
+            }
+            _ => told,
         };
         let answer = respond(answer.status, body);
         if self.dice.chance(self.faults.slow) {

@@ -1,5 +1,6 @@
 //! A seed's world, and the scheduler that decides by lot what happens next in it.
 
+use super::crowd;
 use super::dice::Dice;
 use super::faults::Faults;
 use super::gate::{Asked, Call, Gate, ProcessId, Reply};
@@ -62,11 +63,15 @@ pub(super) struct World {
     pub gate: Arc<Gate>,
     pub embedded: Embedded,
     pub faults: Faults,
+    /// Nothing goes wrong any more.
+    pub is_calm: bool,
     pub trace: Trace,
     pub arrivals: Vec<Arrival>,
     pub exchanges: Vec<Exchange>,
     pub index_lag: IndexLag,
     pub mutation: Option<Mutation>,
+    /// The tenant whose receiver fails, in the seeds that have one.
+    pub crowd: Option<(&'static str, &'static str)>,
     pub queue_url: String,
     pub settings: Settings,
     pub failure: Option<String>,
@@ -99,6 +104,7 @@ impl World {
             queue_url: settings.queue_url.clone(),
             settings,
             faults: faults.calm(),
+            is_calm: false,
             trace: Trace::default(),
             arrivals: Vec::new(),
             exchanges: Vec::new(),
@@ -115,6 +121,7 @@ impl World {
             retired: Vec::new(),
             steps: 0,
             crashes: 0,
+            crowd: crowd::of(seed),
             dice,
             time,
             embedded,
@@ -129,7 +136,11 @@ impl World {
         // Of its own, so that the other stories stay what they were.
         let mut reborn = self.dice.clone().fork();
         let with_reborn = reborn.chance(250);
-        let plan = Plan::of(&mut self.dice, self.time.now(), with_reborn.then_some(&mut reborn));
+        let now = self.time.now();
+        let (plan, faults) = match self.crowd {
+            Some(of) => (crowd::plan(&mut self.dice, now, of), crowd::faults(&faults)),
+            None => (Plan::of(&mut self.dice, now, with_reborn.then_some(&mut reborn)), faults),
+        };
         for op in plan.setup {
             self.ask_api(Box::new(op), 0);
             self.run_until(|world| world.asking.is_empty()).await;
@@ -148,6 +159,7 @@ impl World {
         }
         self.run_until(|world| world.time.now() >= last).await;
         self.faults = self.faults.calm();
+        self.is_calm = true;
         self.note("calm");
         for tenant in TENANTS {
             let body = json!({"serverState": "running"});

@@ -174,34 +174,39 @@ impl WorkStore {
         Ok(page.finish())
     }
 
-    /// The `limit` oldest notifications of `slices` that are due by `now`.
+    /// Which notifications of `slices` are due by `now`: the oldest `limit` behind the sort key `after`.
+    ///
+    /// Their items are read one by one when their turns come, so that a page is a few hundred bytes a row.
     ///
     /// # Errors
-    /// [`StoreError`] when an index or an item cannot be read.
+    /// [`StoreError`] when an index cannot be read.
     pub async fn due_notifications(
         &self,
         slices: &[NotificationSlice],
+        after: Option<&str>,
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<DueNotifications, StoreError> {
-        let partitions: Vec<String> = slices.iter().flat_map(due_partitions).collect();
-        // Each partition is a phase of its own, so that they are asked in turns and not all at once.
+        // Each partition is a phase of its own, so that they are asked a few at a time. One row more than is wanted says
+        // whether there is more.
         let phases: Vec<Phase> =
-            partitions.into_iter().map(|partition| Phase::due(vec![partition])).collect();
-        let reads = phases.iter().map(|phase| self.stride(phase, None, limit.max(1)));
+            slices.iter().flat_map(due_partitions).map(|partition| Phase::due(vec![partition])).collect();
+        let reads = phases.iter().map(|phase| self.stride(phase, after, limit + 1));
         let reads: Vec<_> = reads.collect();
-        let rows: Vec<Vec<(String, String)>> =
-            stream::iter(reads).buffer_unordered(READS_IN_FLIGHT).try_collect().await?;
-        let mut rows: Vec<(String, String)> = rows.into_iter().flatten().collect();
-        rows.sort_unstable();
+        let mut reads = stream::iter(reads).buffer_unordered(READS_IN_FLIGHT);
+        let mut rows: Vec<(String, String)> = Vec::new();
+        while let Some(page) = reads.try_next().await? {
+            rows.extend(page);
+            rows.sort_unstable();
+            rows.truncate(limit + 1);
+        }
         let last = keys::instant(now) + "~";
         let due = rows.iter().take_while(|(sort, _)| *sort <= last).count();
-        let left = due.saturating_sub(limit);
         let next = rows.get(due).and_then(|(sort, _)| sort.get(..15)?.parse().ok());
-        let pks: Vec<String> = rows.into_iter().take(due.min(limit)).map(|(_, pk)| pk).collect();
+        rows.truncate(due.min(limit));
         Ok(DueNotifications {
-            items: self.notification_records(&pks).await?,
-            left: left > 0,
+            rows,
+            left: due > limit,
             next_due_at: next.and_then(DateTime::from_timestamp_millis),
         })
     }
@@ -209,6 +214,14 @@ impl WorkStore {
     /// The partitions in which all notifications of `slices` stand.
     pub(crate) fn notification_phases(&self, slices: &[NotificationSlice]) -> Vec<Phase> {
         phases(slices, &NotificationFilter::default())
+    }
+
+    /// The notification of a row of [`WorkStore::due_notifications`], as its item stands; `None` if it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn due_notification(&self, pk: &str) -> Result<Option<Notification>, StoreError> {
+        Ok(self.notification_records(&[pk.to_owned()]).await?.pop())
     }
 
     /// Whether a notification of `slices` is pending: then its type or solution may not be deleted.
@@ -265,8 +278,8 @@ impl WorkStore {
 /// What is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DueNotifications {
-    /// The oldest, as their items stand.
-    pub items: Vec<Notification>,
+    /// Sort key in the index, and partition key of the item; the oldest first.
+    pub rows: Vec<(String, String)>,
     /// Whether more are due.
     pub left: bool,
     /// When something is due next, if nothing more is due now.

@@ -70,11 +70,11 @@ impl WorkStore {
         Ok(page.finish())
     }
 
-    /// Rules of one shard whose next occurrence is at or before `until`, next first, after the sort key
+    /// Which rules of one shard have their next occurrence at or before `until`, next first, after the sort key
     /// `after`; with the sort key to go on from, and the next occurrence beyond `until`, as far as was seen.
     ///
     /// # Errors
-    /// [`StoreError`] when the index or an item cannot be read.
+    /// [`StoreError`] when the index cannot be read.
     pub(crate) async fn due_rules(
         &self,
         shard: u32,
@@ -88,9 +88,8 @@ impl WorkStore {
         let due = rows.iter().take_while(|(sort, _)| *sort <= last).count();
         let beyond = rows.get(due).and_then(|(sort, _)| sort.get(..15)?.parse().ok());
         let after = rows.last().filter(|_| due == limit).map(|(sort, _)| sort.clone());
-        let pks: Vec<String> = rows.into_iter().take(due).map(|(_, pk)| pk).collect();
-        let rules = if pks.is_empty() { Vec::new() } else { self.rule_records(&pks).await? };
-        Ok(DueRules { rules, after, beyond: beyond.and_then(DateTime::from_timestamp_millis) })
+        let pks = rows.into_iter().take(due).map(|(_, pk)| pk).collect();
+        Ok(DueRules { pks, after, beyond: beyond.and_then(DateTime::from_timestamp_millis) })
     }
 
     /// Whether a tenant has any rule: then its solution may not be deleted.
@@ -131,8 +130,8 @@ impl WorkStore {
 /// Rules with something due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DueRules {
-    /// As their items stand.
-    pub rules: Vec<Rule>,
+    /// Partition keys of their items.
+    pub pks: Vec<String>,
     /// Where to go on, if there may be more.
     pub after: Option<String>,
     /// The next occurrence that is not due yet, if it was seen.
