@@ -179,7 +179,7 @@ type Form = Zeroizing<Vec<char>>;
 fn forms(value: &str) -> Vec<Form> {
     let mut forms = vec![value.to_owned()];
     // As base64 of its own, and within the base64 of a longer text, where it may begin at any of three places.
-    forms.extend([STANDARD, URL_SAFE].map(|engine| engine.encode(value)));
+    forms.extend([STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.encode(value)));
     for offset in 0..3 {
         let padded = Zeroizing::new([&[0; 2][..offset], value.as_bytes()].concat());
         let (from, to) = ((offset * 8).div_ceil(6), padded.len() * 8 / 6);

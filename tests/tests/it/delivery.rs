@@ -109,23 +109,25 @@ async fn failures_are_retried_after_thirty_seconds_and_end_as_a_dead_letter() {
 async fn rules_and_retry_after_set_the_wait() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
-    let rules = r#"{"late": {"attempt": 2, "retries": 5, "retryAfterS": 7}, "first": {"attempt": 1, "retryAfterS": 90}}"#;
+    let rules = r#"{"late": {"attempt": 2, "retries": 6, "retryAfterS": 7}, "first": {"attempt": 1, "retryAfterS": 90}}"#;
     world.put_type(&tenant, "call", |t| t.reschedule_rules = serde_json::from_str(rules).unwrap()).await;
     let retry_after = |value: &str| vec![("retry-after", value.to_owned())];
     world.receiver.reply([
         Reply::status(500),
         Reply::status(500),
+        // Shorter than the wait of the policy, which stays.
         Reply::Status(503, retry_after("11"), String::new()),
         // Only 429 and 503 may ask.
         Reply::Status(500, retry_after("1000"), String::new()),
+        Reply::Status(429, retry_after("41"), String::new()),
         Reply::Status(429, retry_after("99999999"), String::new()),
     ]);
     world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
     world.run(beginning() + TimeDelta::minutes(10)).await;
     let view = world.get(&tenant, "a").await;
     let at: Vec<i64> = view.history.iter().map(|entry| (entry.at - beginning()).num_seconds()).collect();
-    assert_eq!(at, [0, 90, 97, 108, 138]);
-    assert_eq!(view.record.state.status, Status::Failed, "five executions, as the rule for attempt 2 says");
+    assert_eq!(at, [0, 90, 97, 127, 157, 198]);
+    assert_eq!(view.record.state.status, Status::Failed, "six executions, as the rule for attempt 2 says");
 }
 
 #[tokio::test]
