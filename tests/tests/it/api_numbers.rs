@@ -169,6 +169,23 @@ async fn a_bulk_change_takes_an_object_id_of_any_kind_and_no_other_object() {
 }
 
 #[tokio::test]
+async fn an_erasure_takes_an_object_id_of_any_kind_and_no_other_object() {
+    let api = api().await;
+    for (id, written) in
+        [("a", "20000000000000000001"), ("b", "20000000000000000002"), ("c", "1e2"), ("d", "100.0")]
+    {
+        order(&api, id, written).await;
+    }
+    for (asked, erased, left) in
+        [("20000000000000000001", 1, vec!["b", "c", "d"]), ("100", 2, vec!["b"]), ("\"2e19\"", 0, vec!["b"])]
+    {
+        let report = post(&api, "erase", &format!(r#"{{"objectId": {asked}}}"#)).await.expect(200).json;
+        assert_eq!(report["activities"], erased, "{asked}");
+        assert_eq!(found(&api, "status=READY").await, left, "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn occurrences_of_a_rule_keep_their_numbers() {
     let api = api().await;
     let rule = r#"{"activityType": "order", "minute": 1e0, "hour": 9.0, "parameter": {"id": 20000000000000000001, "rate": 1.10}}"#;
