@@ -4,6 +4,8 @@
 //! statement as if it had never been written, an answer is believed that was not given. So the released functions have
 //! nothing of it in them, not even behind a feature, and no build is needed for each.
 
+mod reminders;
+
 use super::process::Role;
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -162,24 +164,12 @@ impl Mutation {
             }
             (Self::ReminderRecipientsApart | Self::ReminderCatchUpIgnored, "TransactWriteItems") => {
                 for write in request["TransactItems"].as_array_mut().into_iter().flatten() {
-                    write.pointer_mut("/Put/Item").into_iter().for_each(|item| self.reminder(item));
+                    write.pointer_mut("/Put/Item").into_iter().for_each(|item| reminders::item(self, item));
                 }
             }
             (_, "BatchExecuteStatement") => self.statements(&mut request["Statements"]),
             (Self::ReminderCatchUpIgnored, "ExecuteTransaction") => {
-                let Some(statements) = request["TransactStatements"].as_array_mut() else { return body };
-                let is_reminders = |one: &Value| {
-                    one["S"].as_str().is_some_and(|pk| pk.starts_with("R#") && pk.contains('/'))
-                };
-                let of_reminder = |statement: &Value| {
-                    statement["Parameters"].as_array().into_iter().flatten().any(is_reminders)
-                };
-                if statements.iter().all(of_reminder) {
-                    statements.retain(|one| {
-                        one["Statement"].as_str().is_some_and(|text| text.starts_with("INSERT"))
-                    });
-                    statements.iter_mut().for_each(|statement| lead_astray(statement, "R#"));
-                }
+                reminders::skip_nothing(&mut request["TransactStatements"]);
             }
             (_, "ExecuteTransaction") => self.statements(&mut request["TransactStatements"]),
             _ => return body,
@@ -192,32 +182,6 @@ impl Mutation {
         match self {
             Self::SiblingsList => "acme/side",
             _ => "beta/main",
-        }
-    }
-
-    /// An item of a reminder as the broken build writes it.
-    fn reminder(self, item: &mut Value) {
-        let Some(id) = item["PK"]["S"].as_str().and_then(|pk| pk.strip_prefix("R#")?.split('#').nth(1))
-        else {
-            return;
-        };
-        let own = id.to_owned();
-        match self {
-            Self::ReminderRecipientsApart => {
-                let sort = item["ds"]["S"].as_str().map(|sort| sort.split('#').collect::<Vec<_>>());
-                if let Some([due, _, id]) = sort.as_deref() {
-                    item["ds"]["S"] = format!("{due}#{own}#{id}").into();
-                    item["rc"]["S"] = own.into();
-                }
-            }
-            _ => {
-                let stored = item["d"]["S"].as_str().and_then(|text| serde_json::from_str(text).ok());
-                if let Some(Value::Object(mut stored)) = stored {
-                    stored.remove("catchUp");
-                    stored.remove("skip");
-                    item["d"]["S"] = Value::Object(stored).to_string().into();
-                }
-            }
         }
     }
 
