@@ -11,6 +11,7 @@ pub mod keys;
 pub mod statements;
 
 mod apply;
+mod batches;
 mod bulk;
 mod change;
 mod create;
@@ -30,6 +31,7 @@ mod rolling;
 mod settle;
 mod stats;
 
+pub use batches::{Batch, Member, PARTS_BEGIN, Part};
 pub use bulk::{BulkAction, BulkReport};
 pub use change::Change;
 pub use claim::{Claimed, Ref};
@@ -49,7 +51,7 @@ pub use recurring::{
 pub use remove::{Removal, Removed};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
-pub use rolling::{Batch, Finished, LogEntry, Member, PARTS_BEGIN, Part};
+pub use rolling::{Finished, LogEntry};
 pub use settle::{Attempt, Settled};
 pub use stats::Stats;
 

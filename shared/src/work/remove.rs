@@ -153,7 +153,7 @@ impl WorkStore {
     /// [`StoreError`] when they could not be read or written.
     pub async fn remove_batches(&self, tenant: &Tenant) -> Result<(), StoreError> {
         for kind in LogKind::ALL {
-            self.erase(&super::rolling::batch_pk(tenant, kind), &[]).await?;
+            self.erase(&super::batches::batch_pk(tenant, kind), &[]).await?;
         }
         Ok(())
     }

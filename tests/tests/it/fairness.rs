@@ -3,12 +3,12 @@
 use crate::notifications::{FIVE_MINUTES, event, get, put_type};
 use bytes::Bytes;
 use chrono::TimeDelta;
-use log_roller::{LogRoller, RollEvent};
+use http::{HeaderMap, StatusCode};
 use notification_resender::{ResendReport, Resender, ResenderSettings, SOLUTIONS_IN_FLIGHT};
 use rules::names::Tenant;
 use rules::notification::Status;
 use serde_json::json;
-use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
+use shared::outbound::{Answer, BodyEnd, Outbound, OutboundRequest, SendError};
 use shared::publisher::Publisher;
 use shared::telemetry::Metrics;
 use shared::tenancy::{Actor, Company, NotificationType, Rolling};
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 /// Receivers without a network: whose URL names a text hang until time goes on, or fail; all others answer 200.
 #[derive(Clone, Default)]
-struct Receivers(Arc<Inner>);
+pub struct Receivers(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -34,7 +34,7 @@ struct Inner {
 }
 
 impl Receivers {
-    fn outbound(&self) -> Outbound {
+    pub fn outbound(&self) -> Outbound {
         let inner = self.0.clone();
         let carrier = move |request: OutboundRequest| {
             let inner = inner.clone();
@@ -43,28 +43,28 @@ impl Receivers {
         Outbound::carried(vec!["127.0.0.0/8".parse().unwrap()], Arc::new(carrier))
     }
 
-    fn fail(&self, text: &'static str) {
+    pub fn fail(&self, text: &'static str) {
         *self.0.fails.lock().unwrap() = Some(text);
     }
 
-    fn hang(&self, text: &'static str) {
+    pub fn hang(&self, text: &'static str) {
         *self.0.hangs.lock().unwrap() = Some(text);
     }
 
-    fn forget(&self) {
+    pub fn forget(&self) {
         self.0.calls.lock().unwrap().clear();
     }
 
-    fn calls(&self) -> Vec<(String, String)> {
+    pub fn calls(&self) -> Vec<(String, String)> {
         self.0.calls.lock().unwrap().clone()
     }
 
-    fn called(&self, text: &str) -> usize {
+    pub fn called(&self, text: &str) -> usize {
         self.calls().iter().filter(|(url, _)| url.contains(text)).count()
     }
 
     /// Lets `work` go on; whenever `count` calls hang, or all that work has left, `wait` passes and they end.
-    async fn drive<T>(
+    pub async fn drive<T>(
         &self,
         world: &World,
         counts: &[usize],
@@ -109,12 +109,12 @@ impl Inner {
             let_go.await;
             return Err(SendError::Timeout(request.timeout));
         }
-        let status = if is(&self.fails) { 503 } else { 200 };
-        Ok(Answer { status, retry_after: None, content_type: None, body: Bytes::new() })
+        let status = if is(&self.fails) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        Ok(Answer::new(status, &HeaderMap::new(), Bytes::new(), BodyEnd::Complete))
     }
 }
 
-async fn solution(world: &World, company: &str, solution: &str) -> Tenant {
+pub async fn solution(world: &World, company: &str, solution: &str) -> Tenant {
     let tenant = Tenant { company: company.parse().unwrap(), solution: solution.parse().unwrap() };
     let tenancy = &world.ctx.tenancy;
     if tenancy.company(&tenant.company).await.unwrap().is_none() {
@@ -325,84 +325,6 @@ async fn notifications_take_turns_by_qos() {
     receivers.drive(&world, &counts, TimeDelta::seconds(10), seen, cycle(&world, &receivers)).await;
     // The second look sees what both rounds have called: 24 and 8, then what is left.
     assert!(first >= 24, "{first}");
-}
-
-fn roll_event(text: &str) -> RollEvent {
-    serde_json::from_str(text).unwrap()
-}
-
-/// A solution of which one activity is to be rolled.
-async fn rolled(world: &World, company: &str) -> Tenant {
-    let tenant = world.tenant(company, 1).await;
-    let rolling = Rolling {
-        success_uri: Some(format!("http://127.0.0.1:9/{company}/logs")),
-        success_period_days: Some(1.0),
-        ..Rolling::default()
-    };
-    world.ctx.tenancy.put_solution(&Actor::Admin, &tenant, 1, rolling).await.unwrap();
-    world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
-    world.work(&world.worker()).await;
-    tenant
-}
-
-/// Roll URIs that hang keep nobody else's logs: those go out in their turns, or first when the round goes on. Who was
-/// refused in a round is not called again in it.
-#[tokio::test]
-async fn roll_uris_that_hang_keep_no_other_solution_s_logs() {
-    let world = World::new().await;
-    let receivers = Receivers::default();
-    let at_once = 16;
-    for number in 0..at_once + 4 {
-        rolled(&world, &format!("hangs{number:02}")).await;
-    }
-    rolled(&world, "zeta").await;
-    world.clock.advance(TimeDelta::days(1));
-    receivers.hang("/hangs");
-    let roller = LogRoller::new(world.process(), receivers.outbound());
-    let daily = roll_event(include_str!("../../../events/log-roller/schedule.json"));
-    let no = |_: &Receivers| {};
-    // The first sixteen take all the time that the invocation has.
-    let work = roller.handle(daily.clone());
-    let report = receivers.drive(&world, &[at_once], TimeDelta::minutes(13), no, work).await.unwrap();
-    assert_eq!((report.refused, report.deleted, report.left), (at_once, 0, true), "{report:?}");
-    let refused: BTreeSet<String> = receivers.calls().into_iter().map(|(url, _)| url).collect();
-    receivers.forget();
-    let goes_on = roll_event(include_str!("../../../events/log-roller/continue.json"));
-    let work = roller.handle(goes_on.clone());
-    let report = receivers.drive(&world, &[4], TimeDelta::seconds(60), no, work).await.unwrap();
-    assert_eq!((report.refused, report.deleted, report.left), (4, 1, false), "{report:?}");
-    assert_eq!(receivers.called("/zeta/"), 1);
-    assert!(receivers.calls().iter().all(|(url, _)| !refused.contains(url)), "{:?}", receivers.calls());
-    assert_eq!(roller.handle(goes_on).await.unwrap(), Default::default(), "the round is over");
-}
-
-/// One company's solutions with backlogs, all with a URI that hangs, leave another company the second turn.
-#[tokio::test]
-async fn a_company_s_roll_uris_leave_the_turns_of_others() {
-    let world = World::new().await;
-    let receivers = Receivers::default();
-    for number in 0..20 {
-        let tenant = solution(&world, "acme", &format!("hangs{number:02}")).await;
-        world.put_type(&tenant, "call", |_| {}).await;
-        let rolling = Rolling {
-            success_uri: Some(format!("http://127.0.0.1:9/hangs{number:02}/logs")),
-            success_period_days: Some(0.0),
-            ..Rolling::default()
-        };
-        world.ctx.tenancy.put_solution(&Actor::Admin, &tenant, 1, rolling).await.unwrap();
-        world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
-    }
-    world.work(&world.worker()).await;
-    rolled(&world, "zeta").await;
-    world.clock.advance(TimeDelta::days(1));
-    receivers.hang("/hangs");
-    let roller = LogRoller::new(world.process(), receivers.outbound());
-    let daily = roll_event(include_str!("../../../events/log-roller/schedule.json"));
-    let work = roller.handle(daily);
-    let mut first = 0;
-    let seen = |receivers: &Receivers| first = receivers.called("/zeta/");
-    let report = receivers.drive(&world, &[16, 4], TimeDelta::seconds(60), seen, work).await.unwrap();
-    assert_eq!((first, report.deleted, report.refused), (1, 1, 20), "{report:?}");
 }
 
 /// The shards and types of a solution are one queue.

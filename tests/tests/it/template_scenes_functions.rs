@@ -3,6 +3,7 @@
 
 use crate::notifications::{event as resender_event, publish, put_type};
 use crate::template_scenes::{CALLS_MAX, Stage};
+use crate::template_scenes_removals;
 use chrono::TimeDelta;
 use delivery_worker::Worker;
 use dispatch_sweep::Sweeper;
@@ -17,8 +18,8 @@ use rules::recurring::CatchUp;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
-use shared::tenancy::{Actor, ErasureSubject, Rolling, ServerState};
-use shared::work::{NewActivity, keys};
+use shared::tenancy::{Actor, Rolling, ServerState};
+use shared::work::NewActivity;
 use std::sync::Arc;
 use tests::recurring::{event as expander_event, spec};
 use tests::steps::{Steps, Stop};
@@ -40,7 +41,7 @@ pub async fn play(stage: &Stage) {
     expansions(stage).await;
     resends(stage).await;
     rolling(stage).await;
-    removals(stage).await;
+    template_scenes_removals::play(stage).await;
 }
 
 /// Runs `act` until it is done, or stopped; whether it was stopped.
@@ -360,45 +361,4 @@ async fn rolling(stage: &Stage) {
         roll(stage.process(ROLLER), daily).await;
     };
     stopped_at_each_call(stage, ROLLER, before, act, after).await;
-}
-
-/// What deletions and erasures have left to the roller, with something of each kind in flight.
-async fn removals(stage: &Stage) {
-    let world = &stage.world;
-    let invoke = async || {
-        let event: RollEvent =
-            serde_json::from_str(include_str!("../../../events/log-roller/continue.json")).unwrap();
-        LogRoller::new(stage.process(ROLLER), stage.http.clone()).handle(event).await.unwrap()
-    };
-    let tenant = world.reminders("erased").await;
-    world.put_type(&tenant, "call", |kind| kind.object_id_ref = vec!["id".parse().unwrap()]).await;
-    world.put_rule(&tenant, "subject", spec("0 0 1 1 *")).await;
-    let subject = keys::object_partition(&tenant, &"call".parse().unwrap(), "subject");
-    let mut activities = Vec::new();
-    for id in ["waits", "under-way"] {
-        let activity = world.activity(&tenant, id, TimeDelta::zero());
-        activities.push(NewActivity { objects: vec![subject.clone()], ..activity });
-    }
-    world.accept(activities).await;
-    let held = shared::work::Ref {
-        tenant: tenant.clone(),
-        id: "under-way".parse().unwrap(),
-        lease_until: world.clock.now() + TimeDelta::hours(1),
-    };
-    world.ctx.work.claim(&[held], TimeDelta::zero()).await.remove(0).unwrap();
-    world.remind(world.reminder(&tenant, "r1", "11977776666", &[60])).await;
-    for subject in [
-        ErasureSubject::Object("subject".to_owned()),
-        ErasureSubject::Recipient { country_code: "55".to_owned(), phone_number: "11977776666".to_owned() },
-    ] {
-        // As if the API had died right after it wrote this down.
-        world.ctx.tenancy.begin_erasure(&Actor::Admin, &tenant, subject).await.unwrap();
-    }
-    assert_eq!(invoke().await.deletions_left, 1, "one activity is in flight");
-    world.clock.advance(TimeDelta::hours(2));
-    invoke().await;
-    // The solutions that the API's scenes deleted.
-    world.clock.advance(TimeDelta::hours(2));
-    invoke().await;
-    assert_eq!(invoke().await.deletions_left, 0);
 }
