@@ -62,7 +62,8 @@ pub struct ActivityTypeBody {
     #[schema(minimum = 1, maximum = 120, default = 30, required = false)]
     timeout_seconds: u32,
     /// Named rules `{attempt?, retries?, retryAfterS?}`; the first that matches, in the order written,
-    /// says how long to wait after a failed execution. Without a match: 30 seconds.
+    /// says how long to wait after a failed execution. Without a match: 30 seconds. `Retry-After` of a 429 or
+    /// 503 lengthens the wait, to a day at most, and never shortens it.
     #[schema(value_type = Option<HashMap<String, RescheduleRule>>)]
     reschedule_rules: Option<String>,
 }
