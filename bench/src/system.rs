@@ -45,7 +45,7 @@ impl Services {
     pub async fn start(arguments: &Arguments) -> Result<Self> {
         let data_dir = new_data_dir(arguments)?;
         let mut command = program()?;
-        command.args(["services", "--aws", ANY_PORT, "--data-dir"]).arg(data_dir.path());
+        command.args(["services", "--quiet", "--aws", ANY_PORT, "--data-dir"]).arg(data_dir.path());
         let mut process = Child::start("punctual services", command)?;
         let aws = process.announced(|line| address(line, "aws")).await?;
         Ok(Self { process, aws, data_dir })
@@ -66,7 +66,9 @@ impl System {
     pub async fn start(arguments: &Arguments) -> Result<Self> {
         let services = Services::start(arguments).await?;
         let mut functions = program()?;
-        functions.args(["functions", "--api", ANY_PORT, "--data-dir"]).arg(services.data_dir.path());
+        functions
+            .args(["functions", "--quiet", "--api", ANY_PORT, "--data-dir"])
+            .arg(services.data_dir.path());
         functions.env("AWS_ENDPOINT_URL", &services.aws).envs(AWS_ENVIRONMENT);
         let mut functions = Child::start("punctual functions", functions)?;
         let api = functions.announced(|line| address(line, "api")).await?;
@@ -115,7 +117,7 @@ impl AllInOne {
     }
 
     async fn start_by(mut command: Command, data_dir: &Path) -> Result<Self> {
-        command.args(["--api", ANY_PORT, "--aws", ANY_PORT, "--data-dir"]).arg(data_dir);
+        command.args(["--quiet", "--api", ANY_PORT, "--aws", ANY_PORT, "--data-dir"]).arg(data_dir);
         let mut process = Child::start("punctual", command)?;
         // Either line may come first.
         let (mut api, mut aws) = (None, None);

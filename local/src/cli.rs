@@ -4,6 +4,7 @@ use crate::clock::{OFFSET_MAX, offset_in_range};
 use crate::keys::{ADMIN_KEY, Keys};
 use crate::system::{Functions, Services, Settings};
 use crate::template::LOCAL_ALLOWED_CIDRS;
+use crate::terminal::{Log, LogOptions};
 use crate::{demo, stop};
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
@@ -26,6 +27,18 @@ pub struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+impl Cli {
+    /// What is shown of what happens. The demo shows its calls itself.
+    pub fn log_options(&self) -> LogOptions {
+        match self.command {
+            Some(Command::Demo { .. }) => self.log.clone().quiet(),
+            _ => self.log.clone(),
+        }
+    }
 }
 
 const ENVIRONMENT: &str = "Environment:
@@ -33,7 +46,9 @@ const ENVIRONMENT: &str = "Environment:
   PUNCTUAL_PROCESSOR_SECRET      the secret of the reminder processor's endpoint
   PUNCTUAL_ALLOWED_CIDRS         private addresses that calls may reach (default: loopback)
   PUNCTUAL_CLOCK_OFFSET_SECONDS  how far the clock runs ahead of the machine's
-  RUST_LOG                       what is logged, on stderr (default: warn)";
+  RUST_LOG                       what is logged, on stderr (default: warn,shared::telemetry=info, which are
+                                 warnings, errors and attempts; with --quiet: warn)
+  NO_COLOR, CLICOLOR             whether lines on a terminal are coloured";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -57,6 +72,9 @@ struct Options {
     /// Where the AWS services listen; port 0 picks a free one [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDR:PORT", global = true)]
     aws: Option<SocketAddr>,
+    /// A name under which this machine is reached, beside loopback and the addresses it listens on; may be repeated
+    #[arg(long = "allowed-host", value_name = "NAME", global = true)]
+    allowed_hosts: Vec<String>,
     /// Where state is kept
     #[arg(long, value_name = "DIR", global = true, default_value = ".punctual")]
     data_dir: PathBuf,
@@ -69,12 +87,12 @@ struct Options {
 ///
 /// # Errors
 /// What went wrong, ready to show.
-pub async fn run(cli: Cli) -> anyhow::Result<()> {
-    let Cli { command, options } = cli;
+pub async fn run(cli: Cli, log: &Log) -> anyhow::Result<()> {
+    let Cli { command, options, .. } = cli;
     match command {
-        None => everything(&options.settings()?).await,
-        Some(Command::Services) => services(&options.settings()?).await,
-        Some(Command::Functions) => functions(&options.settings()?).await,
+        None => everything(&options.settings()?, log).await,
+        Some(Command::Services) => services(&options.settings()?, log).await,
+        Some(Command::Functions) => functions(&options.settings()?, log).await,
         Some(Command::Demo { once }) => {
             let (api, aws) = (options.api.or(Some(ANY_PORT)), options.aws.or(Some(ANY_PORT)));
             let kept_nowhere = Options { ephemeral: true, api, aws, ..options };
@@ -94,6 +112,7 @@ impl Options {
             keys: Keys::find(lookup, data_dir.as_deref())?,
             data_dir,
             allowed_cidrs: lookup(ALLOWED_CIDRS).unwrap_or_else(|| LOCAL_ALLOWED_CIDRS.to_owned()),
+            allowed_hosts: self.allowed_hosts.clone(),
             clock_offset: offset.as_deref().map(clock_offset).transpose()?,
         })
     }
@@ -107,21 +126,23 @@ fn clock_offset(text: &str) -> anyhow::Result<TimeDelta> {
     })
 }
 
-async fn everything(settings: &Settings) -> anyhow::Result<()> {
+async fn everything(settings: &Settings, log: &Log) -> anyhow::Result<()> {
     let services = Services::start(settings).await?;
+    log.follow(services.clock());
     let functions = Functions::start(settings, &services).await?;
     println!("Punctual is running.\n");
     print_api(&functions, settings);
     print_services(&services, settings);
-    print_try(&functions, settings);
+    print_next(&functions, settings, log);
     stop::requested(|| functions.in_hand()).await?;
     functions.stop().await;
     services.stop().await;
     Ok(())
 }
 
-async fn services(settings: &Settings) -> anyhow::Result<()> {
+async fn services(settings: &Settings, log: &Log) -> anyhow::Result<()> {
     let services = Services::start(settings).await?;
+    log.follow(services.clock());
     println!("Punctual's AWS services are running.\n");
     print_services(&services, settings);
     println!("\nThe functions need these variables:\n");
@@ -140,14 +161,15 @@ async fn services(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn functions(settings: &Settings) -> anyhow::Result<()> {
+async fn functions(settings: &Settings, log: &Log) -> anyhow::Result<()> {
     let Ok(endpoint_url) = std::env::var("AWS_ENDPOINT_URL") else {
         bail!("set AWS_ENDPOINT_URL to the services' address, such as http://{DEFAULT_AWS}");
     };
     let functions = Functions::start_remote(settings, &endpoint_url).await?;
+    log.follow(functions.clock());
     println!("Punctual's functions are running.\n");
     print_api(&functions, settings);
-    print_try(&functions, settings);
+    print_next(&functions, settings, log);
     stop::requested(|| functions.in_hand()).await?;
     functions.stop().await;
     Ok(())
@@ -173,13 +195,22 @@ fn print_services(services: &Services, settings: &Settings) {
     }
 }
 
-fn print_try(functions: &Functions, settings: &Settings) {
+/// What one does next, and what one will see.
+fn print_next(functions: &Functions, settings: &Settings, log: &Log) {
     let key = match settings.keys.admin_key_given {
         true => format!("${ADMIN_KEY}"),
         false => settings.keys.admin_key.clone(),
     };
     println!("\nTry:  curl -H \"Authorization: Bearer {key}\" http://{}/v1/companies", functions.address);
-    println!("Stop: Ctrl-C");
+    println!(
+        "Next: make a company, a solution and an activity type, then an activity: README.md, \"Your first activity\"."
+    );
+    if log.shows_attempts() {
+        println!(
+            "      Each attempt is then a line here, with times in UTC; --quiet shows warnings and errors alone."
+        );
+    }
+    println!("Stop: Ctrl-C\n");
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! `/local/clock` on the API's port: the test clock, which only local mode has.
 
+use crate::access::problem;
+use crate::gateway::read_whole;
 use crate::runner::{AdvanceError, TestClock};
-use api_ingest::problem::{PROBLEM_JSON, Problem, no_method};
+use api_ingest::problem::{Problem, no_method};
 use api_ingest::{Fault, JsonText};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -16,11 +19,10 @@ use std::sync::Arc;
 const ADVANCE_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 const FIELD: &str = "advanceSeconds";
 
-/// The routes. They need no key, but a body is taken as JSON alone: a browser sends none of that type for a
-/// page from elsewhere without asking first, and is not answered as such a page would need it.
+/// The routes. They need no key; who may use them is [`crate::access`]'s to say. A body is taken as JSON alone.
 pub fn router(clock: Arc<TestClock>) -> Router {
     let methods = get(now).post(advance).fallback(no_method);
-    Router::new().route("/local/clock", methods).with_state(clock)
+    Router::new().route("/local/clock", methods).with_state(clock).layer(from_fn(read_whole))
 }
 
 async fn now(State(clock): State<Arc<TestClock>>) -> Json<Value> {
@@ -55,14 +57,7 @@ fn step(body: &JsonText) -> Result<TimeDelta, Problem> {
 
 fn failed(error: &str) -> Response {
     tracing::error!(error, "cannot advance the clock");
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    let problem = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": "the clock could not be advanced; see the log",
-    });
-    (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], problem.to_string()).into_response()
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "the clock could not be advanced; see the log")
 }
 
 #[cfg(test)]
@@ -70,6 +65,7 @@ mod tests {
     use super::*;
     use axum::body::Body;
     use axum::extract::{FromRequest, Request};
+    use axum::http::header;
 
     async fn read(body: &str) -> Result<TimeDelta, Problem> {
         let request = Request::builder().header(header::CONTENT_TYPE, "application/json");

@@ -1,8 +1,10 @@
 //! Local mode put together: the services, the functions, or both in one process.
 
+use crate::access::Access;
 use crate::clock::{FunctionClock, LocalClock};
 use crate::data_dir::{self, DataDir};
 use crate::embedded::{self, Embedded, Options};
+use crate::gateway::Gateway;
 use crate::runner::{
     self, API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Handlers, LOG_ROLLER, NOTIFICATION_RESENDER,
     RECURRING_EXPANDER, REMINDER_SENDER, Runner, TestClock,
@@ -20,6 +22,8 @@ use reminder_sender::Sender;
 use serde_json::json;
 use shared::context::{Clients, Context};
 use shared::entropy::OsEntropy;
+use shared::outbound::Listener;
+use shared::settings::{self, OutboundSettings};
 use shared::telemetry::Metrics;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -52,6 +56,8 @@ pub struct Settings {
     pub keys: Keys,
     /// CIDRs of private addresses that outbound calls may reach.
     pub allowed_cidrs: String,
+    /// Names under which this machine is reached, beside loopback and the addresses that are listened on.
+    pub allowed_hosts: Vec<String>,
     /// How far the clock runs ahead; `None`: as far as when it was last moved.
     pub clock_offset: Option<TimeDelta>,
 }
@@ -60,6 +66,11 @@ impl Settings {
     fn parameters(&self) -> BTreeMap<String, String> {
         let Keys { admin_key, processor_secret, .. } = &self.keys;
         template::parameters(admin_key, processor_secret, &self.allowed_cidrs)
+    }
+
+    /// Who may use what needs no key on a listener that is bound to `bound`.
+    fn access(&self, bound: SocketAddr) -> Access {
+        Access { bound, allowed_hosts: self.allowed_hosts.clone().into() }
     }
 
     fn clock(&self) -> anyhow::Result<Arc<LocalClock>> {
@@ -97,13 +108,24 @@ impl Services {
         };
         let embedded = Embedded::start(options, clock.clone()).await?;
         let expiry = tokio::spawn(Arc::clone(embedded.mount()).expire_items(clock.clone()));
-        let server = Server::start(listener, embedded::router(Arc::clone(embedded.mount())));
+        let routes = settings.access(address).guard(embedded::router(Arc::clone(embedded.mount())));
+        let server = Server::start(listener, routes);
         Ok(Self { address, embedded, clock, data_dir, server, expiry })
     }
 
     /// What the template describes, as it is provisioned here.
     pub fn provisioned(&self) -> &Provisioned {
         self.embedded.provisioned()
+    }
+
+    /// The services themselves.
+    pub fn mount(&self) -> &Arc<embedded::Mount> {
+        self.embedded.mount()
+    }
+
+    /// The clock of everything in this process.
+    pub fn clock(&self) -> Arc<LocalClock> {
+        Arc::clone(&self.clock)
     }
 
     /// How far the clock is ahead of the machine's.
@@ -121,6 +143,7 @@ impl Services {
 /// The functions: the API, the schedules and the queue triggers.
 pub struct Functions {
     pub address: SocketAddr,
+    clock: Arc<LocalClock>,
     runner: Runner,
     worker: Worker,
     sender: Sender,
@@ -139,7 +162,9 @@ impl Functions {
         let provisioned = template::provision(&template, &settings.parameters(), &clients).await?;
         let clock = settings.clock()?;
         let function_clock = FunctionClock::new(Arc::clone(&clock));
-        let built = Built::new(&provisioned, &clients, &function_clock)?;
+        let services = endpoint_url.parse().map_err(|fault| anyhow::anyhow!("AWS_ENDPOINT_URL {fault}"))?;
+        let own = [Listener::Bound(listener.local_addr()?), services];
+        let built = Built::new(&provisioned, &clients, &function_clock, &own)?;
         built.start(listener, &provisioned, &clients, clock, |_, _, _| Router::new())
     }
 
@@ -151,12 +176,20 @@ impl Functions {
         let listener = server::bind(settings.api, "--api").await?;
         let (provisioned, clients) = (services.provisioned(), services.embedded.clients());
         let function_clock = FunctionClock::new(Arc::clone(&services.clock));
-        let built = Built::new(provisioned, clients, &function_clock)?;
+        let address = listener.local_addr()?;
+        let own = [address, services.address].map(Listener::Bound);
+        let built = Built::new(provisioned, clients, &function_clock, &own)?;
         built.start(listener, provisioned, clients, Arc::clone(&services.clock), |runner, worker, sender| {
             let (mount, data_dir) = (Arc::clone(services.embedded.mount()), services.data_dir.clone());
             let attempts = move || attempts(&worker, &sender);
-            clock_api::router(Arc::new(TestClock::new(runner, function_clock, mount, attempts, data_dir)))
+            let clock = TestClock::new(runner, function_clock, mount, attempts, data_dir);
+            settings.access(address).guard(clock_api::router(Arc::new(clock)))
         })
+    }
+
+    /// The clock that they go by.
+    pub fn clock(&self) -> Arc<LocalClock> {
+        Arc::clone(&self.clock)
     }
 
     /// Attempts since the start: those that succeeded and those that failed.
@@ -207,7 +240,16 @@ struct Built {
 }
 
 impl Built {
-    fn new(provisioned: &Provisioned, clients: &Clients, clock: &FunctionClock) -> anyhow::Result<Self> {
+    /// `own` is what listens for Punctual itself, beside what this process's environment names.
+    fn new(
+        provisioned: &Provisioned,
+        clients: &Clients,
+        clock: &FunctionClock,
+        own: &[Listener],
+    ) -> anyhow::Result<Self> {
+        let mut listeners = OutboundSettings::read(&settings::environment)?.own_listeners;
+        listeners.extend_from_slice(own);
+        let own = &listeners[..];
         let context = |function: &str| -> anyhow::Result<Context> {
             let read = runner::settings(&provisioned.environment(function));
             let read = read.with_context(|| format!("the environment of {function}"))?;
@@ -215,18 +257,19 @@ impl Built {
         };
         let environment = |function: &str| environment(provisioned, function);
         Ok(Self {
-            api: runner::api(context(API_INGEST)?, &environment(API_INGEST))?,
+            api: runner::api(context(API_INGEST)?, &environment(API_INGEST), own)?,
             handlers: Handlers {
-                worker: runner::worker(context(DELIVERY_WORKER)?, &environment(DELIVERY_WORKER))?,
+                worker: runner::worker(context(DELIVERY_WORKER)?, &environment(DELIVERY_WORKER), own)?,
                 sweeper: Sweeper::new(context(DISPATCH_SWEEP)?, Metrics::off()),
                 expander: Expander::new(context(RECURRING_EXPANDER)?),
                 resender: runner::resender(
                     context(NOTIFICATION_RESENDER)?,
                     &environment(NOTIFICATION_RESENDER),
+                    own,
                 )?,
-                roller: runner::roller(context(LOG_ROLLER)?, &environment(LOG_ROLLER))?,
+                roller: runner::roller(context(LOG_ROLLER)?, &environment(LOG_ROLLER), own)?,
             },
-            sender: runner::sender(context(REMINDER_SENDER)?, &environment(REMINDER_SENDER))?,
+            sender: runner::sender(context(REMINDER_SENDER)?, &environment(REMINDER_SENDER), own)?,
         })
     }
 
@@ -244,13 +287,15 @@ impl Built {
         let timeout = provisioned.timeout(REMINDER_SENDER);
         let reminders = runner::reminders(sender.clone(), clock.clone(), timeout);
         functions.schedule.insert(REMINDER_SENDER, reminders);
-        let runner = Runner::start(provisioned, functions, &clients.sqs, clock)?;
+        let runner = Runner::start(provisioned, functions, &clients.sqs, Arc::clone(&clock))?;
         // The queue's content may be gone, as it is in memory here; the tables are the truth.
         runner.invoke_scheduled(DISPATCH_SWEEP, json!({ "requeue": "all" }));
         let address = listener.local_addr()?;
         // As the template routes them: what reminder-sender serves, and all else to the API.
-        let routes = local_routes(&runner, worker.clone(), sender.clone()).merge(sender.routes());
-        let routes = routes.fallback_service(api);
-        Ok(Functions { address, runner, worker, sender, server: Server::start(listener, routes) })
+        let behind = |function, router| Gateway::new(function, provisioned.timeout(function)).guard(router);
+        let reminders = behind(REMINDER_SENDER, sender.routes());
+        let routes = local_routes(&runner, worker.clone(), sender.clone()).merge(reminders);
+        let routes = routes.fallback_service(behind(API_INGEST, api));
+        Ok(Functions { address, clock, runner, worker, sender, server: Server::start(listener, routes) })
     }
 }

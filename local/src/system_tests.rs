@@ -11,9 +11,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
-const SOLUTION: &str = "/v1/companies/acme/solutions/shop";
+pub(super) const SOLUTION: &str = "/v1/companies/acme/solutions/shop";
 
-fn settings(data_dir: Option<&Path>) -> Settings {
+pub(super) fn settings(data_dir: Option<&Path>) -> Settings {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
         api: any,
@@ -21,16 +21,17 @@ fn settings(data_dir: Option<&Path>) -> Settings {
         data_dir: data_dir.map(Path::to_owned),
         keys: Keys::find(|_| None, None).unwrap(),
         allowed_cidrs: crate::template::LOCAL_ALLOWED_CIDRS.to_owned(),
+        allowed_hosts: Vec::new(),
         clock_offset: None,
     }
 }
 
 /// A system, and a receiver that fails below `/bad`.
-struct World {
-    services: Services,
-    functions: Functions,
-    key: String,
-    http: reqwest::Client,
+pub(super) struct World {
+    pub services: Services,
+    pub functions: Functions,
+    pub key: String,
+    pub http: reqwest::Client,
     receiver: SocketAddr,
     calls: Arc<Mutex<Vec<String>>>,
 }
@@ -41,7 +42,7 @@ async fn receive(State(calls): State<Arc<Mutex<Vec<String>>>>, uri: Uri) -> Stat
 }
 
 impl World {
-    async fn start(settings: &Settings) -> Self {
+    pub async fn start(settings: &Settings) -> Self {
         let services = Services::start(settings).await.unwrap();
         let functions = Functions::start(settings, &services).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -53,7 +54,7 @@ impl World {
         Self { services, functions, key: settings.keys.admin_key.clone(), http, receiver, calls }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let request = self.http.request(method, format!("http://{}{path}", self.functions.address));
         let request = request.bearer_auth(&self.key).header("content-type", "application/json");
         let response = request.body(body.to_string()).send().await.unwrap();
@@ -61,7 +62,7 @@ impl World {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    async fn prepare(&self) {
+    pub async fn prepare(&self) {
         self.call(Method::PUT, "/v1/companies/acme", json!({})).await;
         self.call(Method::PUT, SOLUTION, json!({})).await;
         for kind in ["good", "bad"] {
@@ -82,7 +83,7 @@ impl World {
         assert_eq!(status, 201, "{answer}");
     }
 
-    async fn advance(&self, seconds: i64) -> (u64, u64) {
+    pub async fn advance(&self, seconds: i64) -> (u64, u64) {
         let (status, answer) =
             self.call(Method::POST, "/local/clock", json!({ "advanceSeconds": seconds })).await;
         assert_eq!(status, 200, "{answer}");
@@ -93,7 +94,7 @@ impl World {
         self.calls.lock().unwrap().clone()
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.functions.stop().await;
         self.services.stop().await;
     }

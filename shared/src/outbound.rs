@@ -1,7 +1,8 @@
 //! Calls to receivers: the one way out of Punctual, guarded (SPEC §3, §11).
 //!
 //! One client for all calls. It follows no redirects, asks no proxy, keeps no
-//! cookies, and connects only to addresses that [`rules::address`] allows.
+//! cookies, and connects only to addresses that [`rules::address`] allows. What listens for Punctual itself
+//! ([`Listener`]) is reached by none of its calls, whatever is allowed.
 
 mod answer;
 #[cfg(test)]
@@ -11,6 +12,9 @@ mod failure;
 mod guard;
 #[cfg(test)]
 mod guard_tests;
+mod own_listeners;
+#[cfg(test)]
+mod own_listeners_tests;
 #[cfg(test)]
 mod reuse_tests;
 mod secrets;
@@ -24,8 +28,10 @@ mod tls_tests;
 pub use answer::{Answer, BodyEnd};
 pub use failure::SendError;
 pub use guard::{Lookup, system_lookup};
+pub use own_listeners::{ENDPOINT_VARIABLES, Listener};
 pub use secrets::Secrets;
 
+use crate::settings::OutboundSettings;
 use bytes::Bytes;
 use exchange::Clients;
 use futures::future::BoxFuture;
@@ -33,6 +39,7 @@ use guard::Guard;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use own_listeners::{GuardedPorts, OwnPort};
 use reqwest::redirect;
 use std::fmt;
 use std::sync::Arc;
@@ -61,6 +68,7 @@ pub const USER_AGENT: &str = concat!("Punctual/", env!("CARGO_PKG_VERSION"));
 pub struct Outbound {
     way: Way,
     allowed: Arc<[IpNet]>,
+    guarded_ports: GuardedPorts,
 }
 
 /// How a call that was found good is made.
@@ -102,28 +110,30 @@ pub struct OutboundRequest {
 pub type OutboundResult = Result<Answer, SendError>;
 
 impl Outbound {
-    /// A client that reaches public addresses and those of `allowed`.
+    /// A client that reaches public addresses and those that `settings` allow, but no listener of Punctual itself.
     ///
     /// # Errors
     /// [`OutboundError`] if TLS has no root certificates to trust.
-    pub fn new(allowed: Vec<IpNet>) -> Result<Self, OutboundError> {
-        Self::with_lookup(allowed, Arc::new(system_lookup))
+    pub fn new(settings: impl Into<OutboundSettings>) -> Result<Self, OutboundError> {
+        Self::with_lookup(settings, Arc::new(system_lookup))
     }
 
     /// As [`Outbound::new`], with another way to look up names than the system's.
     ///
     /// # Errors
     /// As [`Outbound::new`].
-    pub fn with_lookup(allowed: Vec<IpNet>, lookup: Lookup) -> Result<Self, OutboundError> {
-        let allowed: Arc<[IpNet]> = allowed.into();
-        let allowed_by_guard = allowed.clone();
-        let clients = Clients::new(move || client(&allowed_by_guard, lookup.clone()))?;
-        Ok(Self { way: Way::Network(Arc::new(clients)), allowed })
+    pub fn with_lookup(settings: impl Into<OutboundSettings>, lookup: Lookup) -> Result<Self, OutboundError> {
+        let OutboundSettings { allowed_cidrs, own_listeners } = settings.into();
+        let allowed: Arc<[IpNet]> = allowed_cidrs.into();
+        let clients = clients(&allowed, &lookup, None)?;
+        let guarded_ports = GuardedPorts::new(own_listeners, lookup);
+        Ok(Self { way: Way::Network(Arc::new(clients)), allowed, guarded_ports })
     }
 
     /// As [`Outbound::new`], with calls that go to `carrier`. Nothing is looked up.
     pub fn carried(allowed: Vec<IpNet>, carrier: Carrier) -> Self {
-        Self { way: Way::Carried(carrier), allowed: allowed.into() }
+        let guarded_ports = GuardedPorts::new(Vec::new(), Arc::new(system_lookup));
+        Self { way: Way::Carried(carrier), allowed: allowed.into(), guarded_ports }
     }
 
     /// Makes one call and reads the answer. Dropping the future ends the call.
@@ -132,10 +142,16 @@ impl Outbound {
     /// [`SendError`], whose text is meant for the history.
     pub async fn send(&self, mut request: OutboundRequest) -> OutboundResult {
         let url = self.checked(&request.url)?;
+        let timeout = request.timeout;
         let mut secrets = std::mem::take(&mut request.secrets);
         secrets.add_request(&mut request.headers, &url);
         let answer = match &self.way {
-            Way::Network(clients) => clients.call(url, request).await,
+            Way::Network(usual) => {
+                let make = |port: OwnPort| clients(&self.allowed, &port.lookup(), Some(port));
+                let chosen = tokio::time::timeout(timeout, self.guarded_ports.clients_for(&url, usual, make));
+                let clients = chosen.await.unwrap_or(Err(SendError::Timeout(timeout)))?;
+                clients.call(url, request).await
+            }
             Way::Carried(carrier) => carrier(request).await,
         };
         answer.map(|answer| answer.to_call_with(secrets))
@@ -164,10 +180,20 @@ impl Outbound {
     }
 }
 
+/// The clients of all calls, or those of all calls to a port that Punctual itself listens on.
+fn clients(
+    allowed: &Arc<[IpNet]>,
+    lookup: &Lookup,
+    own_port: Option<OwnPort>,
+) -> Result<Clients, reqwest::Error> {
+    let (allowed, lookup) = (Arc::clone(allowed), Arc::clone(lookup));
+    Clients::new(move || client(&allowed, lookup.clone(), own_port.clone()))
+}
+
 /// The client as every call needs it; tests add a root certificate.
-fn client(allowed: &Arc<[IpNet]>, lookup: Lookup) -> reqwest::ClientBuilder {
+fn client(allowed: &Arc<[IpNet]>, lookup: Lookup, own_port: Option<OwnPort>) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
-        .dns_resolver(Arc::new(Guard::new(allowed.clone(), lookup)))
+        .dns_resolver(Arc::new(Guard::new(allowed.clone(), lookup, own_port)))
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)

@@ -6,7 +6,7 @@
 use crate::context::Context;
 use crate::outbound::{Outbound, OutboundRequest};
 use crate::signed_call::{CallFailure, SignedCall, configured};
-use crate::telemetry::{AttemptRecord, Metrics};
+use crate::telemetry::{AttemptRecord, CallTarget, Metrics};
 use crate::tenancy::{NotificationType, TenancyError};
 use crate::work::{
     HistoryEntry, NewNotification, Notification, NotificationView, SUCCESS, Saved, Stepped, StoreError,
@@ -218,6 +218,7 @@ impl Publisher {
         if !self.may_send(&claimed).await {
             return self.give_back(claimed).await;
         }
+        let target = request.as_ref().ok().map(CallTarget::of);
         let began = self.ctx.clock.now();
         let answered = match request {
             Ok(request) => CallFailure::of(self.http.send(request).await).map(|answer| answer.status),
@@ -225,15 +226,17 @@ impl Publisher {
         };
         let ended = self.ctx.clock.now();
         let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
-        self.report(&claimed, &answered, began - due, duration_ms);
-        match self.settle(&claimed, answered, duration_ms, ended).await {
+        let settled = match self.settle(&claimed, &answered, duration_ms, ended).await {
             Ok(Stepped::Applied(settled)) => *settled,
-            Ok(Stepped::Refused(_) | Stepped::Lost) => claimed,
+            Ok(Stepped::Refused(_) | Stepped::Lost) => claimed.clone(),
             Err(error) => {
                 tracing::warn!(tenant = %claimed.tenant, id = %claimed.id, %error, "an attempt was not settled");
-                claimed
+                claimed.clone()
             }
-        }
+        };
+        let retry_at = retry_at(&settled);
+        self.report(&claimed, &answered, (began - due, duration_ms), target.as_ref(), retry_at);
+        settled
     }
 
     async fn request(&self, claimed: &Notification, payload: String) -> Result<OutboundRequest, CallFailure> {
@@ -289,13 +292,13 @@ impl Publisher {
     async fn settle(
         &self,
         claimed: &Notification,
-        answered: Result<u16, CallFailure>,
+        answered: &Result<u16, CallFailure>,
         duration_ms: u32,
         at: DateTime<Utc>,
     ) -> Result<Stepped, PublishError> {
         let mut wait = SETTLE_WAIT;
         for attempt in 1.. {
-            let settled = match &answered {
+            let settled = match answered {
                 Ok(status) => {
                     let success = Success { http_status: Some(*status), duration_ms };
                     self.ctx.work.step_notification(claimed, Event::Succeeded, Some(success), None).await
@@ -321,8 +324,9 @@ impl Publisher {
         &self,
         notification: &Notification,
         answered: &Result<u16, CallFailure>,
-        lateness: TimeDelta,
-        duration_ms: u32,
+        (lateness, duration_ms): (TimeDelta, u32),
+        target: Option<&CallTarget>,
+        retry_at: Option<DateTime<Utc>>,
     ) {
         let (outcome, http_status) = match answered {
             Ok(status) => (SUCCESS, Some(*status)),
@@ -330,14 +334,16 @@ impl Publisher {
         };
         let attempt = AttemptRecord {
             tenant: &notification.tenant,
-            id: &notification.id,
+            id: notification.id.as_str(),
             kind: &format!("N:{}", notification.name),
             run: notification.state.run,
             attempt: notification.state.sends,
             outcome,
             http_status,
-            lateness_ms: lateness.num_milliseconds(),
+            lateness_ms: Some(lateness.num_milliseconds()),
             duration_ms,
+            target,
+            retry_at,
         };
         attempt.log();
         self.metrics.attempt(&attempt);
@@ -347,9 +353,13 @@ impl Publisher {
     async fn recover(&self, abandoned: &Notification) -> Result<Stepped, PublishError> {
         let failure = CallFailure::crashed();
         let now = self.ctx.clock.now();
-        self.report(abandoned, &Err(failure.clone()), now - abandoned.state.due, 0);
-        let entry = entry(failure, 0, now);
-        Ok(self.fail(abandoned, entry, true).await??)
+        let failed = self.fail(abandoned, entry(failure.clone(), 0, now), true).await??;
+        let retry_at = match &failed {
+            Stepped::Applied(settled) => retry_at(settled),
+            Stepped::Refused(_) | Stepped::Lost => None,
+        };
+        self.report(abandoned, &Err(failure), (now - abandoned.state.due, 0), None, retry_at);
+        Ok(failed)
     }
 
     /// A failed attempt, or, if its sender was `lost`, one that counts as failed.
@@ -373,6 +383,11 @@ impl Publisher {
         }
         Ok(stepped)
     }
+}
+
+/// When a notification whose attempt was settled so is sent again, if it is.
+fn retry_at(settled: &Notification) -> Option<DateTime<Utc>> {
+    (settled.state.status == Status::Pending && settled.state.claim.is_none()).then_some(settled.state.due)
 }
 
 fn entry(failure: CallFailure, duration_ms: u32, at: DateTime<Utc>) -> HistoryEntry {

@@ -1,6 +1,7 @@
 //! Configuration: environment variables, read once at start into typed structs,
 //! refused with every fault named (SPEC §10).
 
+use crate::outbound::{ENDPOINT_VARIABLES, Listener};
 use crate::tenancy::SecretHash;
 use ipnet::IpNet;
 
@@ -95,6 +96,20 @@ impl<'a> Reader<'a> {
         cidrs
     }
 
+    /// Where outbound calls may go.
+    pub fn outbound(&mut self) -> OutboundSettings {
+        let allowed_cidrs = self.cidrs("PUNCTUAL_ALLOWED_CIDRS");
+        let mut own_listeners = Vec::new();
+        for name in ENDPOINT_VARIABLES {
+            match (self.lookup)(name).filter(|value| !value.is_empty()).map(|value| value.parse()) {
+                Some(Ok(listener)) => own_listeners.push(listener),
+                Some(Err(fault)) => self.faults.push(format!("{name} {fault}")),
+                None => {}
+            }
+        }
+        OutboundSettings { allowed_cidrs, own_listeners }
+    }
+
     /// Adds a fault of the caller's.
     pub fn fault(&mut self, fault: String) {
         self.faults.push(fault);
@@ -161,21 +176,30 @@ impl Settings {
     }
 }
 
-/// What a function reads that calls receivers, and is told nothing else of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where the calls of a function may go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutboundSettings {
     /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that calls may reach.
     pub allowed_cidrs: Vec<IpNet>,
+    /// What listens for Punctual itself, which no call reaches: the services that [`ENDPOINT_VARIABLES`] name, and what
+    /// local mode adds of its own.
+    pub own_listeners: Vec<Listener>,
+}
+
+impl From<Vec<IpNet>> for OutboundSettings {
+    fn from(allowed_cidrs: Vec<IpNet>) -> Self {
+        Self { allowed_cidrs, own_listeners: Vec::new() }
+    }
 }
 
 impl OutboundSettings {
-    /// Reads the variable above.
+    /// Reads the variables above.
     ///
     /// # Errors
     /// [`SettingsError`] naming every fault.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(lookup);
-        let settings = Self { allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS") };
+        let settings = reader.outbound();
         reader.finish(settings)
     }
 }
@@ -236,5 +260,21 @@ mod tests {
         let mut reader = Reader::new(&lookup);
         assert_eq!(reader.cidrs("X").len(), 2);
         assert!(reader.finish(()).unwrap_err().to_string().contains("nonsense"));
+    }
+
+    #[test]
+    fn the_services_that_the_environment_names_are_listeners_of_our_own() {
+        let lookup = |name: &str| match name {
+            "AWS_LAMBDA_RUNTIME_API" => Some("127.0.0.1:9000/.rt/delivery-worker".to_owned()),
+            "AWS_ENDPOINT_URL" => Some("http://services:4566".to_owned()),
+            "AWS_ENDPOINT_URL_SQS" => Some("https://[::1]/queues".to_owned()),
+            _ => None,
+        };
+        let listeners = OutboundSettings::read(&lookup).unwrap().own_listeners;
+        let expect = ["127.0.0.1:9000", "http://services:4566", "[::1]:443"];
+        assert_eq!(listeners, expect.map(|text| text.parse().unwrap()));
+        let bad = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://:x".to_owned());
+        let fault = OutboundSettings::read(&bad).unwrap_err().to_string();
+        assert!(fault.contains("AWS_ENDPOINT_URL is no address of a service"), "{fault}");
     }
 }

@@ -10,7 +10,7 @@ use shared::telemetry::{self, Metrics};
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::init();
     let settings = ApiSettings::read(&environment)?;
-    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    let http = Outbound::new(settings.outbound.clone())?;
     let context = ApiContext::new(Context::from_env()?, &settings.admin_key)
         .with_dialog_service(settings.dialog_service_uri.as_deref())
         .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s)

@@ -1,9 +1,8 @@
 //! The API's own configuration, beside what every function needs.
 
-use ipnet::IpNet;
 use rules::notification::{ATTEMPTS_MAX, MAX_RETRIES_DEFAULT};
 use shared::publisher::{RETRY_AFTER_FUDGE_S_DEFAULT, RETRY_AFTER_FUDGE_S_MAX};
-use shared::settings::{Lookup, Reader, SettingsError};
+use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};
 use shared::tenancy::SecretHash;
 
 /// Typed environment of the API.
@@ -12,8 +11,8 @@ pub struct ApiSettings {
     pub admin_key: SecretHash,
     /// `DialogServiceUri`: the Dialog service of reminder configurations that name none.
     pub dialog_service_uri: Option<String>,
-    /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that notifications may reach.
-    pub allowed_cidrs: Vec<IpNet>,
+    /// Where notifications may go.
+    pub outbound: OutboundSettings,
     /// `max_retries`: of notification types that do not say (seed 003).
     pub max_retries: u32,
     /// `retry_after_fudge_s`: seconds to the first re-send of a notification (seed 003).
@@ -30,7 +29,7 @@ impl ApiSettings {
         let settings = Self {
             admin_key: reader.admin_key(),
             dialog_service_uri: lookup("DialogServiceUri").filter(|uri| !uri.is_empty()),
-            allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS"),
+            outbound: reader.outbound(),
             max_retries: reader.number("max_retries", 0..=ATTEMPTS_MAX, MAX_RETRIES_DEFAULT),
             retry_after_fudge_s: reader.number(
                 "retry_after_fudge_s",

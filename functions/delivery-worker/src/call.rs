@@ -10,6 +10,7 @@ use shared::context::Context;
 use shared::dispatch;
 use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
 use shared::signed_call::{CallFailure, SignedCall, configured};
+use shared::telemetry::CallTarget;
 use shared::tenancy::{ActivityType, TenancyError, Verb};
 use shared::work::{ActivityView, Dispatch, Record};
 use std::sync::Arc;
@@ -113,6 +114,14 @@ impl Call {
         match self {
             Call::Type(request) => Some(&request.url),
             Call::Channel(call) => call.url(),
+        }
+    }
+
+    /// The same, as it is logged.
+    pub fn target(&self) -> Option<CallTarget> {
+        match self {
+            Call::Type(request) => Some(CallTarget::of(request)),
+            Call::Channel(call) => call.target(),
         }
     }
 

@@ -10,6 +10,7 @@ use shared::dispatch::{
 };
 use shared::outbound::{Outbound, OutboundRequest};
 use shared::signed_call::SignedCall;
+use shared::telemetry::CallTarget;
 use shared::tenancy::TenancyError;
 use shared::work::{ActivityView, Dispatch};
 use std::time::Duration;
@@ -78,6 +79,14 @@ impl ChannelCall {
     pub fn url(&self) -> Option<&str> {
         match &self.step {
             Step::Http(request) => Some(&request.url),
+            Step::Done(_) => None,
+        }
+    }
+
+    /// The same, as it is logged.
+    pub fn target(&self) -> Option<CallTarget> {
+        match &self.step {
+            Step::Http(request) => Some(CallTarget::of(request)),
             Step::Done(_) => None,
         }
     }

@@ -9,6 +9,7 @@ use rules::due;
 use rules::names::Tenant;
 use rules::retry::RescheduleRules;
 use shared::queue::DueActivity;
+use shared::telemetry::CallTarget;
 use shared::tenancy::TenancyError;
 use shared::work::{
     ActivityView, Attempt, CRASHED, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
@@ -169,6 +170,7 @@ impl Worker {
         {
             return Ok(self.give_back(&view.record).await?);
         }
+        let target = call.as_ref().ok().and_then(Call::target);
         let outcome = match call {
             Ok(call) => call.make(&self.http).await,
             Err(failure) => Err((failure, None)),
@@ -176,7 +178,7 @@ impl Worker {
         let ended = self.ctx.clock.now();
         drop(place);
         self.gate.calm().await;
-        Ok(self.settle_attempt(view, outcome, (began, ended), &rules).await?)
+        Ok(self.settle_attempt(view, (target, outcome), (began, ended), &rules).await?)
     }
 
     /// Gives back an activity that may not be called now, and has it come again.
@@ -206,7 +208,7 @@ impl Worker {
     async fn settle_attempt(
         &self,
         view: &ActivityView,
-        outcome: call::Outcome,
+        (target, outcome): (Option<CallTarget>, call::Outcome),
         (began, ended): (DateTime<Utc>, DateTime<Utc>),
         rules: &RescheduleRules,
     ) -> Result<(), StoreError> {
@@ -216,6 +218,8 @@ impl Worker {
             http_status: None,
             lateness_ms: (began - view.record.state.due).num_milliseconds(),
             duration_ms,
+            target,
+            retry_at: None,
         };
         let settled = match outcome {
             Ok(Made { http_status, dispatch }) => {
@@ -236,6 +240,7 @@ impl Worker {
             // The lease ran out under the call: whoever found it has recorded the attempt as crashed.
             tracing::warn!(id = view.record.id.as_str(), "the claim was lost before the attempt was settled");
         }
+        report.retry_at = retry_at(&settled);
         self.report(&view.record, &report);
         self.count_end(&settled);
         Ok(())
@@ -253,7 +258,10 @@ impl Worker {
             return Ok(());
         }
         let lateness_ms = (now - record.state.due).num_milliseconds();
-        self.report(record, &Outcome { word: CRASHED, http_status: None, lateness_ms, duration_ms: 0 });
+        let retry_at = retry_at(&settled);
+        let report =
+            Outcome { word: CRASHED, http_status: None, lateness_ms, duration_ms: 0, target: None, retry_at };
+        self.report(record, &report);
         self.count_end(&settled);
         Ok(())
     }
@@ -277,6 +285,14 @@ impl Worker {
     async fn rules(&self, record: &Record) -> Result<RescheduleRules, TenancyError> {
         let found = call::activity_type(&self.ctx, &record.tenant, &record.kind).await?;
         Ok(found.map_or_else(RescheduleRules::default, |found| found.reschedule_rules.clone()))
+    }
+}
+
+/// When an activity whose attempt was settled so is tried again, if it is.
+fn retry_at(settled: &Settled) -> Option<DateTime<Utc>> {
+    match settled {
+        Settled::Applied(step) if step.to.status == Status::Ready => Some(step.to.due),
+        Settled::Applied(_) | Settled::Stale => None,
     }
 }
 

@@ -7,13 +7,14 @@ mod gate;
 mod settle;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use gate::Gate;
 use lambda_runtime::{Error, LambdaEvent};
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::queue::DueMessage;
-use shared::telemetry::{AttemptRecord, Metrics};
+use shared::telemetry::{AttemptRecord, CallTarget, Metrics};
 use shared::work::{Record, SUCCESS};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,14 +99,16 @@ impl Worker {
         counter.fetch_add(1, Ordering::Relaxed);
         let attempt = AttemptRecord {
             tenant: &record.tenant,
-            id: &record.id,
+            id: record.id.as_str(),
             kind: &record.kind.to_string(),
             run: record.state.run,
             attempt: record.state.attempts,
             outcome: outcome.word,
             http_status: outcome.http_status,
-            lateness_ms: outcome.lateness_ms,
+            lateness_ms: Some(outcome.lateness_ms),
             duration_ms: outcome.duration_ms,
+            target: outcome.target.as_ref(),
+            retry_at: outcome.retry_at,
         };
         attempt.log();
         self.metrics.attempt(&attempt);
@@ -119,4 +122,8 @@ struct Outcome {
     http_status: Option<u16>,
     lateness_ms: i64,
     duration_ms: u32,
+    /// What was called.
+    target: Option<CallTarget>,
+    /// When it is tried again.
+    retry_at: Option<DateTime<Utc>>,
 }

@@ -10,7 +10,7 @@ use shared::telemetry::{self, Metrics};
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let http = Outbound::new(OutboundSettings::read(&environment)?.allowed_cidrs)?;
+    let http = Outbound::new(OutboundSettings::read(&environment)?)?;
     let worker = Worker::new(Context::from_env()?, http, Metrics::of_this_function());
     run(service_fn(|event| worker.invoke(event))).await
 }

@@ -10,7 +10,7 @@ use shared::telemetry::{self, Metrics};
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let http = Outbound::new(OutboundSettings::read(&environment)?.allowed_cidrs)?;
+    let http = Outbound::new(OutboundSettings::read(&environment)?)?;
     let roller = LogRoller::new(Context::from_env()?, http).with_metrics(Metrics::of_this_function());
     run(service_fn(|event| roller.invoke(event))).await
 }

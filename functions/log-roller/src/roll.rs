@@ -14,8 +14,9 @@ use shared::context::Context;
 use shared::lease::Values;
 use shared::outbound::Outbound;
 use shared::signed_call::{CallFailure, SignedCall};
+use shared::telemetry::{AttemptRecord, CallTarget};
 use shared::tenancy::{KindEntry, TenancyError};
-use shared::work::{Batch, Erased, Finished, Member, Part, StoreError};
+use shared::work::{Batch, Erased, Finished, Member, Part, SUCCESS, StoreError};
 use std::time::Duration;
 
 /// How long a roller is held: more than one batch takes.
@@ -221,7 +222,7 @@ impl Roller<'_> {
         uri: &str,
         batch: &Batch,
         activities: &[Box<RawValue>],
-    ) -> Result<Option<Result<(), CallFailure>>, RollError> {
+    ) -> Result<Option<Result<u16, CallFailure>>, RollError> {
         let body = body::batch(self.tenant, self.kind, activities)?;
         let call = SignedCall {
             tenant: self.tenant,
@@ -240,7 +241,39 @@ impl Roller<'_> {
         if self.ctx.tenancy.solution(self.tenant).await?.is_none_or(|solution| solution.is_paused()) {
             return Ok(None);
         }
-        Ok(Some(CallFailure::of(self.http.send(request).await).map(drop)))
+        let target = CallTarget::of(&request);
+        let began = self.ctx.clock.now();
+        let posted = CallFailure::of(self.http.send(request).await).map(|answer| answer.status);
+        self.log(batch, &posted, &target, self.ctx.clock.now() - began);
+        Ok(Some(posted))
+    }
+
+    /// The attempt's one line (SPEC §12). A batch that was not acknowledged waits for the next round.
+    fn log(
+        &self,
+        batch: &Batch,
+        posted: &Result<u16, CallFailure>,
+        target: &CallTarget,
+        duration: TimeDelta,
+    ) {
+        let (outcome, http_status) = match posted {
+            Ok(status) => (SUCCESS, Some(*status)),
+            Err(failure) => (failure.outcome, failure.http_status),
+        };
+        let attempt = AttemptRecord {
+            tenant: self.tenant,
+            id: &batch.key,
+            kind: &format!("L:{}", self.kind),
+            run: 0,
+            attempt: 1,
+            outcome,
+            http_status,
+            lateness_ms: None,
+            duration_ms: u32::try_from(duration.num_milliseconds()).unwrap_or_default(),
+            target: Some(target),
+            retry_at: None,
+        };
+        attempt.log();
     }
 
     async fn delete(&self, ready: &[Ready]) -> Result<usize, StoreError> {

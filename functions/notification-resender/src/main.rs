@@ -11,7 +11,7 @@ use shared::telemetry::{self, Metrics};
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = ResenderSettings::read(&environment)?;
-    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    let http = Outbound::new(settings.outbound.clone())?;
     let resender = Resender::new(Context::from_env()?, http, Metrics::of_this_function(), settings);
     run(service_fn(|event| resender.invoke(event))).await
 }

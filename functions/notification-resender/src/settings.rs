@@ -1,8 +1,7 @@
 //! The re-sender's own configuration, under seed 003's names.
 
-use ipnet::IpNet;
 use shared::publisher::{RETRY_AFTER_FUDGE_S_DEFAULT, RETRY_AFTER_FUDGE_S_MAX};
-use shared::settings::{Lookup, Reader, SettingsError};
+use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};
 
 /// Notifications of one solution in a cycle, where `max_doc_read` says nothing.
 pub const MAX_DOC_READ_DEFAULT: u32 = 20;
@@ -23,8 +22,8 @@ pub struct ResenderSettings {
     /// `cycle_delay_time_ms`: how long a cycle follows the one before at the earliest. The schedule is
     /// template.yaml's; a longer delay leaves out ticks of it.
     pub cycle_delay_time_ms: u32,
-    /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that calls may reach.
-    pub allowed_cidrs: Vec<IpNet>,
+    /// Where calls may go.
+    pub outbound: OutboundSettings,
 }
 
 impl ResenderSettings {
@@ -46,7 +45,7 @@ impl ResenderSettings {
                 0..=CYCLE_DELAY_TIME_MS_MAX,
                 CYCLE_DELAY_TIME_MS_DEFAULT,
             ),
-            allowed_cidrs: reader.cidrs("PUNCTUAL_ALLOWED_CIDRS"),
+            outbound: reader.outbound(),
         };
         reader.finish(settings)
     }

@@ -15,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rules::reminder::{Event, Outcome, Outstanding, Status};
 use shared::outbound::OutboundRequest;
 use shared::reminder::{Entry, Record, Reminder, Settled};
+use shared::telemetry::CallTarget;
 use shared::tenancy::ReminderConfiguration;
 
 /// How long a claim holds: the call's time limit, time to record and settle, and the time before the call.
@@ -58,6 +59,7 @@ impl Sender {
             self.ctx.reminders.settle(&reminder.record, Event::NotMade).await?;
             return Ok(Made::Not(reason));
         }
+        let target = request.as_ref().ok().map(CallTarget::of);
         let began = self.ctx.clock.now();
         let result = match request {
             Ok(request) => call::Result::of(self.http.send(request).await),
@@ -65,7 +67,7 @@ impl Sender {
         };
         let ended = self.ctx.clock.now();
         let entry = entry(&reminder.record, result, began, ended);
-        self.finish(&reminder.record, &reminder.outstanding, entry, began).await
+        self.finish(&reminder.record, &reminder.outstanding, entry, (began, target)).await
     }
 
     /// Accounts for an attempt whose sender was lost: by its entry, if it came that far (SPEC §9.3).
@@ -81,7 +83,7 @@ impl Sender {
             Some(entry) => entry,
             None => entry(record, call::Result::lost(), now, now),
         };
-        self.finish(record, &reminder.outstanding, entry, now).await
+        self.finish(record, &reminder.outstanding, entry, (now, None)).await
     }
 
     /// Records an attempt, tells of it, and settles it as what is recorded.
@@ -90,7 +92,7 @@ impl Sender {
         record: &Record,
         outstanding: &Outstanding,
         entry: Entry,
-        began: DateTime<Utc>,
+        (began, target): (DateTime<Utc>, Option<CallTarget>),
     ) -> Result<Made, SenderError> {
         let clock = &self.ctx.clock;
         let entry = patiently(clock, || self.ctx.reminders.record_entry(record, entry.clone())).await?;
@@ -100,7 +102,7 @@ impl Sender {
         }
         let event = Event::Attempted { outcome: entry.outcome, times: &outstanding.times };
         let settled = patiently(clock, || self.ctx.reminders.settle(record, event)).await?;
-        self.report(record, &entry, began);
+        self.report(record, &entry, began, target.as_ref(), retry_at(&entry, &settled));
         // Once, when its last send time is given up: further attempts in review are somebody's own.
         if matches!(&settled, Settled::Applied(step) if step.to.needs_review() && !record.state.needs_review())
         {
@@ -149,6 +151,16 @@ impl Sender {
         let send_time = record.state.subject().unwrap_or(record.created_at);
         let idempotency_key = call::idempotency_key(&record.id, send_time);
         call::request(uri, &key, &configuration.account_code, &reminder.definition, &idempotency_key)
+    }
+}
+
+/// When a reminder whose attempt failed is sent at the earliest: again, or at its next send time.
+fn retry_at(entry: &Entry, settled: &Settled) -> Option<DateTime<Utc>> {
+    match settled {
+        Settled::Applied(step) if entry.outcome != Outcome::Sent => {
+            step.to.next_send_time().map(|next| next.max(entry.at))
+        }
+        Settled::Applied(_) | Settled::Stale => None,
     }
 }
 

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::reminder::{Entry, Record};
-use shared::telemetry::{AttemptRecord, Metrics};
+use shared::telemetry::{AttemptRecord, CallTarget, Metrics};
 use shared::tenancy::TenancyError;
 use shared::work::StoreError;
 use std::sync::Arc;
@@ -133,20 +133,29 @@ impl Sender {
     }
 
     /// One log line and the metrics of an attempt.
-    fn report(&self, record: &Record, entry: &Entry, began: DateTime<Utc>) {
+    fn report(
+        &self,
+        record: &Record,
+        entry: &Entry,
+        began: DateTime<Utc>,
+        target: Option<&CallTarget>,
+        retry_at: Option<DateTime<Utc>>,
+    ) {
         let sent = entry.outcome == Outcome::Sent;
         let counter = if sent { &self.counters.sent } else { &self.counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         let attempt = AttemptRecord {
             tenant: &record.tenant,
-            id: &record.id,
+            id: record.id.as_str(),
             kind: "R",
             run: 0,
             attempt: entry.attempt,
             outcome: entry.outcome.as_str(),
             http_status: entry.http_status,
-            lateness_ms: (began - entry.send_time).num_milliseconds(),
+            lateness_ms: Some((began - entry.send_time).num_milliseconds()),
             duration_ms: entry.duration_ms,
+            target,
+            retry_at,
         };
         attempt.log();
         self.metrics.attempt(&attempt);

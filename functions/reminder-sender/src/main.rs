@@ -11,7 +11,7 @@ use shared::telemetry::{self, Metrics};
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = SenderSettings::read(&environment)?;
-    let http = Outbound::new(settings.allowed.clone())?;
+    let http = Outbound::new(settings.outbound.clone())?;
     let sender = Sender::new(Context::from_env()?, http, Metrics::of_this_function(), settings);
     run(service_fn(|event| sender.invoke(event))).await
 }

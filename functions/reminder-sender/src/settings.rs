@@ -1,8 +1,7 @@
 //! The sender's own configuration, beside what every function needs. The seed's names are kept.
 
 use chrono::TimeDelta;
-use ipnet::IpNet;
-use shared::settings::{Lookup, Reader, SettingsError};
+use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};
 use shared::tenancy::SecretHash;
 
 /// Groups in parallel, if nobody says (seed 001).
@@ -32,8 +31,8 @@ pub struct SenderSettings {
     pub processor_secret: Option<SecretHash>,
     /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything, likewise.
     pub admin_key: SecretHash,
-    /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that calls may reach.
-    pub allowed: Vec<IpNet>,
+    /// Where calls may go.
+    pub outbound: OutboundSettings,
 }
 
 impl SenderSettings {
@@ -62,7 +61,7 @@ impl SenderSettings {
         }
         let processor_secret = reader.secret("PUNCTUAL_PROCESSOR_SECRET");
         let admin_key = reader.admin_key();
-        let allowed = reader.cidrs("PUNCTUAL_ALLOWED_CIDRS");
+        let outbound = reader.outbound();
         let (lock_ttl, lock_renewal) = (minutes(ttl), minutes(renewal));
         let batch_size = batch_size as usize;
         reader.finish(Self {
@@ -72,7 +71,7 @@ impl SenderSettings {
             dialog_service_uri,
             processor_secret,
             admin_key,
-            allowed,
+            outbound,
         })
     }
 }

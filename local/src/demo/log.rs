@@ -48,7 +48,7 @@ impl Log {
         println!(
             "{:>6.2} s    -> {:<33} {}  {:>9}  {}",
             self.seconds(arrival.at),
-            arrival.request,
+            rules::shown::on_terminal(&arrival.request),
             arrival.status,
             told,
             match (arrival.by, arrival.proven) {

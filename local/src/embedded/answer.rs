@@ -1,5 +1,8 @@
 //! What an embedded service answers, whichever door the request came through.
 
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 /// An answer of the AWS JSON protocols.
@@ -31,5 +34,19 @@ impl Answer {
     pub fn with_query_error(mut self, code: String) -> Self {
         self.query_error = Some(code);
         self
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
+        if let Some(code) = self.query_error.and_then(|code| HeaderValue::try_from(code).ok()) {
+            headers.insert("x-amzn-query-error", code);
+        }
+        response
     }
 }

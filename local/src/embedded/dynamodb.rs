@@ -10,8 +10,8 @@ use super::usage::{Service, Units, Usage};
 use bytes::Bytes;
 use dynoxide::actions::batch_execute_statement::BatchExecuteStatementRequest;
 use dynoxide::actions::execute_statement::ExecuteStatementRequest;
-use dynoxide::actions::execute_transaction::ExecuteTransactionRequest;
-use dynoxide::types::ConsumedCapacity;
+use dynoxide::actions::execute_transaction::{ExecuteTransactionRequest, ExecuteTransactionResponse};
+use dynoxide::types::{AttributeValue, ConsumedCapacity};
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +31,9 @@ pub const READS: &[&str] = &[
     "Scan",
     "TransactGetItems",
 ];
+
+/// DynamoDB's limit for the items of a transaction together.
+const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 type Job = Box<dyn FnOnce(&Database) + Send>;
 
@@ -140,7 +143,7 @@ impl DynamoDb {
             ),
             "ExecuteTransaction" => metered!(
                 |r: &ExecuteTransactionRequest| partiql(r.transact_statements.first().map(|s| &s.statement)),
-                Database::execute_transaction
+                execute_transaction
             ),
             "CreateTable" => self.plain(body, Database::create_table).await,
             "DeleteTable" => self.plain(body, Database::delete_table).await,
@@ -235,6 +238,21 @@ impl Consumed for Vec<ConsumedCapacity> {
     fn all(&self) -> &[ConsumedCapacity] {
         self
     }
+}
+
+/// Dynoxide does not check how large a transaction of statements is. AWS counts the items; the parameters are nearly all of
+/// what a statement puts into one.
+fn execute_transaction(
+    database: &Database,
+    request: ExecuteTransactionRequest,
+) -> Result<ExecuteTransactionResponse, DynoxideError> {
+    let parameters = request.transact_statements.iter().flat_map(|one| one.parameters.iter().flatten());
+    if parameters.map(AttributeValue::size).sum::<usize>() > TRANSACTION_BYTES_MAX {
+        return Err(DynoxideError::ValidationException(
+            "The aggregate size of the items in the transaction exceeds the limit of 4 MB".to_owned(),
+        ));
+    }
+    database.execute_transaction(request)
 }
 
 /// A request's statements either all read or all write.

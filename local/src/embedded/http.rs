@@ -1,18 +1,14 @@
 //! The HTTP door, and the usage report beside it.
 
 use super::usage::Report;
-use super::{Door, Mount};
-use axum::body::Body;
+use super::{BODY_BYTES_MAX, Door, Mount};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use std::sync::Arc;
-
-/// DynamoDB's limit for a request.
-const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The routes of the AWS port: `/local/usage` and, everywhere else, the services.
 pub fn router(mount: Arc<Mount>) -> Router {
@@ -21,7 +17,8 @@ pub fn router(mount: Arc<Mount>) -> Router {
         .route("/local/usage/reset", post(reset_usage))
         // SDKs put the request on `/`, or on the path of a queue's URL.
         .fallback(serve)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // One byte more, so that it is the service that refuses it.
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX + 1))
         .with_state(mount)
 }
 
@@ -40,14 +37,5 @@ async fn serve(State(mount): State<Arc<Mount>>, headers: HeaderMap, body: Bytes)
                     Point an AWS SDK or the AWS CLI at it with AWS_ENDPOINT_URL.\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let answer = mount.answer(Door::Network, target, body).await;
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
-    if let Some(code) = answer.query_error.and_then(|code| HeaderValue::try_from(code).ok()) {
-        response.headers_mut().insert("x-amzn-query-error", code);
-    }
-    response
+    mount.answer(Door::Network, target, body).await.into_response()
 }

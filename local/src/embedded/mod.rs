@@ -13,6 +13,8 @@ mod sqs;
 mod usage;
 
 #[cfg(test)]
+mod limits_tests;
+#[cfg(test)]
 mod tests;
 
 pub use self::http::router;
@@ -47,6 +49,8 @@ const EXPIRY_INTERVAL: TimeDelta = TimeDelta::hours(1);
 pub const TEST_PROCESSOR_SECRET: &str = "processor-secret-of-a-world-in-memory";
 /// The admin key of worlds in memory.
 pub const TEST_ADMIN_KEY: &str = "admin-key-of-a-world-in-memory-000";
+/// DynamoDB's limit for a request; those of the others are smaller, and theirs to check.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const DATABASE_FILE: &str = "punctual.db";
 const KEYS_FILE: &str = "kms.json";
 /// What SQLite keeps beside a database. It makes them with the database's mode, but takes them as they are.
@@ -119,6 +123,10 @@ impl Mount {
 
     /// Answers a request by its `X-Amz-Target`, such as `AmazonSQS.SendMessage`.
     pub async fn answer(&self, door: Door, target: &str, body: Bytes) -> Answer {
+        if body.len() > BODY_BYTES_MAX {
+            let message = format!("A request has {BODY_BYTES_MAX} bytes at most.");
+            return Answer::fault(413, "RequestEntityTooLargeException", &message);
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         match target.split_once('.') {
             Some(("DynamoDB_20120810", operation)) => {

@@ -16,7 +16,7 @@ use rules::recurring::LOOK_AHEAD;
 use serde_json::Value;
 use shared::clock::SharedClock;
 use shared::context::Context;
-use shared::outbound::Outbound;
+use shared::outbound::{Listener, Outbound};
 use shared::settings::{OutboundSettings, Settings};
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
@@ -157,22 +157,37 @@ fn idle_after(report: &SweepReport) -> Idle {
     report.next_due_at.map_or(Idle::Always, |due| Idle::Until(due - SWEEP_HORIZON))
 }
 
+/// The way out of a function, which reaches none of `own`, the listeners of local mode.
+fn outbound(settings: &OutboundSettings, own: &[Listener]) -> anyhow::Result<Outbound> {
+    let mut settings = settings.clone();
+    settings.own_listeners.extend_from_slice(own);
+    Ok(Outbound::new(settings)?)
+}
+
 /// Builds the worker from its environment.
 ///
 /// # Errors
 /// Everything that is wrong with the environment.
-pub fn worker(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Worker> {
+pub fn worker(
+    ctx: Context,
+    environment: &HashMap<String, String>,
+    own: &[Listener],
+) -> anyhow::Result<Worker> {
     let settings = OutboundSettings::read(&|name| environment.get(name).cloned())?;
-    Ok(Worker::new(ctx, Outbound::new(settings.allowed_cidrs)?, Metrics::off()))
+    Ok(Worker::new(ctx, outbound(&settings, own)?, Metrics::off()))
 }
 
 /// Builds the re-sender from its environment.
 ///
 /// # Errors
 /// Everything that is wrong with the environment.
-pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Resender> {
+pub fn resender(
+    ctx: Context,
+    environment: &HashMap<String, String>,
+    own: &[Listener],
+) -> anyhow::Result<Resender> {
     let settings = ResenderSettings::read(&|name| environment.get(name).cloned())?;
-    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    let http = outbound(&settings.outbound, own)?;
     Ok(Resender::new(ctx, http, Metrics::off(), settings))
 }
 
@@ -180,18 +195,22 @@ pub fn resender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::
 ///
 /// # Errors
 /// Everything that is wrong with the environment.
-pub fn roller(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<LogRoller> {
+pub fn roller(
+    ctx: Context,
+    environment: &HashMap<String, String>,
+    own: &[Listener],
+) -> anyhow::Result<LogRoller> {
     let settings = OutboundSettings::read(&|name| environment.get(name).cloned())?;
-    Ok(LogRoller::new(ctx, Outbound::new(settings.allowed_cidrs)?))
+    Ok(LogRoller::new(ctx, outbound(&settings, own)?))
 }
 
 /// Builds the API from its environment.
 ///
 /// # Errors
 /// Everything that is wrong with the environment.
-pub fn api(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Router> {
+pub fn api(ctx: Context, environment: &HashMap<String, String>, own: &[Listener]) -> anyhow::Result<Router> {
     let settings = ApiSettings::read(&|name| environment.get(name).cloned())?;
-    let http = Outbound::new(settings.allowed_cidrs.clone())?;
+    let http = outbound(&settings.outbound, own)?;
     let api = ApiContext::new(ctx, &settings.admin_key)
         .with_dialog_service(settings.dialog_service_uri.as_deref())
         .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s);
@@ -202,9 +221,13 @@ pub fn api(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Resul
 ///
 /// # Errors
 /// Everything that is wrong with the environment.
-pub fn sender(ctx: Context, environment: &HashMap<String, String>) -> anyhow::Result<Sender> {
+pub fn sender(
+    ctx: Context,
+    environment: &HashMap<String, String>,
+    own: &[Listener],
+) -> anyhow::Result<Sender> {
     let settings = SenderSettings::read(&|name| environment.get(name).cloned())?;
-    let http = Outbound::new(settings.allowed.clone())?;
+    let http = outbound(&settings.outbound, own)?;
     Ok(Sender::new(ctx, http, Metrics::off(), settings))
 }
 

@@ -4,6 +4,7 @@
 use super::event::sqs_event;
 use super::functions::QueueHandler;
 use super::work::{Work, invoke};
+use crate::gateway::PAYLOAD_MAX_BYTES;
 use crate::template::QueueTrigger;
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use aws_sdk_sqs::error::DisplayErrorContext;
@@ -57,7 +58,9 @@ impl Source {
                 Ok((messages, slot)) => {
                     let source = Arc::clone(&self);
                     tokio::spawn(async move {
-                        source.run(messages).await;
+                        for messages in invocations(&source.trigger, messages) {
+                            source.run(messages).await;
+                        }
                         drop(slot);
                     });
                 }
@@ -126,6 +129,30 @@ impl Source {
     }
 }
 
+/// The messages of one receive, by invocation: Lambda begins another one where the event would outgrow its payload.
+fn invocations(trigger: &QueueTrigger, messages: Vec<Message>) -> Vec<Vec<Message>> {
+    let body_bytes = |message: &Message| message.body.as_ref().map_or(0, String::len);
+    // JSON makes a character six at most; nearly no receive has to be measured.
+    if messages.iter().map(body_bytes).sum::<usize>() < PAYLOAD_MAX_BYTES / 12 {
+        return vec![messages];
+    }
+    let mut invocations: Vec<Vec<Message>> = Vec::new();
+    let mut room = 0;
+    for message in messages {
+        let event = serde_json::to_vec(&sqs_event(trigger, std::slice::from_ref(&message)));
+        let bytes = event.map_or(PAYLOAD_MAX_BYTES, |event| event.len());
+        match invocations.last_mut().filter(|_| bytes <= room) {
+            Some(invocation) => invocation.push(message),
+            None => {
+                invocations.push(vec![message]);
+                room = PAYLOAD_MAX_BYTES;
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    invocations
+}
+
 /// The messages that the answer does not name as failed. An answer that names
 /// something else failed as a whole, as with Lambda.
 fn succeeded<'a>(
@@ -152,14 +179,38 @@ mod tests {
     use super::*;
     use aws_lambda_events::event::sqs::BatchItemFailure;
 
-    fn check(partial_responses: bool, failed: &[&str], expect: &[&str]) {
-        let trigger = QueueTrigger {
+    fn trigger(partial_responses: bool) -> QueueTrigger {
+        QueueTrigger {
             queue: "q".to_owned(),
             arn: "arn".to_owned(),
             batch_size: 10,
             maximum_concurrency: 2,
             partial_responses,
-        };
+        }
+    }
+
+    #[test]
+    fn an_event_has_six_megabytes() {
+        const MIB: usize = 1024 * 1024;
+        for (bodies, expect) in [
+            (vec!["x".repeat(100); 10], &[10][..]),
+            (vec!["x".repeat(MIB - 1024); 10], &[6, 4]),
+            (vec!["\"".repeat(MIB - 1024); 10], &[3, 3, 3, 1]),
+            (vec!["x".repeat(MIB - 1024), "y".to_owned()], &[2]),
+        ] {
+            let messages: Vec<_> = bodies.iter().map(|body| Message::builder().body(body).build()).collect();
+            let invocations = invocations(&trigger(true), messages.clone());
+            assert_eq!(invocations.iter().map(Vec::len).collect::<Vec<_>>(), expect);
+            assert_eq!(invocations.concat(), messages);
+            for messages in invocations {
+                let event = serde_json::to_vec(&sqs_event(&trigger(true), &messages)).unwrap();
+                assert!(event.len() <= PAYLOAD_MAX_BYTES, "{}", event.len());
+            }
+        }
+    }
+
+    fn check(partial_responses: bool, failed: &[&str], expect: &[&str]) {
+        let trigger = trigger(partial_responses);
         let messages = ["a", "b", "c"].map(|id| Message::builder().message_id(id).build());
         let mut answer = SqsBatchResponse::default();
         for id in failed {

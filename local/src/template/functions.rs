@@ -12,6 +12,8 @@ use std::time::Duration;
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
 /// Lambda's longest timeout: 15 minutes.
 const TIMEOUT_SECONDS_MAX: u64 = 900;
+/// Lambda's limit for the names and values of all environment variables of a function.
+const ENVIRONMENT_BYTES_MAX: usize = 4_096;
 /// Lambda's default number of messages in an invocation.
 const DEFAULT_BATCH_SIZE: usize = 10;
 /// Without a batching window Lambda takes ten messages at most, and windows are not for local mode.
@@ -97,6 +99,12 @@ fn function(
                 scope.text(value).map_err(|fault| at(format!("environment variable {name}: {fault}")))?;
             function.environment.insert(name.to_owned(), value);
         }
+    }
+    let bytes: usize = function.environment.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > ENVIRONMENT_BYTES_MAX {
+        return Err(at(format!(
+            "its environment variables have {bytes} bytes, and Lambda takes {ENVIRONMENT_BYTES_MAX} at most"
+        )));
     }
     if let Some(Value::Mapping(events)) = resource.property("Events") {
         for (event, definition) in events {

@@ -139,6 +139,11 @@ async fn faults_name_the_resource() {
         ("rate(5 minutes)", "cron(0 1 * * *)", "Work: event Often: 'cron(0 1 * * *)' is not a rate"),
         ("BatchSize: 5", "BatchSize: 50", "Work: event Due: BatchSize must be from 1 to 10"),
         ("Timeout: 90", "Timeout: 9000", "Work: Timeout must be from 1 to 900 seconds"),
+        (
+            "WHICH: !If [Many, several, one]",
+            &format!("WHICH: {}", "x".repeat(4_096)),
+            "Work: its environment variables have",
+        ),
         ("CodeUri: functions/sweep/", "CodeUri: .", "Sweep: Sweep names no binary"),
         ("!If [Many,", "!If [Mony,", "Work: environment variable WHICH: no condition is called Mony"),
         ("!Join [", "!FindInMap [", "Work: environment variable GONE: local mode does not know !FindInMap"),

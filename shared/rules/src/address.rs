@@ -5,7 +5,7 @@
 //! not. An allow-list opens networks.
 
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Special-purpose IPv4 networks: first address, length of the prefix, reason.
 const REFUSED_V4: [(Ipv4Addr, u32, &str); 17] = [
@@ -58,6 +58,34 @@ pub fn refused(ip: IpAddr, allowed: &[IpNet]) -> Option<&'static str> {
             Some(carried) => refused(carried.into(), allowed),
             None => refused_v6(ip),
         },
+    }
+}
+
+/// Whether a connection to `target` ends at what is bound to `listener`; `is_own` says of an address whether it is
+/// this machine's.
+///
+/// Every loopback address is taken for every other one, and so is the unspecified address, which the kernel connects
+/// to loopback.
+pub fn reaches(target: SocketAddr, listener: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> bool {
+    if target.port() != listener.port() {
+        return false;
+    }
+    let (target, listener) = (plain(target.ip()), plain(listener.ip()));
+    let is_loopback = target.is_loopback() || target.is_unspecified();
+    if listener.is_unspecified() {
+        is_loopback || is_own(target)
+    } else if listener.is_loopback() {
+        is_loopback
+    } else {
+        target == listener
+    }
+}
+
+/// The address itself, out of an IPv6 form that carries an IPv4 address.
+pub fn plain(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) => carried(v6).map_or(ip, IpAddr::V4),
+        IpAddr::V4(_) => ip,
     }
 }
 
@@ -186,6 +214,40 @@ mod tests {
             ("2002:808:808::1", None),
         ] {
             assert_eq!(check(ip, &[]), expect, "{ip}");
+        }
+    }
+
+    #[test]
+    fn a_listener_is_reached_under_every_address_that_leads_to_it() {
+        // This machine's addresses beside loopback.
+        let is_own = |ip: IpAddr| ["192.168.1.5", "2001:db8::5"].contains(&ip.to_string().as_str());
+        for (listener, target, expect) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.255.0.9:80", true),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("127.0.0.1:80", "[::1]:80", true),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("127.0.0.1:80", "[::ffff:0.0.0.0]:80", true),
+            ("127.0.0.1:80", "[64:ff9b::127.0.0.1]:80", true),
+            ("127.0.0.1:80", "192.168.1.5:80", false),
+            ("127.0.0.1:80", "8.8.8.8:80", false),
+            ("[::1]:80", "127.0.0.1:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "127.0.0.2:80", true),
+            ("0.0.0.0:80", "192.168.1.5:80", true),
+            ("0.0.0.0:80", "[::ffff:192.168.1.5]:80", true),
+            ("0.0.0.0:80", "192.168.1.6:80", false),
+            ("[::]:80", "[2001:db8::5]:80", true),
+            ("[::]:80", "192.168.1.5:80", true),
+            ("192.168.1.5:80", "192.168.1.5:80", true),
+            ("192.168.1.5:80", "[::ffff:c0a8:105]:80", true),
+            ("192.168.1.5:80", "127.0.0.1:80", false),
+            ("10.9.9.9:80", "10.9.9.9:80", true),
+        ] {
+            let reached = reaches(target.parse().unwrap(), listener.parse().unwrap(), is_own);
+            assert_eq!(reached, expect, "{target} at {listener}");
         }
     }
 

@@ -21,6 +21,7 @@ pub mod reminder;
 pub mod retry;
 pub mod retry_after;
 pub mod rolling;
+pub mod shown;
 pub mod time;
 pub mod uri;
 pub mod verdict;

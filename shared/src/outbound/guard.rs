@@ -3,6 +3,7 @@
 //! The client connects to the very addresses that were judged here, so an
 //! answer that changes between check and connection (DNS rebinding) gains nothing.
 
+use super::own_listeners::{OwnPort, REASON};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use ipnet::IpNet;
@@ -37,14 +38,16 @@ type Looking = Shared<BoxFuture<'static, Looked>>;
 pub(super) struct Guard {
     allowed: Arc<[IpNet]>,
     lookup: Lookup,
+    /// The port of all its calls, where Punctual itself listens on it.
+    own_port: Option<OwnPort>,
     /// Calls to one host that start together share one lookup: a thousand due in the same second are not
     /// a thousand queries (Lambda's resolver takes 1,024 packets a second). Nothing is kept once it is answered.
     under_way: Mutex<HashMap<String, WeakShared<BoxFuture<'static, Looked>>>>,
 }
 
 impl Guard {
-    pub(super) fn new(allowed: Arc<[IpNet]>, lookup: Lookup) -> Self {
-        Self { allowed, lookup, under_way: Mutex::default() }
+    pub(super) fn new(allowed: Arc<[IpNet]>, lookup: Lookup, own_port: Option<OwnPort>) -> Self {
+        Self { allowed, lookup, own_port, under_way: Mutex::default() }
     }
 
     fn looking(&self, host: &str) -> Looking {
@@ -57,8 +60,17 @@ impl Guard {
             under_way.retain(|_, looking| looking.upgrade().is_some());
         }
         let found = (self.lookup)(host.to_owned());
-        let (host_name, allowed) = (host.to_owned(), self.allowed.clone());
-        let looking = async move { judge(host_name, found.await, &allowed) }.boxed().shared();
+        let (host_name, allowed, own_port) = (host.to_owned(), self.allowed.clone(), self.own_port.clone());
+        let looking = async move {
+            let addresses = judge(host_name.clone(), found.await, &allowed)?;
+            match own_port {
+                Some(port) if port.is_reached_by(&addresses).await => {
+                    Err(NameRefused::Address { host: port.of(&host_name), reason: REASON })
+                }
+                _ => Ok(addresses),
+            }
+        };
+        let looking = looking.boxed().shared();
         if let Some(weak) = looking.downgrade() {
             under_way.insert(host.to_owned(), weak);
         }

@@ -49,8 +49,10 @@ fn trusting(certificate: Option<reqwest::Certificate>) -> Outbound {
     let allowed: Arc<[IpNet]> = vec![LOOPBACK.parse().unwrap()].into();
     let (lookup, _) = scripted(&[&["127.0.0.1"]]);
     let by_guard = allowed.clone();
-    let build = move || client(&by_guard, lookup.clone()).tls_certs_merge(certificate.clone());
-    Outbound { way: Way::Network(Arc::new(Clients::new(build).unwrap())), allowed }
+    let guarded_ports = GuardedPorts::new(Vec::new(), lookup.clone());
+    let build = move || client(&by_guard, lookup.clone(), None).tls_certs_merge(certificate.clone());
+    let clients = Arc::new(Clients::new(build).unwrap());
+    Outbound { way: Way::Network(clients), allowed, guarded_ports }
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ impl Metrics {
         let Some(inner) = &self.0 else { return };
         let mut attempts = inner.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let attempts = attempts.entry(record.outcome).or_default();
-        attempts.lateness_ms.push(json!(record.lateness_ms));
+        attempts.lateness_ms.extend(record.lateness_ms.map(|lateness| json!(lateness)));
         attempts.duration_ms.push(json!(record.duration_ms));
     }
 
@@ -116,7 +116,7 @@ impl Metrics {
         let Some(inner) = &self.0 else { return };
         let gathered = std::mem::take(&mut *inner.attempts.lock().unwrap_or_else(PoisonError::into_inner));
         for (outcome, attempts) in gathered {
-            let count = attempts.lateness_ms.len();
+            let count = attempts.duration_ms.len();
             let metrics = [
                 Metric { kind: &LATENESS, values: attempts.lateness_ms },
                 Metric { kind: &DURATION, values: attempts.duration_ms },
@@ -162,14 +162,16 @@ mod tests {
         let tenant = Tenant { company: "acme".parse().unwrap(), solution: "shop".parse().unwrap() };
         metrics.attempt(&AttemptRecord {
             tenant: &tenant,
-            id: &"a".parse().unwrap(),
+            id: "a",
             kind: "A:t",
             run: 0,
             attempt: 1,
             outcome,
             http_status: None,
-            lateness_ms,
+            lateness_ms: Some(lateness_ms),
             duration_ms: 7,
+            target: None,
+            retry_at: None,
         });
     }
 

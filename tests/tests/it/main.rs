@@ -26,6 +26,7 @@ mod api_solutions;
 mod api_story;
 mod api_tenants;
 mod api_types;
+mod attempt_lines;
 mod channel_providers;
 mod channel_results;
 mod channel_secrets;

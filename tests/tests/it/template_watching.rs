@@ -4,7 +4,7 @@ use crate::template::{document, file, functions, list, of_type, root, text};
 use crate::template_scenes::everything;
 use serde_json::Value;
 use shared::telemetry::catalog::{METRICS, MetricKind};
-use shared::telemetry::{AttemptRecord, NAMESPACE};
+use shared::telemetry::{AttemptRecord, CallTarget, NAMESPACE};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -98,14 +98,16 @@ fn the_line_of_an_attempt_has_the_documented_fields() {
     let tenant = rules::names::Tenant { company: "acme".parse().unwrap(), solution: "main".parse().unwrap() };
     let record = AttemptRecord {
         tenant: &tenant,
-        id: &"a".parse().unwrap(),
+        id: "a",
         kind: "R",
         run: 0,
         attempt: 1,
         outcome: "SUCCESS",
         http_status: Some(200),
-        lateness_ms: 1,
+        lateness_ms: Some(1),
         duration_ms: 1,
+        target: Some(&CallTarget { method: reqwest::Method::POST, url: "http://h.example/".to_owned() }),
+        retry_at: Some(tests::world::beginning()),
     };
     let fields = Fields::default();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(fields.clone()), || record.log());

@@ -105,6 +105,12 @@ impl Sqs {
         let target = target.and_then(|target| queues.get_mut(target.rsplit(':').next().unwrap_or_default()));
         if let Some(target) = target {
             for mut message in dead {
+                tracing::warn!(
+                    queue = name,
+                    message_id = message.id,
+                    receives = message.receives,
+                    "message moved to the dead-letter queue"
+                );
                 message.dead_letter_source = Some(arn(name));
                 target.queue.send(now, 0, message);
                 target.arrivals.notify_waiters();

@@ -10,6 +10,9 @@ use super::wire::MessageAttribute;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+/// Most messages in flight at a time; a receive then finds none.
+const IN_FLIGHT_MAX: usize = 120_000;
+
 /// A message as it is kept.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -131,7 +134,7 @@ impl Queue {
         self.settle_time(now);
         let mut taken = Taken::default();
         let mut still_visible = Vec::new();
-        while taken.received.len() < max {
+        while taken.received.len() < max && self.in_flight < IN_FLIGHT_MAX {
             let Some(key) = self.next_ready() else { break };
             let Some(slot) = self.slots.get_mut(&key) else { continue };
             if self.attributes.redrive.as_ref().is_some_and(|redrive| slot.receives >= redrive.max_receives) {
