@@ -6,6 +6,7 @@ use crate::auth::InSolution;
 use crate::body::JsonText;
 use crate::object::Object;
 use crate::openapi::Change;
+use crate::openapi::schemas::ObjectId;
 use crate::problem::Problem;
 use crate::solutions::existing_now;
 use axum::extract::State;
@@ -25,8 +26,8 @@ const CALL_TIME: TimeDelta = TimeDelta::seconds(20);
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code, reason = "describes the body; the fields are read one by one")]
 pub struct EraseBody {
-    /// The object: the value that activities have in their type's `objectIdRef` fields.
-    #[schema(min_length = 1)]
+    /// The object: the value that activities have in their type's `objectIdRef` fields; a number in any spelling.
+    #[schema(value_type = Option<ObjectId>)]
     object_id: Option<String>,
     /// The recipient, as a reminder has it; together with `phoneNumber`.
     #[schema(pattern = r"^\+?[0-9]{1,4}$")]
