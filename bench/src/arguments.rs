@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn only_narrows_what_is_run() {
         let all = Arguments::parse_from(["bench"]);
-        assert_eq!(all.scenarios().len(), 10);
+        assert_eq!(all.scenarios().len(), 11);
         let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
         assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
     }

@@ -61,7 +61,7 @@ async fn an_activity_says_what_was_called_and_when_it_is_called_again() {
     let (world, log) = (World::new().await, Captured::default());
     let _guard = log.start();
     let tenant = world.tenant("acme", 1).await;
-    let uri = format!("{}/call/{{id}}?key={{id}}#x", world.receiver.url());
+    let uri = format!("{}/call/{{id}}?key={{id}}", world.receiver.url());
     world.put_type(&tenant, "call", |kind| kind.uri_pattern = uri.parse().unwrap()).await;
     let mut twice = world.activity(&tenant, "a", TimeDelta::zero());
     twice.max_attempts = 2;
