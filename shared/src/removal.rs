@@ -66,7 +66,7 @@ pub async fn remove(ctx: &Context, retired: &Retired, deadline: DateTime<Utc>) -
             false
         }
         RetiredSubject::Solution(tenant) => {
-            let removal = solution(ctx, tenant, deadline).await?;
+            let removal = Box::pin(solution(ctx, tenant, deadline)).await?;
             let is_late = ctx.clock.now() >= rules::time::after(retired.at, LATE_WRITES);
             // While there may be late writes, what says where they are stays.
             let is_clean = !removal.left && removal.removed == 0 && is_late;
@@ -76,7 +76,7 @@ pub async fn remove(ctx: &Context, retired: &Retired, deadline: DateTime<Utc>) -
             !is_clean
         }
         RetiredSubject::Erasure { tenant, actor, subject, .. } => {
-            erase(ctx, actor, tenant, subject, deadline).await?.left
+            Box::pin(erase(ctx, actor, tenant, subject, deadline)).await?.left
         }
     };
     if !left {

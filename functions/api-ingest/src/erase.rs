@@ -80,7 +80,8 @@ pub async fn post(
     let deadline = context.clock.now() + CALL_TIME;
     // Written down first: whoever dies on the way leaves it to the next pass.
     let erasure = context.tenancy.begin_erasure(&actor, &tenant, subject.clone()).await?;
-    let report = removal::erase(&context, &actor, &tenant, &subject, deadline).await?;
+    let erasing = Box::pin(removal::erase(&context, &actor, &tenant, &subject, deadline));
+    let report = erasing.await?;
     if !report.left {
         context.tenancy.forget_retired(&erasure).await?;
     }

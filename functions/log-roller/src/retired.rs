@@ -23,7 +23,7 @@ pub async fn remove(ctx: &Context, deadline: DateTime<Utc>) -> Result<usize, Rol
             let now = ctx.clock.now();
             let share =
                 (deadline - now).max(TimeDelta::zero()) / i32::try_from(count - index).unwrap_or(i32::MAX);
-            match removal::remove(ctx, &retired, now + share).await {
+            match Box::pin(removal::remove(ctx, &retired, now + share)).await {
                 Ok(false) => {
                     tracing::info!(subject = %retired.subject, "deletion completed");
                 }

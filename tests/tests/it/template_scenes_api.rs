@@ -15,15 +15,15 @@ const CLINIC: &str = "/api/reminder/configuration/acme/clinic";
 
 /// Everything.
 pub async fn play(stage: &Stage) {
-    tenancy(stage).await;
-    activities(stage).await;
-    changes(stage).await;
-    channels(stage).await;
-    recurring(stage).await;
-    notifications(stage).await;
-    reminders(stage).await;
-    service(stage).await;
-    departure(stage).await;
+    Box::pin(tenancy(stage)).await;
+    Box::pin(activities(stage)).await;
+    Box::pin(changes(stage)).await;
+    Box::pin(channels(stage)).await;
+    Box::pin(recurring(stage)).await;
+    Box::pin(notifications(stage)).await;
+    Box::pin(reminders(stage)).await;
+    Box::pin(service(stage)).await;
+    Box::pin(departure(stage)).await;
 }
 
 /// A worker that nobody watches, so that activities come to their ends.

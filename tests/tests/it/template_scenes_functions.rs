@@ -34,14 +34,14 @@ const ROLLER: &str = "log-roller";
 
 /// Everything.
 pub async fn play(stage: &Stage) {
-    sweeps(stage).await;
-    deliveries(stage).await;
-    dispatches(stage).await;
-    reminders(stage).await;
-    expansions(stage).await;
-    resends(stage).await;
-    rolling(stage).await;
-    template_scenes_removals::play(stage).await;
+    Box::pin(sweeps(stage)).await;
+    Box::pin(deliveries(stage)).await;
+    Box::pin(dispatches(stage)).await;
+    Box::pin(reminders(stage)).await;
+    Box::pin(expansions(stage)).await;
+    Box::pin(resends(stage)).await;
+    Box::pin(rolling(stage)).await;
+    Box::pin(template_scenes_removals::play(stage)).await;
 }
 
 /// Runs `act` until it is done, or stopped; whether it was stopped.
