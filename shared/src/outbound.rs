@@ -154,7 +154,7 @@ impl Outbound {
             }
             Way::Carried(carrier) => carrier(request).await,
         };
-        answer.map(|answer| answer.to_call_with(secrets))
+        answer.map(|answer| answer.redacted_by(secrets))
     }
 
     /// Judges what no lookup will judge: scheme, credentials, and hosts that are addresses in any notation

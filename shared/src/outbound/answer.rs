@@ -51,7 +51,7 @@ impl Answer {
     }
 
     /// The answer to a call that carried these.
-    pub(super) fn to_call_with(self, secrets: Secrets) -> Self {
+    pub(super) fn redacted_by(self, secrets: Secrets) -> Self {
         Self { secrets, ..self }
     }
 

@@ -33,39 +33,11 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it could not be read or written; the same call may be made again.
     pub(super) async fn erase(&self, pk: &str, guards: &[Guard]) -> Result<Erased, StoreError> {
-        self.erase_while(pk, guards, &[]).await
+        self.erase_with(pk, guards, &[], None).await
     }
 
-    /// The same while `checks` hold too, which are conditions on other items.
-    ///
-    /// # Errors
-    /// As [`WorkStore::erase`].
-    pub(super) async fn erase_while(
-        &self,
-        pk: &str,
-        guards: &[Guard],
-        checks: &[TransactWriteItem],
-    ) -> Result<Erased, StoreError> {
-        loop {
-            let (belongings, more) = self.belongings(pk, "").await?;
-            if belongings.is_empty() && checks.is_empty() {
-                return self.erase_known(pk, guards, belongings, None).await;
-            }
-            let mut writes = checks.to_vec();
-            if !more {
-                writes.push(self.delete(pk, attr::ITEM, guards));
-            } else if !guards.is_empty() {
-                writes.push(self.check(pk, guards));
-            }
-            writes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
-            let erased = self.transact(writes).await?;
-            if !more || erased == Erased::Kept {
-                return Ok(erased);
-            }
-        }
-    }
-
-    /// The same with the item `elsewhere`, which has to be as its guard says, in the transaction that ends it.
+    /// The same while `checks` hold too, which are conditions on other items; in the transaction that ends it goes the
+    /// item `elsewhere`, which has to be as its guard says.
     ///
     /// # Errors
     /// As [`WorkStore::erase`].
@@ -73,17 +45,25 @@ impl WorkStore {
         &self,
         pk: &str,
         guards: &[Guard],
-        elsewhere: Option<(String, Guard)>,
+        checks: &[TransactWriteItem],
+        mut elsewhere: Option<(String, Guard)>,
     ) -> Result<Erased, StoreError> {
         loop {
             let (belongings, more) = self.belongings(pk, "").await?;
-            if !more {
+            if !more && checks.is_empty() {
                 return self.erase_known(pk, guards, belongings, elsewhere).await;
             }
-            let deletes = belongings.iter().map(|sk| self.delete(pk, sk, &[]));
-            let writes = std::iter::once(self.check(pk, guards)).chain(deletes).collect();
-            if self.transact(writes).await? == Erased::Kept {
-                return Ok(Erased::Kept);
+            let mut writes = checks.to_vec();
+            if !more {
+                writes.push(self.delete(pk, attr::ITEM, guards));
+                writes.extend(elsewhere.take().map(|(pk, guard)| self.delete(&pk, attr::ITEM, &[guard])));
+            } else if !guards.is_empty() {
+                writes.push(self.check(pk, guards));
+            }
+            writes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
+            let erased = self.transact(writes).await?;
+            if !more || erased == Erased::Kept {
+                return Ok(erased);
             }
         }
     }

@@ -104,17 +104,7 @@ impl WorkStore {
         if let Some(parameter) = &record.parameter {
             return Ok(parameter.clone());
         }
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key(attr::PK, s(record.pk()))
-            .key(attr::SK, s(attr::PAYLOAD))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        let Some(item) = output.item else { return Ok("{}".to_owned()) };
+        let Some(item) = self.item(&record.pk(), attr::PAYLOAD).await? else { return Ok("{}".to_owned()) };
         Ok(Attributes::new(&item)?.text(attr::PARAMETER)?.to_owned())
     }
 
@@ -192,7 +182,7 @@ impl WorkStore {
         {
             return Ok(Erased::Kept);
         }
-        self.erase_with(&pk, &guards(record), link).await
+        self.erase_with(&pk, &guards(record), &[], link).await
     }
 
     /// How many items `pk` has under sort keys that begin with `prefix`.

@@ -168,7 +168,7 @@ impl WorkStore {
             Guard::Equals(attr::CREATED, t(record.created_at)),
         ];
         let checks = [self.rule_stands(rule, revision)];
-        Ok(self.erase_while(&record.pk(), &guards, &checks).await? == Erased::Yes)
+        Ok(self.erase_with(&record.pk(), &guards, &checks, None).await? == Erased::Yes)
     }
 
     /// That a rule is at `revision`, or gone, as a condition of a transaction.
