@@ -184,6 +184,12 @@ async fn reminders(stage: &Stage) {
         run(stage.process(SENDER)).await;
         world.clock.advance(minute);
     }
+    // One whose webhook is there already.
+    let taken = world.activity(&tenant, "reminder-webhook:known:1", TimeDelta::days(1));
+    world.accept(vec![taken]).await;
+    world.remind(world.reminder(&tenant, "known", "2", &[0])).await;
+    run(stage.process(SENDER)).await;
+    world.clock.advance(minute);
     let before = async |call: usize| {
         let id = format!("stopped-{call}");
         world.remind(world.reminder(&tenant, &id, &id, &[0])).await;
