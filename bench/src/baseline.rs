@@ -3,12 +3,12 @@
 //! is the ceiling of everything built on it.
 
 use crate::api::parameter;
+use crate::here::clients;
 use crate::load::PARAMETER_BYTES;
 use crate::report::Report;
 use crate::stage::seconds;
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, TableDescription};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -34,7 +34,7 @@ const LEASE: TimeDelta = TimeDelta::seconds(60);
 
 /// Writes `count` items three times each and returns how many items a second went through all three.
 pub async fn run(aws: &str, count: usize, report: &mut Report) -> Result<f64> {
-    let client = client(aws);
+    let client = clients(aws).dynamodb;
     let work = work_table(&client).await?;
     let mut best = (0.0, CONCURRENCIES[0]);
     for concurrency in CONCURRENCIES {
@@ -51,17 +51,6 @@ pub async fn run(aws: &str, count: usize, report: &mut Report) -> Result<f64> {
     report.add(NAME, "callers", concurrency as f64);
     report.add(NAME, "items_per_s", rate);
     Ok(rate)
-}
-
-/// A client of the embedded services.
-pub fn client(aws: &str) -> Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, NAME))
-        .endpoint_url(aws)
-        .build();
-    Client::from_conf(config)
 }
 
 /// The table that has both indexes, whatever its name.

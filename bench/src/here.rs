@@ -2,17 +2,16 @@
 
 use crate::system::Addresses;
 use anyhow::Result;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
+use shared::clients::{Access, Clients, http_client};
 use shared::clock::{Clock, SystemClock};
-use shared::context::{Clients, Context};
+use shared::context::Context;
 use shared::entropy::OsEntropy;
 use shared::outbound::Outbound;
 use shared::settings::Settings;
 use std::sync::Arc;
-
-const NAME: &str = "bench";
 
 /// The machine's clock, moved.
 struct Shifted(TimeDelta);
@@ -27,22 +26,20 @@ impl Clock for Shifted {
     }
 }
 
+/// Clients of the services at `aws`.
+pub fn clients(aws: &str) -> Clients {
+    let credentials = Credentials::new("local", "local", None, None, "bench");
+    Clients::new(&Access {
+        region: Region::new("us-east-1"),
+        credentials: SharedCredentialsProvider::new(credentials),
+        endpoint_url: Some(aws.to_owned()),
+        http_client: http_client(Arc::new(SystemClock)),
+    })
+}
+
 /// The context of a function on the services at `addresses`, whose clock is `ahead` of the machine's.
 pub fn context(addresses: &Addresses, ahead: TimeDelta) -> Result<Context> {
-    macro_rules! client {
-        ($sdk:ident) => {
-            $sdk::Client::from_conf(
-                $sdk::Config::builder()
-                    .behavior_version(BehaviorVersion::latest())
-                    .region(Region::new("us-east-1"))
-                    .credentials_provider(Credentials::new("local", "local", None, None, NAME))
-                    .endpoint_url(&addresses.aws)
-                    .build(),
-            )
-        };
-    }
-    let clients =
-        Clients { dynamodb: client!(aws_sdk_dynamodb), sqs: client!(aws_sdk_sqs), kms: client!(aws_sdk_kms) };
+    let clients = clients(&addresses.aws);
     let queue_url = format!("{}/123456789012/punctual-DueQueue", addresses.aws);
     // The names that local mode gives the resources of template.yaml.
     let variable = |name: &str| match name {

@@ -34,3 +34,30 @@ impl Clock for SystemClock {
         Box::pin(tokio::time::sleep(wait))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+    use std::sync::Mutex;
+
+    /// A clock that stands until it is set.
+    #[derive(Debug, Default)]
+    pub(crate) struct SetClock(Mutex<DateTime<Utc>>);
+
+    impl SetClock {
+        pub(crate) fn advance(&self, by: TimeDelta) {
+            *self.0.lock().unwrap() += by;
+        }
+    }
+
+    impl Clock for SetClock {
+        fn now(&self) -> DateTime<Utc> {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep_until(&self, _at: DateTime<Utc>) -> BoxFuture<'static, ()> {
+            unreachable!("nothing waits by this clock")
+        }
+    }
+}

@@ -79,7 +79,8 @@ impl Context {
     /// [`SettingsError`] naming every fault of the environment.
     pub fn from_env() -> Result<Self, SettingsError> {
         let settings = Settings::read(&environment)?;
-        let clients = Clients::from_env(&environment)?;
-        Ok(Self::new(clients, &settings, Arc::new(SystemClock), Arc::new(OsEntropy)))
+        let clock = Arc::new(SystemClock);
+        let clients = Clients::from_env(&environment, clock.clone())?;
+        Ok(Self::new(clients, &settings, clock, Arc::new(OsEntropy)))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Decisions are in the crate `rules`; this crate performs what they ask for.
 
-mod clients;
+pub mod clients;
 pub mod clock;
 pub mod context;
 pub mod crypto;

@@ -25,12 +25,12 @@ pub use usage::{DynamoDbUsage, Report, Requests, TableUsage};
 use crate::data_dir::{DataDirError, keep_private, make_private};
 use crate::template::{self, Provisioned, Template};
 use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::clock::SharedClock;
-use shared::context::Clients;
+use shared::clients::{self, Access, Clients};
+use shared::clock::{SharedClock, SystemClock};
 use shared::entropy::OsEntropy;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -239,7 +239,7 @@ impl Embedded {
     pub async fn start(options: Options, clock: SharedClock) -> Result<Self, EmbeddedError> {
         let Options { data_dir, base_url, template, parameters } = options;
         let mount = Arc::new(Mount::open(data_dir.as_deref(), &base_url, clock).await?);
-        let clients = clients(&base_url, connector::http_client(Arc::clone(&mount)));
+        let clients = clients_at(&base_url, connector::http_client(Arc::clone(&mount)));
         let provisioned = template::provision(&template, &parameters, &clients).await?;
         Ok(Self { mount, clients, provisioned })
     }
@@ -284,36 +284,22 @@ pub async fn remote_clients(endpoint_url: &str) -> Clients {
     if std::env::var_os("AWS_ACCESS_KEY_ID").is_none() && std::env::var_os("AWS_PROFILE").is_none() {
         config = config.credentials_provider(credentials());
     }
-    // One configuration, and so one pool of connections.
     let config = config.load().await;
-    Clients {
-        dynamodb: aws_sdk_dynamodb::Client::new(&config),
-        sqs: aws_sdk_sqs::Client::new(&config),
-        kms: aws_sdk_kms::Client::new(&config),
-    }
+    Clients::new(&Access {
+        region: config.region().cloned().unwrap_or(Region::from_static(REGION)),
+        credentials: config.credentials_provider().unwrap_or_else(credentials),
+        endpoint_url: Some(endpoint_url.to_owned()),
+        http_client: clients::http_client(Arc::new(SystemClock)),
+    })
 }
 
 /// Nobody checks them here, but the SDK signs its requests.
-fn credentials() -> Credentials {
-    Credentials::new("local", "local", None, None, "punctual local mode")
+fn credentials() -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(Credentials::new("local", "local", None, None, "punctual local mode"))
 }
 
 /// Clients whose requests go to `base_url` through `http_client`.
-fn clients(base_url: &str, http_client: SharedHttpClient) -> Clients {
-    let credentials = credentials();
-    macro_rules! client {
-        ($sdk:ident) => {
-            $sdk::Client::from_conf(
-                $sdk::Config::builder()
-                    .behavior_version(BehaviorVersion::latest())
-                    .region(Region::from_static(REGION))
-                    .credentials_provider(credentials.clone())
-                    .endpoint_url(base_url)
-                    .http_client(http_client.clone())
-                    .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
-                    .build(),
-            )
-        };
-    }
-    Clients { dynamodb: client!(aws_sdk_dynamodb), sqs: client!(aws_sdk_sqs), kms: client!(aws_sdk_kms) }
+fn clients_at(base_url: &str, http_client: SharedHttpClient) -> Clients {
+    let (region, credentials) = (Region::from_static(REGION), credentials());
+    Clients::new(&Access { region, credentials, endpoint_url: Some(base_url.to_owned()), http_client })
 }

@@ -72,7 +72,7 @@ async fn malformed_requests_are_refused_as_such() {
 async fn items_expire_by_punctuals_clock() {
     let clock = frozen();
     let mount = Arc::new(Mount::open(None, "http://x", clock.clone()).await.unwrap());
-    let clients = clients("http://x", connector::http_client(Arc::clone(&mount)));
+    let clients = clients_at("http://x", connector::http_client(Arc::clone(&mount)));
     let template = Template::parse(
         r#"
 Resources:

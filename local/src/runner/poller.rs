@@ -10,6 +10,7 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use chrono::TimeDelta;
+use shared::clients::long_poll_timeouts;
 use shared::clock::{Clock, SystemClock};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 /// Receives under way at a time for one trigger; Lambda begins with five.
 const POLLERS: usize = 5;
 /// The longest wait of a receive that SQS allows.
-const WAIT_SECONDS: i32 = 20;
+const WAIT_SECONDS: u16 = 20;
 /// Pause after a receive that failed: the queue's service is away or starting.
 const RETRY_PAUSE: TimeDelta = TimeDelta::milliseconds(500);
 
@@ -80,10 +81,14 @@ impl Source {
     ) -> Result<(Vec<Message>, tokio::sync::OwnedSemaphorePermit), String> {
         let slot = Arc::clone(slots).acquire_owned().await.map_err(|error| error.to_string())?;
         let request = self.sqs.receive_message().queue_url(&self.queue_url);
-        let request =
-            request.max_number_of_messages(self.trigger.batch_size as i32).wait_time_seconds(WAIT_SECONDS);
+        let request = request
+            .max_number_of_messages(self.trigger.batch_size as i32)
+            .wait_time_seconds(WAIT_SECONDS.into());
         let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
-        let received = request.message_attribute_names("All").send().await;
+        let received = request.message_attribute_names("All").customize();
+        let timeouts = long_poll_timeouts(Duration::from_secs(WAIT_SECONDS.into()));
+        let config = aws_sdk_sqs::config::Config::builder().timeout_config(timeouts);
+        let received = received.config_override(config).send().await;
         let received = received.map_err(|error| DisplayErrorContext(&error).to_string())?;
         Ok((received.messages.unwrap_or_default(), slot))
     }

@@ -1,13 +1,12 @@
 //! The envelope on an embedded KMS, reached by the real client.
 
 use super::*;
-use crate::clock::Clock;
+use crate::clock::tests::SetClock;
 use crate::entropy::OsEntropy;
-use chrono::{DateTime, TimeDelta, Utc};
-use futures::future::BoxFuture;
+use chrono::TimeDelta;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use winterbaume_core::MockAws;
 use winterbaume_core::service::{MockRequest, MockResponse, MockService};
 use winterbaume_kms::KmsService;
@@ -36,24 +35,11 @@ impl MockService for CountedKms {
     }
 }
 
-/// A clock that stands until it is moved.
-struct Standing(Mutex<DateTime<Utc>>);
-
-impl Clock for Standing {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-
-    fn sleep_until(&self, _at: DateTime<Utc>) -> BoxFuture<'static, ()> {
-        unreachable!("the envelope waits for nothing")
-    }
-}
-
 struct Bench {
     kms: aws_sdk_kms::Client,
     key_id: String,
     calls: Arc<AtomicUsize>,
-    clock: Arc<Standing>,
+    clock: Arc<SetClock>,
     envelope: Envelope,
 }
 
@@ -65,7 +51,7 @@ impl Bench {
         let kms = aws_sdk_kms::Client::new(&config);
         let made = kms.create_key().send().await.unwrap();
         let key_id = made.key_metadata.unwrap().key_id;
-        let clock = Arc::new(Standing(Mutex::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap())));
+        let clock = Arc::new(SetClock::default());
         let envelope = Envelope::new(kms.clone(), &key_id, clock.clone(), Arc::new(OsEntropy));
         calls.store(0, Ordering::Relaxed);
         Self { kms, key_id, calls, clock, envelope }
@@ -81,7 +67,7 @@ impl Bench {
     }
 
     fn advance(&self, time: TimeDelta) {
-        *self.clock.0.lock().unwrap() += time;
+        self.clock.advance(time);
     }
 
     async fn seal(&self) -> String {

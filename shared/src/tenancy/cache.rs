@@ -103,24 +103,11 @@ impl<K: Eq + Hash, V> Cache<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
+    use crate::clock::tests::SetClock;
     use chrono::TimeDelta;
-    use futures::future::BoxFuture;
-    use std::sync::Mutex;
 
-    struct Hand(Mutex<DateTime<Utc>>);
-
-    impl Clock for Hand {
-        fn now(&self) -> DateTime<Utc> {
-            *self.0.lock().unwrap()
-        }
-        fn sleep_until(&self, _: DateTime<Utc>) -> BoxFuture<'static, ()> {
-            Box::pin(std::future::ready(()))
-        }
-    }
-
-    fn cache() -> (Arc<Hand>, Cache<&'static str, u32>) {
-        let clock = Arc::new(Hand(Mutex::new(DateTime::UNIX_EPOCH)));
+    fn cache() -> (Arc<SetClock>, Cache<&'static str, u32>) {
+        let clock = Arc::new(SetClock::default());
         (clock.clone(), Cache::new(clock))
     }
 
@@ -128,11 +115,11 @@ mod tests {
     fn a_value_is_kept_for_the_ttl_from_the_start_of_its_read() {
         let (clock, cache) = cache();
         let begun = cache.begin();
-        *clock.0.lock().unwrap() += TimeDelta::seconds(1);
+        clock.advance(TimeDelta::seconds(1));
         cache.keep(&begun, "a", Arc::new(1));
-        *clock.0.lock().unwrap() += TimeDelta::milliseconds(1_999);
+        clock.advance(TimeDelta::milliseconds(1_999));
         assert_eq!(cache.get(&"a").as_deref(), Some(&1));
-        *clock.0.lock().unwrap() += TimeDelta::milliseconds(1);
+        clock.advance(TimeDelta::milliseconds(1));
         assert_eq!(cache.get(&"a"), None);
     }
 

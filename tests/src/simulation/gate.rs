@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+use super::mutation::Mutation;
 use super::time::Time;
 
 /// The number of a process; never given twice.
@@ -60,6 +61,7 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Gate {
     time: Arc<Time>,
+    mutation: Option<Mutation>,
     calls: Mutex<Vec<Call>>,
     dead: Mutex<BTreeSet<ProcessId>>,
     /// Calls of the dead, who are never told anything.
@@ -68,9 +70,9 @@ pub struct Gate {
 
 impl Gate {
     /// Without calls.
-    pub fn new(time: Arc<Time>) -> Arc<Self> {
+    pub fn new(time: Arc<Time>, mutation: Option<Mutation>) -> Arc<Self> {
         let (calls, graves) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { time, calls, graves, dead: Mutex::default() })
+        Arc::new(Self { time, mutation, calls, graves, dead: Mutex::default() })
     }
 
     /// The calls that wait, in the order in which they came.
@@ -101,7 +103,8 @@ impl Gate {
         }
     }
 
-    /// SDK clients of a process: those of `clients` with their calls through this gate, and with simulated time.
+    /// SDK clients of a process: those of `clients`, time limits included, with their calls through this gate, and with
+    /// simulated time.
     pub fn clients(self: &Arc<Self>, process: ProcessId, clients: &Clients) -> Clients {
         let connector = SharedHttpConnector::new(Connector { gate: self.clone(), process });
         let http = http_client_fn(move |_, _| connector.clone());
@@ -111,7 +114,11 @@ impl Gate {
                 use $sdk::config::retry::{RetryConfig, RetryPartition, TokenBucket};
                 // The SDK's bucket is one for all clients of a program, and so for all seeds that run beside this one.
                 let partition = RetryPartition::custom("simulated").token_bucket(TokenBucket::unlimited());
-                let config = $client.config().to_builder().http_client(http.clone()).sleep_impl(sleep.clone());
+                let mut config = $client.config().to_builder();
+                if self.mutation == Some(Mutation::NoAttemptTimeout) {
+                    config.set_timeout_config(Some($sdk::config::timeout::TimeoutConfig::disabled()));
+                }
+                let config = config.http_client(http.clone()).sleep_impl(sleep.clone());
                 let retries = RetryConfig::standard().with_use_static_exponential_base(true);
                 $sdk::Client::from_conf(
                     config.retry_config(retries).retry_partition(partition.build()).build(),

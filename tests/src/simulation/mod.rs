@@ -24,6 +24,7 @@ mod quiet;
 mod reborn;
 mod receivers;
 mod services;
+mod swallowed;
 mod time;
 mod trace;
 mod world;
@@ -124,10 +125,10 @@ pub fn first_caught(mutation: Mutation, options: &Options, jobs: usize) -> Optio
                     if seed >= MUTATION_SEEDS_MAX || !found.lock().unwrap().is_empty() {
                         return;
                     }
-                    let findings = run(seed, options, Some(mutation)).findings;
-                    if !findings.is_empty() {
-                        let mut properties: Vec<_> =
-                            findings.iter().map(|finding| finding.property).collect();
+                    let Report { findings, failure, .. } = run(seed, options, Some(mutation));
+                    let mut properties: Vec<_> = findings.iter().map(|finding| finding.property).collect();
+                    properties.extend(failure.map(|_| "run"));
+                    if !properties.is_empty() {
                         properties.sort_unstable();
                         properties.dedup();
                         found.lock().unwrap().insert(seed, properties);

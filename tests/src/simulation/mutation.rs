@@ -78,11 +78,13 @@ pub enum Mutation {
     ReminderRecipientsApart,
     /// Nothing of what `catchUp` leaves out of a reminder is stored.
     ReminderCatchUpIgnored,
+    /// Calls of services have no time limit.
+    NoAttemptTimeout,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 31] = [
+    pub const ALL: [(&str, Mutation); 32] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -114,6 +116,7 @@ impl Mutation {
         ("incarnation-ignored", Mutation::IncarnationIgnored),
         ("reminder-recipients-apart", Mutation::ReminderRecipientsApart),
         ("reminder-catch-up-ignored", Mutation::ReminderCatchUpIgnored),
+        ("no-attempt-timeout", Mutation::NoAttemptTimeout),
     ];
 
     /// By its name.

@@ -23,6 +23,14 @@ impl World {
             Some(mutation) => mutation.request(self.role(process), &target, body),
             None => body,
         };
+        if let Some(took_effect) = self.swallowed.draw() {
+            self.note(&format!("{line} -- is swallowed, took effect: {took_effect}"));
+            if took_effect {
+                self.perform(&target, body).await;
+            }
+            let invocation = self.processes.get(&process).and_then(|one| Some(one.at.as_ref()?.0));
+            return self.swallowed.keep(process, invocation, operation, reply);
+        }
         if self.dice.chance(self.faults.crash) {
             let after = self.dice.chance(500);
             self.note(&format!("{line} -- dies {} it", if after { "after" } else { "before" }));

@@ -9,6 +9,7 @@ use super::mutation::Mutation;
 use super::plan::{Op, Plan, TENANTS, base};
 use super::process::{Process, Role, Work};
 use super::quiet::Quiet;
+use super::swallowed::Swallowed;
 use super::time::Time;
 use super::trace::Trace;
 use crate::audit::{Arrival, Exchange};
@@ -69,6 +70,7 @@ pub(super) struct World {
     pub arrivals: Vec<Arrival>,
     pub exchanges: Vec<Exchange>,
     pub index_lag: IndexLag,
+    pub swallowed: Swallowed,
     pub mutation: Option<Mutation>,
     /// The tenant whose receiver fails, in the seeds that have one.
     pub crowd: Option<(&'static str, &'static str)>,
@@ -100,7 +102,7 @@ impl World {
         let settings = Settings { due_shards: 1, ..settings };
         let faults = Faults::of(&mut dice);
         Self {
-            gate: Gate::new(time.clone()),
+            gate: Gate::new(time.clone(), mutation),
             queue_url: settings.queue_url.clone(),
             settings,
             faults: faults.calm(),
@@ -109,6 +111,7 @@ impl World {
             arrivals: Vec::new(),
             exchanges: Vec::new(),
             index_lag: IndexLag::default(),
+            swallowed: Swallowed::new(seed),
             failure: None,
             processes: BTreeMap::new(),
             process_count: 0,
@@ -150,6 +153,9 @@ impl World {
         }
         let began = self.time.now();
         self.faults = Faults { skew_ms: self.faults.skew_ms, ..faults };
+        if self.crowd.is_none() {
+            self.swallowed.begin();
+        }
         for role in plan.roles {
             self.post(began + TimeDelta::seconds(1), Event::Tick(role));
         }
@@ -160,6 +166,7 @@ impl World {
         self.run_until(|world| world.time.now() >= last).await;
         self.faults = self.faults.calm();
         self.is_calm = true;
+        self.swallowed.end();
         self.note("calm");
         for tenant in TENANTS {
             let body = json!({"serverState": "running"});
@@ -304,6 +311,10 @@ impl World {
             Event::TimeLimit(process, invocation) => {
                 let at = self.processes.get(&process).and_then(|one| one.at.as_ref());
                 if at.is_some_and(|(number, _)| *number == invocation) {
+                    if let Some(operation) = self.swallowed.awaited(process, invocation) {
+                        self.failure =
+                            Some(format!("p{process} waited for {operation} until its time was over"));
+                    }
                     self.note(&format!("p{process} is ended: its time is over"));
                     self.crash(process);
                 }

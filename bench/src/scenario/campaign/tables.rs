@@ -1,6 +1,7 @@
 //! The work table as the auditor reads it.
 
-use crate::baseline::{client, work_table};
+use crate::baseline::work_table;
+use crate::here::clients;
 use crate::system::Addresses;
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// Every item, in DynamoDB's JSON.
 pub async fn work(addresses: &Addresses) -> Result<Vec<Value>> {
-    let client = client(&addresses.aws);
+    let client = clients(&addresses.aws).dynamodb;
     let table = work_table(&client).await?;
     let mut pages = client.scan().set_table_name(table.table_name).into_paginator().send();
     let mut items = Vec::new();
