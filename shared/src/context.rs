@@ -6,6 +6,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::crypto::Envelope;
 use crate::entropy::{OsEntropy, SharedEntropy};
 use crate::lease::Leases;
+use crate::patience::Patience;
 use crate::queue::DueQueue;
 use crate::reminder::ReminderStore;
 use crate::settings::{Settings, SettingsError, environment};
@@ -20,6 +21,8 @@ pub struct Context {
     pub clock: SharedClock,
     /// Chance.
     pub entropy: SharedEntropy,
+    /// Trying again.
+    pub patience: Patience,
     /// Companies, solutions, keys and types.
     pub tenancy: Arc<Tenancy>,
     /// Activities.
@@ -65,6 +68,7 @@ impl Context {
                 entropy.clone(),
             )),
             reminders: Arc::new(ReminderStore::new(work.clone())),
+            patience: Patience::new(clock.clone(), entropy.clone()),
             work,
             clock,
             entropy,

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod lease;
 pub mod outbound;
 pub mod page;
+pub mod patience;
 pub mod publisher;
 pub mod queue;
 pub mod recurring;

@@ -5,6 +5,7 @@
 
 use crate::context::Context;
 use crate::outbound::{Outbound, OutboundRequest};
+use crate::patience::BRIEFLY;
 use crate::signed_call::{CallFailure, SignedCall, configured};
 use crate::telemetry::{AttemptRecord, CallTarget, Metrics};
 use crate::tenancy::{NotificationType, TenancyError};
@@ -30,10 +31,6 @@ const CALL_TIME: TimeDelta = TimeDelta::seconds(CALL_TIMEOUT.as_secs() as i64);
 const LEASE_LEFT_MIN: TimeDelta = TimeDelta::seconds(5);
 /// How long a claim holds: the call, and time to settle.
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
-/// How often a settle is tried in all, beside the SDK's own tries.
-const SETTLE_TRIES: u32 = 4;
-/// The first wait before another try; it doubles.
-const SETTLE_WAIT: TimeDelta = TimeDelta::milliseconds(250);
 
 /// `retry_after_fudge_s` where the configuration says nothing (seed 003).
 pub const RETRY_AFTER_FUDGE_S_DEFAULT: u32 = RETRY_AFTER_FUDGE_S as u32;
@@ -148,8 +145,8 @@ impl Publisher {
             None => notification.state.retries,
         };
         let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
-        let step =
-            self.ctx.work.step_notification(&notification, Event::ByHand(claim, max_retries), None, None);
+        let (by_hand, now) = (Event::ByHand(claim, max_retries), self.ctx.clock.now());
+        let step = self.ctx.work.step_notification(&notification, by_hand, None, None, now);
         Ok(match step.await? {
             Stepped::Applied(claimed) => {
                 let now = self.ctx.clock.now();
@@ -175,7 +172,8 @@ impl Publisher {
         let payload = self.ctx.work.notification_payload(&notification).await?;
         let due = notification.state.due;
         let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
-        let step = self.ctx.work.step_notification(&notification, Event::Begin(claim), None, None);
+        let (begin, now) = (Event::Begin(claim), self.ctx.clock.now());
+        let step = self.ctx.work.step_notification(&notification, begin, None, None, now);
         Ok(match step.await? {
             Stepped::Applied(claimed) => match self.attempt(*claimed, payload, due).await.state.status {
                 Status::Published => Turn::Published,
@@ -279,7 +277,7 @@ impl Publisher {
         if lease_until.is_none_or(|until| self.ctx.clock.now() + LEASE_LEFT_MIN > until) {
             return claimed;
         }
-        match self.ctx.work.step_notification(&claimed, Event::Released, None, None).await {
+        match self.step(&claimed, Event::Released, (None, None), self.ctx.clock.now()).await {
             Ok(Stepped::Applied(free)) => *free,
             Ok(Stepped::Refused(_) | Stepped::Lost) => claimed,
             Err(error) => {
@@ -296,27 +294,28 @@ impl Publisher {
         duration_ms: u32,
         at: DateTime<Utc>,
     ) -> Result<Stepped, PublishError> {
-        let mut wait = SETTLE_WAIT;
-        for attempt in 1.. {
-            let settled = match answered {
-                Ok(status) => {
-                    let success = Success { http_status: Some(*status), duration_ms };
-                    self.ctx.work.step_notification(claimed, Event::Succeeded, Some(success), None).await
-                }
-                Err(failure) => {
-                    let entry = entry(failure.clone(), duration_ms, at);
-                    self.fail(claimed, entry, false).await?
-                }
-            };
-            match settled {
-                Err(StoreError::Throttled | StoreError::Unavailable(_) | StoreError::Abandoned)
-                    if attempt < SETTLE_TRIES => {}
-                settled => return Ok(settled?),
+        match answered {
+            Ok(status) => {
+                let success = Success { http_status: Some(*status), duration_ms };
+                Ok(self.step(claimed, Event::Succeeded, (Some(success), None), at).await?)
             }
-            self.ctx.clock.sleep_until(self.ctx.clock.now() + wait).await;
-            wait = wait * 2;
+            Err(failure) => self.fail(claimed, entry(failure.clone(), duration_ms, at), false).await,
         }
-        unreachable!("the last try returns")
+    }
+
+    /// Makes a step of an attempt, trying for as long as nobody else may take the lease for lost.
+    async fn step(
+        &self,
+        claimed: &Notification,
+        event: Event<'_>,
+        (success, entry): (Option<Success>, Option<&HistoryEntry>),
+        now: DateTime<Utc>,
+    ) -> Result<Stepped, StoreError> {
+        // The margin is the time of a try.
+        let until = claimed.state.claim.as_ref().map_or(now, |claim| claim.lease_until - BRIEFLY);
+        let work = &self.ctx.work;
+        let step = || work.step_notification(claimed, event.clone(), success, entry, now);
+        self.ctx.patience.until(until, step).await
     }
 
     /// The attempt's one line, and its metrics (SPEC §12).
@@ -353,7 +352,7 @@ impl Publisher {
     async fn recover(&self, abandoned: &Notification) -> Result<Stepped, PublishError> {
         let failure = CallFailure::crashed();
         let now = self.ctx.clock.now();
-        let failed = self.fail(abandoned, entry(failure.clone(), 0, now), true).await??;
+        let failed = self.fail(abandoned, entry(failure.clone(), 0, now), true).await?;
         let retry_at = match &failed {
             Stepped::Applied(settled) => retry_at(settled),
             Stepped::Refused(_) | Stepped::Lost => None,
@@ -368,7 +367,7 @@ impl Publisher {
         claimed: &Notification,
         entry: HistoryEntry,
         lost: bool,
-    ) -> Result<Result<Stepped, StoreError>, TenancyError> {
+    ) -> Result<Stepped, PublishError> {
         let of = self.kind(claimed).await?;
         let none = RescheduleRules::default();
         let policy = Policy {
@@ -377,8 +376,8 @@ impl Publisher {
             retry_after_fudge_s: self.retry_after_fudge_s,
         };
         let event = if lost { Event::LeaseExpired(policy) } else { Event::Failed(policy) };
-        let stepped = self.ctx.work.step_notification(claimed, event, None, Some(&entry)).await;
-        if matches!(&stepped, Ok(Stepped::Applied(after)) if after.state.status == Status::MaxRetried) {
+        let stepped = self.step(claimed, event, (None, Some(&entry)), entry.at).await?;
+        if matches!(&stepped, Stepped::Applied(after) if after.state.status == Status::MaxRetried) {
             self.metrics.given_up();
         }
         Ok(stepped)

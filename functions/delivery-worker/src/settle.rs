@@ -1,27 +1,16 @@
-//! Settling, with patience: an attempt that was made must not count as lost because of a moment's trouble.
+//! Settling, until the lease ends: an attempt that was made must not count as lost because DynamoDB throttles.
 
-use chrono::TimeDelta;
 use shared::context::Context;
+use shared::patience::BRIEFLY;
 use shared::work::{Attempt, Record, Settled, StoreError};
 
-/// How often a settle is tried in all, beside the SDK's own tries.
-const TRIES: u32 = 4;
-/// The first wait before another try; it doubles. All of them are far within [`crate::deliver::SETTLE_TIME`].
-const WAIT: TimeDelta = TimeDelta::milliseconds(250);
-
-/// Settles `attempt` on `record`.
+/// Settles `attempt` on `record`, trying for as long as nobody else may take the lease for lost.
 ///
 /// # Errors
 /// [`StoreError`] after the last try: the lease runs out, and the attempt counts as crashed.
 pub async fn settle(ctx: &Context, record: &Record, attempt: &Attempt<'_>) -> Result<Settled, StoreError> {
-    let (mut wait, now) = (WAIT, ctx.clock.now());
-    for _ in 1..TRIES {
-        match ctx.work.settle(record, attempt, now).await {
-            Err(StoreError::Throttled | StoreError::Unavailable(_) | StoreError::Abandoned) => {}
-            settled => return settled,
-        }
-        ctx.clock.sleep_until(ctx.clock.now() + wait).await;
-        wait = wait * 2;
-    }
-    ctx.work.settle(record, attempt, now).await
+    let now = ctx.clock.now();
+    // Without a claim it is settled already, as one try will tell. The margin is the time of a try.
+    let until = record.state.claim.as_ref().map_or(now, |claim| claim.lease_until - BRIEFLY);
+    ctx.patience.until(until, || ctx.work.settle(record, attempt, now)).await
 }

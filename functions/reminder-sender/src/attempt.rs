@@ -9,11 +9,11 @@
 
 use crate::call::{self, CallError};
 use crate::hold::Hold;
-use crate::patience::patiently;
 use crate::{Sender, SenderError, webhook};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::reminder::{Event, Outcome, Outstanding, Status};
 use shared::outbound::OutboundRequest;
+use shared::patience::BRIEFLY;
 use shared::reminder::{Entry, Record, Reminder, Settled};
 use shared::telemetry::CallTarget;
 use shared::tenancy::ReminderConfiguration;
@@ -94,14 +94,17 @@ impl Sender {
         entry: Entry,
         (began, target): (DateTime<Utc>, Option<CallTarget>),
     ) -> Result<Made, SenderError> {
-        let clock = &self.ctx.clock;
-        let entry = patiently(clock, || self.ctx.reminders.record_entry(record, entry.clone())).await?;
+        // As long as nobody else may take the lease for lost: what was sent and is not recorded is sent again.
+        let lease_until = record.state.claim.as_ref().map(|claim| claim.lease_until);
+        let until = lease_until.map_or(entry.at, |until| until - BRIEFLY);
+        let (patience, reminders) = (&self.ctx.patience, &self.ctx.reminders);
+        let entry = patience.until(until, || reminders.record_entry(record, entry.clone())).await?;
         let configuration = self.ctx.tenancy.reminder_configuration(&record.tenant).await?;
         if configuration.is_some_and(|configuration| configuration.webhook_url.is_some()) {
             webhook::create(&self.ctx, record, &entry).await?;
         }
         let event = Event::Attempted { outcome: entry.outcome, times: &outstanding.times };
-        let settled = patiently(clock, || self.ctx.reminders.settle(record, event)).await?;
+        let settled = patience.until(until, || reminders.settle(record, event)).await?;
         self.report(record, &entry, began, target.as_ref(), retry_at(&entry, &settled));
         // Once, when its last send time is given up: further attempts in review are somebody's own.
         if matches!(&settled, Settled::Applied(step) if step.to.needs_review() && !record.state.needs_review())

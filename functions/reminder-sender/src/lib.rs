@@ -7,7 +7,6 @@ mod endpoints;
 mod event;
 mod groups;
 mod hold;
-mod patience;
 mod processor;
 mod scan;
 mod settings;

@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod address;
+pub mod backoff;
 pub mod cron;
 pub mod due;
 pub mod excerpt;

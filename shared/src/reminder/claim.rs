@@ -49,7 +49,17 @@ impl ReminderStore {
         let now = self.work.clock.now();
         let claim = self.new_claim(By::Processor, now + lease);
         let statement = statement::claim(&self.work.table, keys::reminder(tenant, id), &claim, fence, now);
-        let record = match self.work.batcher.run(statement).await? {
+        let record = match self.work.batcher.run(statement).await {
+            Ok(outcome) => outcome,
+            // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
+            Err(error) => match self.record(tenant, id).await {
+                Ok(Some(record)) if record.state.claim.as_ref() == Some(&claim) => {
+                    return Ok(Claimed::Ours(Box::new(record)));
+                }
+                _ => return Err(error),
+            },
+        };
+        let record = match record {
             Outcome::Applied(Some(item)) => return Ok(Claimed::Ours(Box::new(Record::decode(&item)?))),
             // Some endpoints do not return what a statement of a batch wrote.
             Outcome::Applied(None) => self.record(tenant, id).await?,

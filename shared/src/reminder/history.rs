@@ -76,7 +76,8 @@ impl ReminderStore {
     pub async fn record_entry(&self, record: &Record, entry: Entry) -> Result<Entry, StoreError> {
         let (pk, sk) = (record.pk(), keys::history(record.state.sequence));
         let item = entry.encode(&pk, &sk);
-        match self.work.batcher.run(statements::insert(&self.work.table, pk, &sk, item)).await? {
+        let insert = statements::insert(&self.work.table, pk, &sk, item);
+        match self.work.batcher.run(insert.of_success(entry.outcome == Outcome::Sent)).await? {
             Written::Applied(_) => Ok(entry),
             Written::Lost(_) | Written::Duplicate => Ok(self.entry(record).await?.unwrap_or(entry)),
         }

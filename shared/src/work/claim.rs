@@ -69,7 +69,14 @@ impl WorkStore {
                     .map(|record| found(Some(record), claim, lead, now))
                     .map_err(StoreError::from),
                 Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
-                Err(error) => Err(error),
+                // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
+                Err(error) => match self.record(&one.tenant, &one.id).await {
+                    Ok(record) => match found(record, claim, lead, now) {
+                        ours @ Claimed::Ours(_) => Ok(ours),
+                        _ => Err(error),
+                    },
+                    Err(_) => Err(error),
+                },
             });
         }
         answers

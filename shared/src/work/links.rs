@@ -35,8 +35,9 @@ impl WorkStore {
     pub(super) async fn link_dispatch(&self, record: &Record, dispatch: &Dispatch) -> Result<(), StoreError> {
         let pk = keys::provider(&record.tenant, &dispatch.provider_activity_id);
         let item = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::ITEM)), (attr::LINKED, s(record.id.as_str()))];
-        let inserted =
-            self.batcher.run(statements::insert(&self.table, pk.clone(), attr::ITEM, item)).await?;
+        // A part of recording a success, which waits for it.
+        let insert = statements::insert(&self.table, pk.clone(), attr::ITEM, item).of_success(true);
+        let inserted = self.batcher.run(insert).await?;
         if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, &record.id).await? {
             return Ok(());
         }
@@ -65,6 +66,7 @@ impl WorkStore {
                 None => id.to_string(),
             };
             let statement = statements::link(&self.table, pk.to_owned(), link.text.as_deref(), &after);
+            let statement = statement.of_success(true);
             if let Outcome::Applied(_) = self.batcher.run(statement).await? {
                 return Ok(activities.is_empty());
             }

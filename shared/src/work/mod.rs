@@ -57,6 +57,7 @@ pub use stats::Stats;
 
 use crate::clock::SharedClock;
 use crate::entropy::SharedEntropy;
+use crate::patience::Patience;
 use crate::queue::{DueQueue, QueueError};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -91,6 +92,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same call may succeed if it is made again.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable(_) | Self::Abandoned)
+    }
+
     /// Sorts an SDK error by what a caller can do about it.
     pub fn from_sdk<E, R>(error: SdkError<E, R>) -> Self
     where
@@ -143,7 +149,8 @@ impl WorkStore {
         entropy: SharedEntropy,
     ) -> Self {
         // Apart, since one call of DynamoDB's either reads or writes.
-        let [batcher, reads] = [(); 2].map(|()| Batcher::new(client.clone(), clock.clone()));
+        let patience = Patience::new(clock.clone(), entropy.clone());
+        let [batcher, reads] = [(); 2].map(|()| Batcher::new(&client, table.clone(), patience.clone()));
         Self { client, table, clock, entropy, queue, batcher, reads, due_shards }
     }
 }

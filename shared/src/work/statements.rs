@@ -20,9 +20,17 @@ pub struct Statement {
     pub key: (String, String),
     /// The statement.
     pub request: BatchStatementRequest,
+    /// It records a success: what waits to be written waits behind it, since a delivered call that is not recorded
+    /// before its lease ends is made again.
+    pub is_success: bool,
 }
 
 impl Statement {
+    /// The same, for what records a success if `is_success`.
+    pub fn of_success(self, is_success: bool) -> Self {
+        Self { is_success, ..self }
+    }
+
     /// The same for a transaction, in which several are written together or not at all, at twice the price.
     pub fn for_transaction(self) -> ParameterizedStatement {
         ParameterizedStatement::builder()
@@ -78,7 +86,7 @@ impl Builder {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .unwrap_or_else(|_| unreachable!("the statement is set"));
-        Statement { key: (pk, sk.to_owned()), request }
+        Statement { key: (pk, sk.to_owned()), request, is_success: false }
     }
 }
 
@@ -189,7 +197,7 @@ pub fn step(
     let pk = record.pk();
     builder.key(&pk);
     guard(&mut builder, from);
-    builder.finish(pk, attr::ITEM)
+    builder.finish(pk, attr::ITEM).of_success(success.is_some())
 }
 
 /// Gives a free activity another URI pattern.

@@ -19,6 +19,9 @@ pub struct Evidence {
     pub arrivals: Vec<Arrival>,
     /// The items of the work table at the end, as DynamoDB's JSON has them (`{"PK": {"S": ..}, ..}`).
     pub work: Vec<Value>,
+    /// No process died or stood still, and none waited for an answer for longer than its own time limits.
+    #[serde(default)]
+    pub undisturbed: bool,
     /// How notifications are re-sent, where nothing but receivers went wrong. Then lateness is what backlogs explain.
     #[serde(default)]
     pub resending: Option<Resending>,

@@ -132,6 +132,7 @@ mod tests {
             exchanges: vec![put("acme/main"), put("beta/main")],
             arrivals: Vec::new(),
             work,
+            undisturbed: false,
             resending: Some(Resending { tick_s: 60, page: 3, call_s: 10, first_wait_s: 60 }),
         }
     }

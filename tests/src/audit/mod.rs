@@ -9,6 +9,7 @@
 
 mod activities;
 mod catch_up;
+mod crashes;
 mod deletion;
 mod duplicates;
 mod evidence;
@@ -47,6 +48,7 @@ pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     activities::ends(evidence, &table, &wishes, &mut findings);
     executions::check(evidence, &table, &wishes, &mut findings);
     history::check(evidence, &table, &mut findings);
+    crashes::check(evidence, &table, &mut findings);
     pauses::check(evidence, &wishes, &mut findings);
     tenants::check(evidence, &mut findings);
     results::check(evidence, &table, &wishes, &mut findings);

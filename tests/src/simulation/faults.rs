@@ -20,6 +20,10 @@ pub struct Faults {
     pub freeze: u32,
     /// Of batches of statements, messages and transactions: a part is refused.
     pub partial: u32,
+    /// Of refused statements of a batch: the answer does not show the item.
+    pub bare: u32,
+    /// Not a rate: write units a second that a partition takes ([`super::capacity`]); 0 for any number.
+    pub partition_rate: u32,
     /// Of reads of an index: it shows what was seconds ago.
     pub stale: u32,
     /// Of messages: comes twice.
@@ -48,6 +52,8 @@ impl Faults {
             slow: rate(&[0, 0, 5, 20]),
             freeze: rate(&[0, 2, 8, 30]),
             partial: rate(&[0, 0, 20, 100]),
+            bare: 0,
+            partition_rate: 0,
             stale: rate(&[0, 0, 100, 500]),
             twice: rate(&[0, 50, 200]),
             lost: rate(&[0, 50, 200]),
@@ -57,6 +63,11 @@ impl Faults {
             retire: rate(&[0, 1, 5]),
             skew_ms: i64::from(rate(&[0, 0, 500, 2_000])),
         }
+    }
+
+    /// The same, with what later seeds were given beside it, from `dice` of their own: the other stories stay what they were.
+    pub fn throttled(self, dice: &mut Dice) -> Self {
+        Self { bare: dice.pick(&[0, 300, 1_000]), partition_rate: dice.pick(&[0, 0, 4, 10]), ..self }
     }
 
     /// Nothing goes wrong, but for the clocks.

@@ -65,6 +65,7 @@ impl World {
     /// A process dies. Of what it had asked, some may yet take effect.
     pub fn crash(&mut self, id: ProcessId) {
         self.crashes += 1;
+        self.disturbances += 1;
         let Some(mut process) = self.processes.remove(&id) else { return };
         for call in self.gate.bury(id) {
             if let Asked::Service(target, body) = &call.asked

@@ -8,7 +8,9 @@
 //! So a seed is a whole life of the system, the same in every run and on every machine, and the [auditor](crate::audit)
 //! says at its end what was not kept.
 
+mod burst;
 mod callers;
+mod capacity;
 mod crowd;
 pub mod dice;
 mod extras;
@@ -95,6 +97,7 @@ pub fn run(seed: u64, options: &Options, mutation: Option<Mutation>) -> Report {
         exchanges: std::mem::take(&mut world.exchanges),
         arrivals: std::mem::take(&mut world.arrivals),
         work,
+        undisturbed: world.disturbances == 0,
         resending: world.crowd.is_some().then(crowd::resending),
     };
     Report {

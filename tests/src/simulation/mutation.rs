@@ -80,11 +80,15 @@ pub enum Mutation {
     ReminderCatchUpIgnored,
     /// Calls of services have no time limit.
     NoAttemptTimeout,
+    /// A settle is given up once it has been throttled for eight seconds.
+    SettleGivenUp,
+    /// A refused statement whose item is not shown is taken for one on an item that is not there.
+    RefusalIsAbsence,
 }
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 32] = [
+    pub const ALL: [(&str, Mutation); 34] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -117,6 +121,8 @@ impl Mutation {
         ("reminder-recipients-apart", Mutation::ReminderRecipientsApart),
         ("reminder-catch-up-ignored", Mutation::ReminderCatchUpIgnored),
         ("no-attempt-timeout", Mutation::NoAttemptTimeout),
+        ("settle-given-up", Mutation::SettleGivenUp),
+        ("refusal-is-absence", Mutation::RefusalIsAbsence),
     ];
 
     /// By its name.

@@ -1,7 +1,7 @@
 //! What becomes of a call to DynamoDB, SQS or KMS.
 
 use super::faults::{Failure, respond};
-use super::gate::{Asked, Call};
+use super::gate::{Asked, Call, ProcessId};
 use super::mutation::{Mutation, one_queue};
 use super::process::Role;
 use super::trace::canonical;
@@ -11,6 +11,9 @@ use chrono::TimeDelta;
 use local::embedded::{Answer, Door};
 use notification_resender::MAX_DOC_READ_DEFAULT;
 use serde_json::{Value, json};
+
+/// How long a broken build tries a settle.
+const PATIENCE_OF_BROKEN: TimeDelta = TimeDelta::seconds(8);
 
 impl World {
     /// Serves a call, or lets it fail, or its process die of it.
@@ -57,11 +60,15 @@ impl World {
         self.note(&line);
         let answer = match self.partly(&target, &body).await {
             Some(answer) => answer,
+            None if self.takes_for_absent(process, &target, &body) => {
+                Answer { status: 200, body: Bytes::from_static(b"{}"), query_error: None }
+            }
             None => self.perform(&target, body).await,
         };
+        let body = self.without_items(process, &target, answer.body.to_vec());
         let told = match self.mutation {
-            Some(mutation) => mutation.told(self.role(process), answer.body.to_vec()),
-            None => answer.body.to_vec(),
+            Some(mutation) => mutation.told(self.role(process), body),
+            None => body,
         };
         let body = match (self.mutation, self.role(process)) {
             (Some(Mutation::OneQueue), Some(Role::Resender)) if operation == "Query" => {
@@ -73,6 +80,7 @@ impl World {
         let answer = respond(answer.status, body);
         if self.dice.chance(self.faults.slow) {
             let at = self.time.now() + TimeDelta::milliseconds(self.dice.between(500, 20_000));
+            self.disturbances += 1;
             self.note(&format!("the answer is on its way until {}", at.format("%H:%M:%S%.3f")));
             return self.post(at, Event::Served(process, reply, answer));
         }
@@ -89,31 +97,97 @@ impl World {
 
     /// A part of what a call asks for is refused, where services do that.
     async fn partly(&mut self, target: &str, body: &Bytes) -> Option<Answer> {
+        if let Some(answer) = self.beyond_capacity(target, body).await {
+            return Some(answer);
+        }
         if !self.dice.chance(self.faults.partial) {
             return None;
         }
         match target {
-            "DynamoDB_20120810.BatchExecuteStatement" => self.statements(target, body, "Statements").await,
+            "DynamoDB_20120810.BatchExecuteStatement" => {
+                let request: Value = serde_json::from_slice(body).ok()?;
+                let count = request["Statements"].as_array()?.len();
+                let refused = (0..count).map(|_| self.dice.chance(500)).collect();
+                self.statements(target, request, refused).await
+            }
             "AmazonSQS.SendMessageBatch" => self.messages(target, body).await,
             "DynamoDB_20120810.ExecuteTransaction" | "DynamoDB_20120810.TransactWriteItems" => {
                 let request: Value = serde_json::from_slice(body).ok()?;
                 let list = request["TransactStatements"].as_array().or(request["TransactItems"].as_array())?;
                 self.note("a transaction conflicts");
-                let mut reasons = vec![json!({"Code": "None"}); list.len()];
-                reasons[self.dice.below(list.len())] =
-                    json!({"Code": "TransactionConflict", "Message": "simulated"});
-                let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-                    "Message": "Transaction cancelled", "CancellationReasons": reasons});
-                Some(Answer { status: 400, body: body.to_string().into(), query_error: None })
+                Some(canceled(list.len(), self.dice.below(list.len()), "TransactionConflict"))
             }
             _ => None,
         }
     }
 
-    async fn statements(&mut self, target: &str, body: &Bytes, list: &str) -> Option<Answer> {
-        let mut request: Value = serde_json::from_slice(body).ok()?;
-        let statements = request[list].as_array()?.clone();
-        let refused: Vec<bool> = statements.iter().map(|_| self.dice.chance(500)).collect();
+    /// What the table's capacity does not suffice for is throttled.
+    async fn beyond_capacity(&mut self, target: &str, body: &Bytes) -> Option<Answer> {
+        let now = self.time.now();
+        let capacity = self.capacity.as_mut()?;
+        let request: Value = serde_json::from_slice(body).ok()?;
+        match target {
+            "DynamoDB_20120810.BatchExecuteStatement" => {
+                let statements = request["Statements"].as_array()?.iter();
+                let refused: Vec<bool> = statements.map(|one| !capacity.admits(one, 1, now)).collect();
+                if !refused.contains(&true) {
+                    return None;
+                }
+                self.statements(target, request, refused).await
+            }
+            "DynamoDB_20120810.ExecuteTransaction" => {
+                let statements = request["TransactStatements"].as_array()?;
+                let refused = statements.iter().position(|one| !capacity.admits(one, 2, now))?;
+                let count = statements.len();
+                self.note("a transaction is throttled");
+                Some(canceled(count, refused, "ThrottlingError"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer without the items of refused statements, as DynamoDB sometimes gives it.
+    fn without_items(&mut self, process: ProcessId, target: &str, body: Vec<u8>) -> Vec<u8> {
+        if self.faults.bare == 0 || !target.ends_with("BatchExecuteStatement") {
+            return body;
+        }
+        let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
+        for response in answer["Responses"].as_array_mut().into_iter().flatten() {
+            if self.dice.chance(self.faults.bare)
+                && let Some(item) = response["Error"].as_object_mut().and_then(|error| error.remove("Item"))
+            {
+                let pk = item["PK"]["S"].as_str().unwrap_or_default();
+                self.bare.insert((process, pk.to_owned()));
+            }
+        }
+        answer.to_string().into_bytes()
+    }
+
+    /// Whether a broken build does not read the item of a statement that was refused without showing one.
+    fn takes_for_absent(&mut self, process: ProcessId, target: &str, body: &Bytes) -> bool {
+        if self.mutation != Some(Mutation::RefusalIsAbsence) || !target.ends_with("GetItem") {
+            return false;
+        }
+        let request: Value = serde_json::from_slice(body).unwrap_or_default();
+        let pk = request["Key"]["PK"]["S"].as_str().unwrap_or_default();
+        request["Key"]["SK"]["S"] == "ITEM" && self.bare.remove(&(process, pk.to_owned()))
+    }
+
+    /// How a statement is refused for lack of capacity; a broken build gives up after a while.
+    fn refusal(&mut self, statement: &Value) -> Value {
+        let now = self.time.now();
+        let is_settle = statement["Statement"].as_str().is_some_and(|text| text.contains("REMOVE \"tk\""));
+        let code = if self.mutation == Some(Mutation::SettleGivenUp) && is_settle {
+            let since = *self.throttled.entry(statement["Parameters"].to_string()).or_insert(now);
+            if now - since > PATIENCE_OF_BROKEN { "AccessDenied" } else { "ThrottlingError" }
+        } else {
+            "ThrottlingError"
+        };
+        json!({"Error": {"Code": code, "Message": "simulated"}})
+    }
+
+    async fn statements(&mut self, target: &str, mut request: Value, refused: Vec<bool>) -> Option<Answer> {
+        let statements = request["Statements"].as_array()?.clone();
         let kept: Vec<Value> = statements
             .iter()
             .zip(&refused)
@@ -127,7 +201,7 @@ impl World {
         ));
         let mut responses = Vec::new();
         if !kept.is_empty() {
-            request[list] = Value::Array(kept);
+            request["Statements"] = Value::Array(kept);
             let answer = self.perform(target, request.to_string().into()).await;
             if answer.status != 200 {
                 return Some(answer);
@@ -136,11 +210,15 @@ impl World {
             responses = answer["Responses"].as_array()?.clone();
         }
         let mut responses = responses.into_iter();
-        let merged = refused.into_iter().map(|refused| match refused {
-            true => json!({"Error": {"Code": "ThrottlingError", "Message": "simulated"}}),
-            false => responses.next().unwrap_or_default(),
-        });
-        let body = json!({"Responses": merged.collect::<Vec<_>>()});
+        let merged: Vec<Value> = statements
+            .iter()
+            .zip(refused)
+            .map(|(statement, refused)| match refused {
+                true => self.refusal(statement),
+                false => responses.next().unwrap_or_default(),
+            })
+            .collect();
+        let body = json!({"Responses": merged});
         Some(Answer { status: 200, body: body.to_string().into(), query_error: None })
     }
 
@@ -159,4 +237,13 @@ impl World {
         answer["Failed"] = json!([{"Id": lost["Id"], "SenderFault": false, "Code": "InternalError", "Message": "simulated"}]);
         Some(Answer { status: 200, body: answer.to_string().into(), query_error: None })
     }
+}
+
+/// The answer to a transaction of `count` parts of which one failed.
+fn canceled(count: usize, failed: usize, code: &str) -> Answer {
+    let mut reasons = vec![json!({"Code": "None"}); count];
+    reasons[failed] = json!({"Code": code, "Message": "simulated"});
+    let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled", "CancellationReasons": reasons});
+    Answer { status: 400, body: body.to_string().into(), query_error: None }
 }

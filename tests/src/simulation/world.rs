@@ -1,5 +1,7 @@
 //! A seed's world, and the scheduler that decides by lot what happens next in it.
 
+use super::burst;
+use super::capacity::Capacity;
 use super::crowd;
 use super::dice::Dice;
 use super::faults::Faults;
@@ -18,7 +20,7 @@ use local::embedded::{Embedded, Options};
 use serde_json::{Value, json};
 use shared::outbound::OutboundResult;
 use shared::settings::Settings;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -72,6 +74,15 @@ pub(super) struct World {
     pub index_lag: IndexLag,
     pub swallowed: Swallowed,
     pub mutation: Option<Mutation>,
+    /// What the tables take, where that is limited.
+    pub capacity: Option<Capacity>,
+    /// Refused statements whose items were not shown: the process and the keys.
+    pub bare: BTreeSet<(ProcessId, String)>,
+    /// Settles that were throttled, by what they write, and when first.
+    pub throttled: BTreeMap<String, DateTime<Utc>>,
+    /// How often a process died, stood still or had to wait for an answer.
+    pub disturbances: usize,
+    is_burst: bool,
     /// The tenant whose receiver fails, in the seeds that have one.
     pub crowd: Option<(&'static str, &'static str)>,
     pub queue_url: String,
@@ -124,6 +135,11 @@ impl World {
             retired: Vec::new(),
             steps: 0,
             crashes: 0,
+            capacity: None,
+            bare: BTreeSet::new(),
+            throttled: BTreeMap::new(),
+            disturbances: 0,
+            is_burst: burst::is(seed),
             crowd: crowd::of(seed),
             dice,
             time,
@@ -139,10 +155,15 @@ impl World {
         // Of its own, so that the other stories stay what they were.
         let mut reborn = self.dice.clone().fork();
         let with_reborn = reborn.chance(250);
+        let mut throttled = self.dice.clone().fork().fork();
         let now = self.time.now();
         let (plan, faults) = match self.crowd {
             Some(of) => (crowd::plan(&mut self.dice, now, of), crowd::faults(&faults)),
-            None => (Plan::of(&mut self.dice, now, with_reborn.then_some(&mut reborn)), faults),
+            None if self.is_burst => (burst::plan(&mut self.dice, now), burst::faults(&faults)),
+            None => (
+                Plan::of(&mut self.dice, now, with_reborn.then_some(&mut reborn)),
+                faults.throttled(&mut throttled),
+            ),
         };
         for op in plan.setup {
             self.ask_api(Box::new(op), 0);
@@ -156,6 +177,8 @@ impl World {
         if self.crowd.is_none() {
             self.swallowed.begin();
         }
+        let partition_rate = self.faults.partition_rate;
+        self.capacity = (partition_rate > 0).then(|| Capacity::new(partition_rate));
         for role in plan.roles {
             self.post(began + TimeDelta::seconds(1), Event::Tick(role));
         }
@@ -165,6 +188,7 @@ impl World {
         }
         self.run_until(|world| world.time.now() >= last).await;
         self.faults = self.faults.calm();
+        self.capacity = None;
         self.is_calm = true;
         self.swallowed.end();
         self.note("calm");
@@ -249,6 +273,7 @@ impl World {
                 (now + TimeDelta::seconds(self.dice.between(5, 150)), self.gate.calls()[index].process);
             if let Some(frozen) = self.processes.get_mut(&process) {
                 frozen.frozen_until = until;
+                self.disturbances += 1;
                 self.note(&format!("p{process} stands still until {}", until.format("%H:%M:%S")));
                 return;
             }
@@ -258,6 +283,7 @@ impl World {
             let most = if is_service { 20_000 } else { 1_000 };
             let until = now + TimeDelta::milliseconds(self.dice.between(200, most));
             self.gate.calls()[index].not_before = until;
+            self.disturbances += 1;
             return;
         }
         let call = self.gate.calls().remove(index);

@@ -66,4 +66,5 @@ mod template_scenes_functions;
 mod template_scenes_removals;
 mod template_settings;
 mod template_watching;
+mod throttling;
 mod tidy;

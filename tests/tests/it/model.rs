@@ -102,7 +102,7 @@ async fn run(writes: HashSet<(Item, Write)>) {
     let world = World::new().await;
     let dynamodb = &world.embedded.clients().dynamodb;
     let table = world.embedded.settings("delivery-worker")["PUNCTUAL_WORK_TABLE"].clone();
-    let batcher = Batcher::new(dynamodb.clone(), world.clock.clone());
+    let batcher = Batcher::new(dynamodb, table.clone(), world.ctx.patience.clone());
     let (mut applied, mut lost) = (0, 0);
     for (item, write) in writes {
         let before: codec::Item = encoded(&item);

@@ -97,6 +97,7 @@ pub async fn run(arguments: &Arguments, campaign: &CampaignArguments, report: &m
         exchanges: client.exchanges(),
         arrivals: receiver.arrivals(),
         work,
+        undisturbed: false,
         resending: None,
     };
     report.add(NAME, "kills", f64::from(kills));

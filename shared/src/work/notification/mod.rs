@@ -146,7 +146,7 @@ impl WorkStore {
         }
     }
 
-    /// Makes the step that `event` asks for. What it records goes before it, under a key that names the
+    /// Makes the step that `event` asks for, at `now`: the same in every try of the same step. What it records goes before it, under a key that names the
     /// send, so that it is told once whoever tells it.
     ///
     /// # Errors
@@ -157,8 +157,9 @@ impl WorkStore {
         event: Event<'_>,
         success: Option<Success>,
         entry: Option<&HistoryEntry>,
+        now: DateTime<Utc>,
     ) -> Result<Stepped, StoreError> {
-        let now = rules::time::truncate(self.clock.now());
+        let now = rules::time::truncate(now);
         let lost = matches!(event, Event::LeaseExpired(_));
         let state = match decide(&from.state, event, now) {
             Ok(state) => state,
@@ -186,7 +187,9 @@ impl WorkStore {
     }
 
     fn step_statement(&self, from: &Notification, to: &Notification) -> Statement {
-        statements::difference(&self.table, from.pk(), &from.encode(), &to.encode(), guards(&from.state))
+        let (before, after) = (from.encode(), to.encode());
+        statements::difference(&self.table, from.pk(), &before, &after, guards(&from.state))
+            .of_success(to.success.is_some())
     }
 
     /// Deletes a notification with its history, unless it is being sent.

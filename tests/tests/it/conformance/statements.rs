@@ -5,6 +5,8 @@ use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnConsumedCapacity};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::activity::{Claim, Event, State, Status, accepted, decide};
+use shared::entropy::OsEntropy;
+use shared::patience::Patience;
 use shared::work::batcher::{Batcher, Outcome};
 use shared::work::codec::Record;
 use shared::work::statements::{self, Guard, Statement};
@@ -82,8 +84,13 @@ fn claimed(record: &Record, token: &str) -> Record {
     Record { state, ..record.clone() }
 }
 
+fn batcher(lab: &Lab) -> Batcher {
+    let patience = Patience::new(lab.clock(), std::sync::Arc::new(OsEntropy));
+    Batcher::new(&lab.clients.dynamodb, lab.settings.work_table.clone(), patience)
+}
+
 async fn run(lab: &Lab, statement: Statement) -> Outcome {
-    Batcher::new(lab.clients.dynamodb.clone(), lab.clock()).run(statement).await.unwrap()
+    batcher(lab).run(statement).await.unwrap()
 }
 
 /// The activity as it is stored.
@@ -244,8 +251,7 @@ async fn each_statement_of_a_batch_is_judged_alone(lab: Lab) {
     for record in records.iter().step_by(2) {
         run(&lab, insert(&lab, record)).await;
     }
-    let batcher = Batcher::new(lab.clients.dynamodb.clone(), lab.clock());
-    let outcomes = batcher.run_all(records.iter().map(|record| insert(&lab, record)).collect()).await;
+    let outcomes = batcher(&lab).run_all(records.iter().map(|record| insert(&lab, record)).collect()).await;
     for (number, outcome) in outcomes.into_iter().enumerate() {
         let expect = if number % 2 == 0 { Outcome::Duplicate } else { Outcome::Applied(None) };
         assert_eq!(outcome, Ok(expect), "statement {number}");
