@@ -59,6 +59,7 @@ mod strangers;
 mod sweeping;
 mod template;
 mod template_events;
+mod template_loops;
 mod template_permissions;
 mod template_scenes;
 mod template_scenes_api;

@@ -179,7 +179,7 @@ fn assert_told(metric: &str, names: &[&str], function: &str) {
 const OF_AWS: &[(&str, &[&str], &str, &[&str])] = &[
     (
         "AWS/Lambda",
-        &["Errors", "Throttles", "ConcurrentExecutions", "Duration"],
+        &["Errors", "Throttles", "ConcurrentExecutions", "Duration", "RecursiveInvocationsDropped"],
         "FunctionName",
         &["AWS::Serverless::Function"],
     ),
