@@ -5,7 +5,7 @@ use crate::read::{IN_FLIGHT, Memory, Next, Ready};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
-use http::Method;
+use http::{Method, StatusCode};
 use rules::names::Tenant;
 use rules::rolling::{LogKind, OWN_KEPT_MIN};
 use serde_json::value::RawValue;
@@ -102,6 +102,7 @@ impl Roller<'_> {
     }
 
     async fn roll(&self, after: &mut Option<String>, rolled: &mut Rolled) -> Result<Progress, RollError> {
+        let before = after.clone();
         let (batch, ready) = match self.ctx.work.batch(self.tenant, self.kind).await? {
             Some(batch) => {
                 if let Some(part) = batch.part.clone() {
@@ -127,7 +128,11 @@ impl Roller<'_> {
         let batch = match self.uri {
             Some(uri) if !ready.is_empty() => match self.send(uri, batch, &ready, rolled).await? {
                 Ok(batch) => Some(batch),
-                Err(stop) => return Ok(stop),
+                Err(stop) => {
+                    // What was not sent with it is found again.
+                    *after = before;
+                    return Ok(stop);
+                }
             },
             // Kept for the period alone, or nothing of it is left. A batch that was written down is struck out.
             _ => batch,
@@ -200,11 +205,18 @@ impl Roller<'_> {
             return Ok(Some(Progress::Done));
         };
         if let Err(failure) = posted {
+            if failure.http_status == Some(StatusCode::PAYLOAD_TOO_LARGE.as_u16()) && batch.members.len() > 1
+            {
+                return self.halve(batch).await.map(Some);
+            }
+            // Which one it is that is too large, for instance.
+            let only = <&[Member; 1]>::try_from(batch.members.as_slice()).ok();
             tracing::error!(
                 company = self.tenant.company.as_str(),
                 solution = self.tenant.solution.name().as_str(),
                 kind = self.kind.as_str(),
                 activities = activities.len(),
+                id = only.map(|[member]| member.id.as_str()),
                 outcome = failure.outcome,
                 http_status = failure.http_status,
                 "batch not acknowledged; its activities are kept for the next run"
@@ -214,6 +226,15 @@ impl Roller<'_> {
         }
         self.ctx.work.acknowledge_batch(self.tenant, self.kind, batch).await?;
         Ok(None)
+    }
+
+    /// Writes down the first half of a batch in its place, for the next turn: its receiver takes no body of that size.
+    async fn halve(&self, batch: &Batch) -> Result<Progress, RollError> {
+        let (first, _) = batch.members.split_at(batch.members.len() / 2);
+        let half = new_batch(self.kind, first.to_vec(), None);
+        // Where it is not written, another roller is at it.
+        self.ctx.work.write_batch(self.tenant, self.kind, &half, Some(batch)).await?;
+        Ok(Progress::More)
     }
 
     /// POSTs a batch; `None` if its solution was paused meanwhile.

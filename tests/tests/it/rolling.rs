@@ -305,3 +305,42 @@ async fn rolling_while_new_ones_finish() {
         0
     );
 }
+
+/// Sizes of the batches that arrived.
+fn sizes(world: &World) -> Vec<usize> {
+    batches(world).iter().map(|(_, _, body)| ids(body).len()).collect()
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_for_its_receiver_is_halved_until_it_passes() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    set(&world, &tenant, |_| {}).await;
+    finish(&world, &tenant, (0..8).map(|n| format!("a{n}"))).await;
+    world.clock.advance(DAY + TimeDelta::minutes(1));
+    world.receiver.reply([413, 413, 200, 413].map(Reply::status));
+    let report = roll(&world).await;
+    assert_eq!((report.batches, report.deleted, report.refused, report.left), (3, 8, 0, false));
+    assert_eq!(sizes(&world), [8, 4, 2, 6, 3, 3]);
+    let keys: BTreeSet<String> = batches(&world).into_iter().map(|(key, ..)| key).collect();
+    assert_eq!(keys.len(), 6, "a receiver that knew the first key would take none of it");
+    assert!(left(&world, &tenant).await.is_empty());
+}
+
+#[tokio::test]
+async fn one_that_is_too_large_alone_is_kept_and_sent_alone_the_next_day() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    set(&world, &tenant, |_| {}).await;
+    finish(&world, &tenant, ["a".to_owned(), "b".to_owned()]).await;
+    world.clock.advance(DAY + TimeDelta::minutes(1));
+    world.receiver.reply([413, 413, 413].map(Reply::status));
+    for _ in 0..2 {
+        let report = roll(&world).await;
+        assert_eq!((report.batches, report.deleted, report.refused), (0, 0, 1));
+        world.clock.advance(DAY);
+    }
+    assert_eq!(sizes(&world), [2, 1, 1]);
+    assert_eq!(roll(&world).await.deleted, 2);
+    assert_eq!(sizes(&world), [2, 1, 1, 1, 1]);
+}
