@@ -31,8 +31,8 @@ pub const SOLUTIONS_IN_FLIGHT: usize = 32;
 const ROWS_HELD_MAX: usize = 20_000;
 /// The delay that template.yaml's schedule keeps by itself.
 const SCHEDULE: TimeDelta = TimeDelta::milliseconds(CYCLE_DELAY_TIME_MS_DEFAULT as i64);
-/// A tick may come so much early.
-const JITTER: TimeDelta = TimeDelta::seconds(30);
+/// A tick may follow the one before by so much less: EventBridge Scheduler is precise to a minute.
+const JITTER: TimeDelta = TimeDelta::seconds(60);
 /// On the lock's item: when the last cycle began.
 const CYCLE_AT: &str = "cycleAt";
 /// On the lock's item: the solutions for which the last cycle had no turn.
