@@ -2,7 +2,7 @@
 //! refused with every fault named (SPEC §10).
 
 use crate::outbound::{ENDPOINT_VARIABLES, Listener};
-use crate::tenancy::SecretHash;
+use crate::tenancy::{AcceptedSecret, SecretHash};
 use ipnet::IpNet;
 
 /// Reads one variable: the environment in Lambda, a map in local mode and tests.
@@ -15,6 +15,9 @@ pub const DUE_SHARDS_MAX: u32 = 64;
 /// Fewest characters of the admin key and of the processor's secret. Of one that is configured as its hash nothing can
 /// be known.
 pub const SECRET_MIN_CHARS: usize = 16;
+
+/// What the paths of the API begin with: below a base path of the same name, nobody could tell which one is meant.
+const API_PATHS: [&str; 6] = ["api", "console", "docs", "health", "openapi.json", "v1"];
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,13 +47,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A secret, or `sha256:` and its hash in hex; absent or empty is none. Only the hash is kept.
-    pub fn secret(&mut self, name: &str) -> Option<SecretHash> {
+    /// A secret, or `sha256:` and its hash in hex, or two of these with a comma between, of which either is accepted; absent
+    /// or empty is none. Only hashes are kept.
+    pub fn secret(&mut self, name: &str) -> Option<AcceptedSecret> {
         let text = (self.lookup)(name).filter(|value| !value.is_empty())?;
         if let Err(fault) = secret_text(&text) {
             self.faults.push(format!("{name} {fault}"));
         }
-        match SecretHash::configured(&text) {
+        match AcceptedSecret::configured(&text) {
             Ok(hash) => Some(hash),
             Err(fault) => {
                 self.faults.push(format!("{name} {fault}"));
@@ -60,11 +64,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The admin key of `PUNCTUAL_ADMIN_KEY`, which must be there.
-    pub fn admin_key(&mut self) -> SecretHash {
+    pub fn admin_key(&mut self) -> AcceptedSecret {
         self.required("PUNCTUAL_ADMIN_KEY");
         let hash = self.secret("PUNCTUAL_ADMIN_KEY");
         // Without one there is a fault, and so no settings that hold this.
-        hash.unwrap_or_else(|| SecretHash::of(""))
+        hash.unwrap_or_else(|| SecretHash::of("").into())
     }
 
     /// A whole number within `range`, or `default` where the variable is absent or empty.
@@ -94,6 +98,23 @@ impl<'a> Reader<'a> {
             }
         }
         cidrs
+    }
+
+    /// `PUNCTUAL_BASE_PATH`: what a custom domain of API Gateway puts before each path; absent or empty is nothing.
+    pub fn base_path(&mut self) -> Option<String> {
+        const NAME: &str = "PUNCTUAL_BASE_PATH";
+        let path = (self.lookup)(NAME).filter(|path| !path.is_empty())?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+        let mut segments = path.split('/');
+        let first = (segments.next() == Some("")).then(|| segments.next()).flatten().unwrap_or_default();
+        let is_path =
+            [first].into_iter().chain(segments).all(|part| !part.is_empty() && part.chars().all(is_plain));
+        if !is_path {
+            self.faults.push(format!("{NAME} must be a path such as /punctual, not {path:?}"));
+        } else if API_PATHS.contains(&first) {
+            self.faults.push(format!("{NAME} must not begin with /{first}, which is a path of the API"));
+        }
+        Some(path)
     }
 
     /// Where outbound calls may go.
@@ -232,13 +253,28 @@ mod tests {
         let secret = |text: &str| {
             let lookup = |_: &str| Some(text.to_owned());
             let mut reader = Reader::new(&lookup);
-            let hash = reader.secret("X");
-            reader.finish(hash).map(|hash| hash.unwrap().hex()).map_err(|error| error.to_string())
+            let accepted = reader.secret("X");
+            reader.finish(accepted).map(|accepted| accepted.unwrap()).map_err(|error| error.to_string())
         };
         // `printf %s a-key-of-16-chars | sha256sum`, which docs/deploy.md tells to run.
         const HASH: &str = "24300a2b32db899ed3aac780af046abacaa44d9315d8cd74791185dd392b9163";
-        assert_eq!(secret("a-key-of-16-chars").unwrap(), HASH);
-        assert_eq!(secret(&format!("sha256:{HASH}")).unwrap(), HASH);
+        const PREVIOUS: &str = "the-one-before-it";
+        let previous = SecretHash::of(PREVIOUS).hex();
+        let two = format!("sha256:{HASH},sha256:{previous}");
+        for (configured, opens, shut) in [
+            ("a-key-of-16-chars", "a-key-of-16-chars", PREVIOUS),
+            (&format!("sha256:{HASH}"), "a-key-of-16-chars", PREVIOUS),
+            (&two, "a-key-of-16-chars", HASH),
+            (&two, PREVIOUS, &two),
+            ("a-key,with-a-comma", "a-key,with-a-comma", "a-key"),
+        ] {
+            let accepted = secret(configured).unwrap();
+            assert!(accepted.opens(opens) && !accepted.opens(shut), "{configured}");
+        }
+        let without_its_mark = format!("sha256:{HASH},{previous}");
+        let with_a_secret = format!("sha256:{HASH},{PREVIOUS}");
+        let with_nothing = format!("sha256:{HASH},");
+        let three = format!("{two},sha256:{HASH}");
         let of_nothing = format!("sha256:{}", SecretHash::of("").hex());
         let no_hex = format!("sha256:{}", HASH.replace('0', "x"));
         for bad in [
@@ -249,8 +285,29 @@ mod tests {
             "sha256:0011223344556677",
             &no_hex,
             &of_nothing,
+            &without_its_mark,
+            &with_a_secret,
+            &with_nothing,
+            &three,
         ] {
             assert!(secret(bad).unwrap_err().contains("X must "), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_base_path_is_plain_and_none_of_the_apis_own() {
+        let read = |text: &str| {
+            let lookup = |_: &str| Some(text.to_owned());
+            let mut reader = Reader::new(&lookup);
+            let path = reader.base_path();
+            reader.finish(path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(""), Ok(None));
+        for good in ["/punctual", "/a/b-c", "/v2"] {
+            assert_eq!(read(good), Ok(Some(good.to_owned())));
+        }
+        for bad in ["punctual", "/", "//", "/a/", "/a//b", "/{a}", "/a b", "/v1", "/api/x"] {
+            assert!(read(bad).unwrap_err().contains("PUNCTUAL_BASE_PATH must"), "{bad}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod answer;
 mod api_keys;
 mod audit_log;
 pub mod auth;
+pub mod base_path;
 mod body;
 mod companies;
 mod dispatch_config_body;
@@ -48,7 +49,7 @@ use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::publisher::Publisher;
 use shared::telemetry::Metrics;
-use shared::tenancy::SecretHash;
+use shared::tenancy::AcceptedSecret;
 use std::ops::Deref;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
@@ -59,7 +60,7 @@ use utoipa_axum::routes;
 #[derive(Clone)]
 pub struct ApiContext {
     context: Context,
-    admin_key: SecretHash,
+    admin_key: AcceptedSecret,
     /// Whether reminders have a Dialog service where their configuration names none.
     has_dialog_service: bool,
     /// What publishes notifications, where they are served.
@@ -69,11 +70,11 @@ pub struct ApiContext {
 }
 
 impl ApiContext {
-    /// What `admin_key` is the hash of opens everything.
-    pub fn new(context: Context, admin_key: &SecretHash) -> Self {
+    /// The secret that `admin_key` accepts opens everything.
+    pub fn new(context: Context, admin_key: impl Into<AcceptedSecret>) -> Self {
         Self {
             context,
-            admin_key: *admin_key,
+            admin_key: admin_key.into(),
             has_dialog_service: false,
             publisher: None,
             max_retries: MAX_RETRIES_DEFAULT,

@@ -59,7 +59,8 @@ pub fn documentation(description: OpenApi) -> Router<ApiContext> {
         async move { ([(CONTENT_TYPE, "application/json")], text) }
     };
     // By itself the page asks a validator elsewhere for a badge, and tells it where this API is.
-    let config = utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none");
+    // Relative, so that the page finds it below a base path too.
+    let config = utoipa_swagger_ui::Config::new(["../openapi.json"]).validator_url("none");
     let page = SwaggerUi::new("/docs").config(config);
     // Of a file that it does not have the page says so in its own way.
     let page = Router::from(page).layer(map_response(|response: Response| async {

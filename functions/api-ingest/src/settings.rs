@@ -3,12 +3,14 @@
 use rules::notification::{ATTEMPTS_MAX, MAX_RETRIES_DEFAULT};
 use shared::publisher::{RETRY_AFTER_FUDGE_S_DEFAULT, RETRY_AFTER_FUDGE_S_MAX};
 use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};
-use shared::tenancy::SecretHash;
+use shared::tenancy::AcceptedSecret;
 
 /// Typed environment of the API.
 pub struct ApiSettings {
-    /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything, or `sha256:` and its hash in hex.
-    pub admin_key: SecretHash,
+    /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything; itself, `sha256:` and its hash in hex, or two such hashes.
+    pub admin_key: AcceptedSecret,
+    /// `PUNCTUAL_BASE_PATH`: the base path of a domain of one's own.
+    pub base_path: Option<String>,
     /// `DialogServiceUri`: the Dialog service of reminder configurations that name none.
     pub dialog_service_uri: Option<String>,
     /// Where notifications may go.
@@ -28,6 +30,7 @@ impl ApiSettings {
         let mut reader = Reader::new(lookup);
         let settings = Self {
             admin_key: reader.admin_key(),
+            base_path: reader.base_path(),
             dialog_service_uri: lookup("DialogServiceUri").filter(|uri| !uri.is_empty()),
             outbound: reader.outbound(),
             max_retries: reader.number("max_retries", 0..=ATTEMPTS_MAX, MAX_RETRIES_DEFAULT),

@@ -16,8 +16,8 @@ use shared::work::{ActivityView, Dispatch, Record};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The time limit assumed where what makes the call cannot be read: the largest there is.
-const TIMEOUT_MAX: TimeDelta = TimeDelta::seconds(120);
+/// The largest time limit of a call, assumed where what makes it cannot be read.
+pub const TIMEOUT_MAX: TimeDelta = TimeDelta::seconds(120);
 
 /// Why an attempt failed: one word, and words for its history.
 #[derive(Debug, Clone, PartialEq, Eq)]

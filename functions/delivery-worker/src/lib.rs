@@ -6,6 +6,9 @@ mod deliver;
 mod gate;
 mod settle;
 
+pub use call::TIMEOUT_MAX;
+pub use deliver::{EARLY_MAX, SETTLE_TIME};
+
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;

@@ -61,7 +61,7 @@ pub async fn answer(
     let mut asked =
         Request::builder().method(request.request_context.http.method).uri(uri).body(Body::from(body))?;
     *asked.headers_mut() = request.headers;
-    let answered = router.fallback(api_ingest::problem::no_route).oneshot(asked).await?;
+    let answered = router.oneshot(asked).await?;
     let (parts, body) = answered.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await?;
     let mut response = ApiGatewayV2httpResponse::default();

@@ -18,6 +18,7 @@ pub use event::{HTTP_TIME, SenderEvent};
 pub use processor::{LOCK, ROUND, RunReport};
 pub use settings::SenderSettings;
 
+use api_ingest::base_path;
 use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_runtime::{Error, LambdaEvent};
@@ -115,7 +116,9 @@ impl Sender {
     pub async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         match SenderEvent::of(event.payload)? {
             SenderEvent::Http(request) => {
-                let answer = event::answer(self.routes(), *request).await?;
+                let routes = self.routes().fallback(api_ingest::problem::no_route);
+                let routes = base_path::mounted(routes, self.settings.base_path.as_deref());
+                let answer = event::answer(routes, *request).await?;
                 // One that was sent by hand: after the answer Lambda may end the process.
                 self.metrics.flush(self.ctx.clock.now());
                 Ok(serde_json::to_value(answer)?)

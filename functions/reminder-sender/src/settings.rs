@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};
-use shared::tenancy::SecretHash;
+use shared::tenancy::AcceptedSecret;
 
 /// Groups in parallel, if nobody says (seed 001).
 pub const BATCH_SIZE_DEFAULT: u32 = 10;
@@ -26,11 +26,13 @@ pub struct SenderSettings {
     pub lock_renewal: TimeDelta,
     /// `DialogServiceUri`: the Dialog service of configurations that name none.
     pub dialog_service_uri: Option<String>,
-    /// `PUNCTUAL_PROCESSOR_SECRET`: opens `pending/send`; without it a key alone does. Itself, or `sha256:` and
-    /// its hash in hex.
-    pub processor_secret: Option<SecretHash>,
+    /// `PUNCTUAL_PROCESSOR_SECRET`: opens `pending/send`; without it a key alone does. Itself, `sha256:` and its hash
+    /// in hex, or two such hashes with a comma between.
+    pub processor_secret: Option<AcceptedSecret>,
     /// `PUNCTUAL_ADMIN_KEY`: the key that opens everything, likewise.
-    pub admin_key: SecretHash,
+    pub admin_key: AcceptedSecret,
+    /// `PUNCTUAL_BASE_PATH`: the base path of a domain of one's own.
+    pub base_path: Option<String>,
     /// Where calls may go.
     pub outbound: OutboundSettings,
 }
@@ -61,6 +63,7 @@ impl SenderSettings {
         }
         let processor_secret = reader.secret("PUNCTUAL_PROCESSOR_SECRET");
         let admin_key = reader.admin_key();
+        let base_path = reader.base_path();
         let outbound = reader.outbound();
         let (lock_ttl, lock_renewal) = (minutes(ttl), minutes(renewal));
         let batch_size = batch_size as usize;
@@ -71,6 +74,7 @@ impl SenderSettings {
             dialog_service_uri,
             processor_secret,
             admin_key,
+            base_path,
             outbound,
         })
     }

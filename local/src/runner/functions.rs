@@ -211,7 +211,7 @@ pub fn roller(
 pub fn api(ctx: Context, environment: &HashMap<String, String>, own: &[Listener]) -> anyhow::Result<Router> {
     let settings = ApiSettings::read(&|name| environment.get(name).cloned())?;
     let http = outbound(&settings.outbound, own)?;
-    let api = ApiContext::new(ctx, &settings.admin_key)
+    let api = ApiContext::new(ctx, settings.admin_key)
         .with_dialog_service(settings.dialog_service_uri.as_deref())
         .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s);
     Ok(api_ingest::router(api))

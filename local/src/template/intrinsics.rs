@@ -102,7 +102,15 @@ impl<'a> Scope<'a> {
                 if name == "AWS::NoValue" {
                     return Ok(None);
                 }
-                Json::from(self.reference(name)?)
+                {
+                    let text = self.reference(name)?;
+                    match self.template.parameters.get(name) {
+                        Some(parameter) if parameter.is_list() => {
+                            text.split(',').map(|item| Json::from(item.trim())).collect()
+                        }
+                        _ => Json::from(text),
+                    }
+                }
             }
             "GetAtt" => match argument {
                 Value::String(path) => Json::from(self.attribute(path)?),

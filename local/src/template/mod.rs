@@ -55,6 +55,8 @@ pub struct Template {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Parameter {
+    #[serde(rename = "Type", default)]
+    kind: String,
     #[serde(default)]
     default: Option<Value>,
 }
@@ -124,6 +126,13 @@ impl Template {
             }
         }
         Ok(found)
+    }
+}
+
+impl Parameter {
+    /// Whether its value is a list, which is given as text with commas.
+    fn is_list(&self) -> bool {
+        self.kind == "CommaDelimitedList" || self.kind.starts_with("List<")
     }
 }
 

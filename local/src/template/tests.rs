@@ -8,9 +8,12 @@ const SMALL: &str = r#"
 Parameters:
   Shards: { Type: Number, Default: 4 }
   Secret: { Type: String }
+  Subnets: { Type: CommaDelimitedList, Default: "" }
+  Groups: { Type: "List<AWS::EC2::SecurityGroup::Id>", Default: "sg-1, sg-2" }
 Conditions:
   Many: !Not [!Equals [!Ref Shards, 1]]
   Never: !Equals [a, b]
+  InNoVpc: !Equals [!Join ["", !Ref Subnets], ""]
 Globals:
   Function:
     Timeout: 20
@@ -36,6 +39,8 @@ Resources:
           SECRET: !Ref Secret
           NAME: !Sub "${AWS::StackName}/${Queue.QueueName}/${!literal}"
           WHICH: !If [Many, several, one]
+          VPC: !If [InNoVpc, none, some]
+          GROUPS: !Join ["+", !Ref Groups]
           GONE: !Join ["-", [a, !Ref "AWS::Region"]]
       Events:
         Due:
@@ -111,6 +116,7 @@ async fn functions_are_read_with_everything_resolved() {
     assert_eq!(environment["SECRET"], "s3cret");
     assert_eq!(environment["NAME"], "punctual/punctual-Queue/${literal}");
     assert_eq!(environment["WHICH"], "several");
+    assert_eq!((environment["VPC"].as_str(), environment["GROUPS"].as_str()), ("none", "sg-1+sg-2"));
     assert_eq!(environment["GONE"], "a-us-east-1");
     assert!(embedded.settings("nobody").is_empty());
     assert_eq!(embedded.provisioned().queue_urls.len(), 2);
@@ -146,7 +152,11 @@ async fn faults_name_the_resource() {
         ),
         ("CodeUri: functions/sweep/", "CodeUri: .", "Sweep: Sweep names no binary"),
         ("!If [Many,", "!If [Mony,", "Work: environment variable WHICH: no condition is called Mony"),
-        ("!Join [", "!FindInMap [", "Work: environment variable GONE: local mode does not know !FindInMap"),
+        (
+            "GONE: !Join [",
+            "GONE: !FindInMap [",
+            "Work: environment variable GONE: local mode does not know !FindInMap",
+        ),
         (
             "Shards: { Type: Number, Default: 4 }",
             "Shards: { Type: Number }",

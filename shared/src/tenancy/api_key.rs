@@ -78,6 +78,44 @@ impl SecretHash {
     }
 }
 
+/// A secret of the configuration: its hash, and that of the one which it replaces, as long as both are accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct AcceptedSecret {
+    current: SecretHash,
+    previous: Option<SecretHash>,
+}
+
+impl AcceptedSecret {
+    /// As the configuration has it: the secret itself, `sha256:` and its hash in hex, or two such hashes with a comma between.
+    ///
+    /// # Errors
+    /// See [`SecretHash::configured`]; of two, both have to be hashes.
+    pub fn configured(text: &str) -> Result<Self, &'static str> {
+        let Some((current, previous)) = text.split_once(',').filter(|_| text.starts_with(CONFIGURED_HASH))
+        else {
+            return SecretHash::configured(text).map(Self::from);
+        };
+        if !previous.starts_with(CONFIGURED_HASH) {
+            return Err("must have sha256: before each of two hashes");
+        }
+        let previous = Some(SecretHash::configured(previous)?);
+        Ok(Self { current: SecretHash::configured(current)?, previous })
+    }
+
+    /// Whether `secret` is accepted; takes the same time whatever the answer.
+    pub fn opens(&self, secret: &str) -> bool {
+        let hash = SecretHash::of(secret);
+        let is_previous = self.previous.is_some_and(|previous| previous.matches(&hash));
+        self.current.matches(&hash) | is_previous
+    }
+}
+
+impl From<SecretHash> for AcceptedSecret {
+    fn from(current: SecretHash) -> Self {
+        Self { current, previous: None }
+    }
+}
+
 impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretHash(…)")

@@ -44,7 +44,7 @@ mod solution;
 
 pub use crate::page::{Page, PageRequest};
 pub use activity_type::{ActivityType, RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT, Verb};
-pub use api_key::{ApiKey, KeyCreated, NewApiKey, SecretHash};
+pub use api_key::{AcceptedSecret, ApiKey, KeyCreated, NewApiKey, SecretHash};
 pub use audit::{Actor, AuditEntry, AuditScope};
 pub use change::{ChangeError, Changed, Meta};
 pub use company::Company;

@@ -128,7 +128,7 @@ impl Process {
         let lookup = |name: &str| variables.get(name).cloned();
         let handler = match role {
             Role::Api => {
-                let api = ApiContext::new(ctx, &shared::tenancy::SecretHash::of(TEST_ADMIN_KEY))
+                let api = ApiContext::new(ctx, shared::tenancy::SecretHash::of(TEST_ADMIN_KEY))
                     .with_notifications(http, 3, RETRY_AFTER_FUDGE_S);
                 Handler::Api(api_ingest::router(api))
             }

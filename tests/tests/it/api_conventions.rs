@@ -248,7 +248,7 @@ async fn the_page_of_the_documentation_needs_nothing_from_elsewhere() {
     let style = get("/docs/swagger-ui.css").await.text;
     assert!(!style.contains("@import") && !style.contains("url(http"), "the style loads from elsewhere");
     let settings = get("/docs/swagger-initializer.js").await.text;
-    assert!(settings.contains("\"/openapi.json\"") && !settings.contains("http"), "{settings}");
+    assert!(settings.contains("\"../openapi.json\"") && !settings.contains("http"), "{settings}");
     // Unless it is told otherwise, the page asks swagger.io for a badge, but on localhost.
     assert!(settings.contains("\"validatorUrl\": \"none\""), "{settings}");
 }

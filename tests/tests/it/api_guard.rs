@@ -106,7 +106,7 @@ impl Functions {
         let settings = SenderSettings::read(&own).unwrap();
         let sender = Sender::new(ctx.clone(), http.clone(), Metrics::off(), settings).routes();
         let api =
-            ApiContext::new(ctx.clone(), &SecretHash::of(ADMIN)).with_notifications(http.clone(), 3, 600);
+            ApiContext::new(ctx.clone(), SecretHash::of(ADMIN)).with_notifications(http.clone(), 3, 600);
         Self {
             worker: Worker::new(ctx.clone(), http.clone(), Metrics::off()),
             roller: LogRoller::new(ctx, http.clone()),

@@ -361,7 +361,7 @@ async fn the_processor_is_opened_by_its_secret_or_the_admin_key_and_held_by_one(
 async fn the_samples_are_taken() {
     const SAMPLE_KEY: &str = "sample-admin-key-for-local-use";
     let world = World::new().await;
-    let api = api_ingest::router(api_ingest::ApiContext::new(world.ctx.clone(), &SecretHash::of(SAMPLE_KEY)));
+    let api = api_ingest::router(api_ingest::ApiContext::new(world.ctx.clone(), SecretHash::of(SAMPLE_KEY)));
     for event in [
         include_str!("../../../events/api-ingest/put-reminder-configuration.json"),
         include_str!("../../../events/api-ingest/put-reminder.json"),

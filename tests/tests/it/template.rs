@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Seconds of Lambda's and EventBridge's shortest memory of an event.
 const EVENT_AGE_MIN: u64 = 60;
+/// What the worker's timeout has to exceed the longest that it may be at a message by: its start, the claim, the reads.
+const TIMEOUT_SLACK: i64 = 20;
 /// By how much a queue's visibility timeout has to exceed the timeout of what takes its messages (AWS's advice).
 const VISIBILITY_FACTOR: u64 = 6;
 
@@ -225,6 +227,20 @@ fn the_queue_waits_longer_than_its_worker_takes() {
         assert_eq!(text(&queue["RedrivePolicy"]["deadLetterTargetArn"]), "DueDeadLetters.Arn");
     }
     assert_eq!(triggers, 1);
+    let policies = of_type(&document, "AWS::SQS::QueuePolicy");
+    let [(_, policy)] = policies.iter().collect::<Vec<_>>()[..] else { panic!("one policy for all queues") };
+    let statement = &policy["PolicyDocument"]["Statement"][0];
+    assert_eq!(
+        (&statement["Effect"], &statement["Principal"], &statement["Condition"]["Bool"]),
+        (&json!("Deny"), &json!("*"), &json!({"aws:SecureTransport": "false"}))
+    );
+    let named = |list: &Value, suffix: &str| {
+        let names = crate::template::list(list);
+        names.iter().map(|name| text(name).trim_end_matches(suffix).to_owned()).collect::<BTreeSet<_>>()
+    };
+    let all: BTreeSet<String> = queues.keys().cloned().collect();
+    assert_eq!(named(&policy["Queues"], ""), all);
+    assert_eq!(named(&statement["Resource"], ".Arn"), all);
     for (id, queue) in queues {
         assert_eq!(queue["SqsManagedSseEnabled"], true, "{id}");
         assert_eq!(queue.get("FifoQueue"), None, "{id}: fair queues are standard queues");
@@ -241,14 +257,27 @@ fn tables_and_the_key_survive_mistakes() {
     for (id, table) in of_type(&document, "AWS::DynamoDB::Table") {
         assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true, "{id}");
         assert_eq!(table["SSESpecification"]["SSEEnabled"], true, "{id}");
-        assert_eq!(table["DeletionProtectionEnabled"], true, "{id}");
+        assert_eq!(text(&table["DeletionProtectionEnabled"]), "DeletionProtection", "{id}");
         assert_eq!(table["BillingMode"], "PAY_PER_REQUEST", "{id}");
+        // An index counts apart, and without a limit of its own spends what the table may not.
+        for limited in list(&table["GlobalSecondaryIndexes"]).iter().chain([&table]) {
+            let limit = &limited["OnDemandThroughput"]["!If"];
+            assert_eq!(limit[0], "HasMaxUnits", "{id}");
+            for (name, parameter) in
+                [("MaxReadRequestUnits", "MaxReadUnits"), ("MaxWriteRequestUnits", "MaxWriteUnits")]
+            {
+                assert_eq!(text(&limit[1][name]["!If"][1]), parameter, "{id}");
+                assert_eq!(document["Parameters"][parameter]["Default"], 0);
+            }
+        }
     }
+    assert_eq!(document["Parameters"]["DeletionProtection"]["Default"], "true");
     for id in ["ConfigTable", "WorkTable", "SecretsKey"] {
         let resource = &document["Resources"][id];
         assert_eq!(
             (&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]),
-            (&json!("Retain"), &json!("Retain"))
+            // Of a first deployment that failed nothing is left to pay for.
+            (&json!("RetainExceptOnCreate"), &json!("Retain"))
         );
     }
     assert_eq!(document["Resources"]["SecretsKey"]["Properties"]["EnableKeyRotation"], true);
@@ -259,7 +288,7 @@ fn every_parameter_and_condition_is_used_and_no_secret_has_a_default() {
     let template = file("template.yaml");
     let document = document();
     let used = |name: &str| {
-        ["!Ref NAME\n", "!Ref NAME]", "!Ref NAME }", "!Ref NAME,", "${NAME}", "[NAME,"]
+        ["!Ref NAME\n", "- NAME\n", "!Ref NAME]", "!Ref NAME }", "!Ref NAME,", "${NAME}", "[NAME,"]
             .iter()
             .any(|form| template.contains(&form.replace("NAME", name)))
     };
@@ -272,7 +301,44 @@ fn every_parameter_and_condition_is_used_and_no_secret_has_a_default() {
         let parameter = &document["Parameters"][secret];
         assert_eq!(parameter["AllowedPattern"], "[0-9a-f]{64}");
         assert_eq!(parameter.get("Default"), None);
+        let previous = &document["Parameters"][format!("Previous{secret}")];
+        assert_eq!(
+            (&previous["AllowedPattern"], &previous["Default"]),
+            (&json!("|[0-9a-f]{64}"), &json!(""))
+        );
     }
+}
+
+/// What an operator sets apart from the code: each reaches what it is for.
+#[test]
+fn parameters_reach_what_they_are_for() {
+    let document = document();
+    let global = &document["Globals"]["Function"];
+    assert_eq!(text(&global["Environment"]["Variables"]["RUST_LOG"]), "LogFilter");
+    let vpc = &global["VpcConfig"]["!If"];
+    assert_eq!((&vpc[0], text(&vpc[1]["SubnetIds"])), (&json!("IsInVpc"), "SubnetIds".to_owned()));
+    assert_eq!(text(&vpc[1]["SecurityGroupIds"]), "SecurityGroupIds");
+    let resources = &document["Resources"];
+    assert_eq!(text(&resources["DeliveryWorker"]["Properties"]["MemorySize"]), "WorkerMemory");
+    let api = &resources["Api"]["Properties"]["DisableExecuteApiEndpoint"]["!If"];
+    assert_eq!(*api, json!(["IsExecuteApiDisabled", true, false]));
+    // API Gateway's policy on other names of log groups is limited to some hundred of them.
+    let log = text(&resources["ApiLog"]["Properties"]["LogGroupName"]);
+    assert!(log.starts_with("/aws/vendedlogs/"), "{log}");
+    // What a new account allows, 10, has to be asked for before: a template cannot.
+    assert!(file("docs/deploy.md").contains("aws lambda get-account-settings"));
+    let ignored = file(".gitignore");
+    assert!([".aws-sam/", "samconfig.toml"].iter().all(|name| ignored.lines().any(|line| line == *name)));
+}
+
+/// The worker is ended in the middle of a call, and so calls twice, if all that may take its time takes it.
+#[test]
+fn the_worker_has_more_time_than_a_message_may_take() {
+    use delivery_worker::{EARLY_MAX, SETTLE_TIME, TIMEOUT_MAX};
+    let longest = EARLY_MAX + rules::due::CROWD_LEAD + TIMEOUT_MAX + SETTLE_TIME;
+    let timeout = seconds(&document()["Resources"]["DeliveryWorker"]["Properties"]["Timeout"]);
+    let timeout = i64::try_from(timeout).unwrap();
+    assert!(timeout >= longest.num_seconds() + TIMEOUT_SLACK, "{timeout} s for {longest}");
 }
 
 #[test]

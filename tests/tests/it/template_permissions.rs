@@ -205,7 +205,11 @@ fn roles_are_the_functions_and_trust_lambda_alone() {
     for (id, role) in roles {
         let trust = &role["AssumeRolePolicyDocument"]["Statement"];
         assert_eq!(trust[0]["Principal"], serde_json::json!({"Service": "lambda.amazonaws.com"}), "{id}");
-        assert_eq!(role.get("ManagedPolicyArns"), None, "{id}");
+        // In a VPC, Lambda makes network interfaces in the function's role: AWS's own policy for that alone.
+        let managed = &role["ManagedPolicyArns"]["!If"];
+        assert_eq!((&managed[0], &managed[2]["!Ref"]), (&"IsInVpc".into(), &"AWS::NoValue".into()), "{id}");
+        assert_eq!(list(&managed[1]).len(), 1, "{id}");
+        assert!(text(&managed[1][0]).ends_with(":policy/service-role/AWSLambdaENIManagementAccess"), "{id}");
     }
 }
 

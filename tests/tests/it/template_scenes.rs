@@ -75,7 +75,7 @@ impl Stage {
             told: Arc::default(),
             called: Mutex::default(),
         };
-        let context = ApiContext::new(stage.process("api-ingest"), &SecretHash::of(ADMIN));
+        let context = ApiContext::new(stage.process("api-ingest"), SecretHash::of(ADMIN));
         let context = context.with_dialog_service(None).with_notifications(stage.http.clone(), 3, 600);
         stage.api = router(context.with_metrics(stage.metrics("api-ingest")));
         stage
