@@ -1,6 +1,6 @@
 //! The life of a reminder (SPEC §6; seed 001, "Delivery Steps per Reminder" and "Retry Logic").
 //!
-//! | from \ event | claim by the processor | claim by hand | sent | failed, 1st–4th | failed, 5th | not made ⁴ | lease ran out | skip ⁵ | cancel | replace |
+//! | from \ event | claim by the processor | claim by hand | sent | failed, 1st–4th ⁶ | failed, 5th | not made ⁴ | lease ran out | skip ⁵ | cancel | replace |
 //! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 //! | waiting   | claimed if due | claimed | —               | —       | —                 | —       | —         | next ³ or completed | cancelled   | waiting or completed |
 //! | claimed   | — ²            | — ²     | next ³ or completed | waiting | next ³ or review | waiting | as failed | — | cancelled ¹ | — |
@@ -16,7 +16,8 @@
 //! outcome is still recorded, and changes nothing else. ² Unless the lease ran
 //! out: then that comes first. ³ The first outstanding send time after it. ⁴ Its
 //! holder finds it cancelled, its solution paused, or its own time run out, and
-//! does not call: that is no attempt. ⁵ Of send times that `catchUp` leaves out ([`Outstanding`]).
+//! does not call: that is no attempt. ⁵ Of send times that `catchUp` leaves out ([`Outstanding`]). ⁶ And any by hand:
+//! it uses up none of the attempts that the send time has when it comes.
 //!
 //! A paused solution makes no event: nothing is claimed, nothing counts.
 
@@ -66,7 +67,7 @@ pub struct State {
     pub next: Option<DateTime<Utc>>,
     /// The send time that was last done with: sent, given up or skipped.
     pub handled: Option<DateTime<Utc>>,
-    /// Attempts begun at the send time in hand.
+    /// Attempts that the processor has begun at the send time in hand.
     pub attempts: u32,
     /// Attempts begun in all: numbers the history.
     pub sequence: u32,
@@ -105,7 +106,8 @@ impl State {
 
     /// Attempts that failed at the present send time (seed 001: `lastAttempts`).
     pub fn failed_attempts(&self) -> u32 {
-        self.attempts.saturating_sub(u32::from(self.claim.is_some()))
+        let is_under_way = self.claim.as_ref().is_some_and(|claim| claim.by == By::Processor);
+        self.attempts.saturating_sub(u32::from(is_under_way))
     }
 
     /// The send time that an attempt is about: the next one; in review the one that was given up.
@@ -291,10 +293,11 @@ pub fn claimable(state: &State, by: By, now: DateTime<Utc>) -> Claimable {
     }
 }
 
-/// The state once `claim` is made: the attempt counts from here (SPEC §9.2).
+/// The state once `claim` is made: the processor's attempt counts from here (SPEC §9.2), one by hand has a number in the
+/// history alone.
 pub fn claimed(state: &State, claim: Claim) -> State {
-    let (attempts, sequence) = (state.attempts + 1, state.sequence + 1);
-    State { attempts, sequence, claim: Some(claim), ..state.clone() }
+    let attempts = state.attempts + u32::from(claim.by == By::Processor);
+    State { attempts, sequence: state.sequence + 1, claim: Some(claim), ..state.clone() }
 }
 
 /// The step that `event` makes from `state` at `now`.
@@ -331,7 +334,8 @@ fn attempted(state: &State, outcome: Outcome, times: &[DateTime<Utc>], now: Date
         (_, Outcome::Skipped) => Transition::not_made(state),
         (Status::Active, Outcome::Sent) => Transition::sent(state, times, now),
         (Status::Active, Outcome::SendFailed | Outcome::SendError) => {
-            if state.next.is_some() && state.attempts < ATTEMPTS_MAX {
+            let by_hand = state.claim.as_ref().is_some_and(|claim| claim.by == By::Hand);
+            if by_hand || (state.next.is_some() && state.attempts < ATTEMPTS_MAX) {
                 Transition::again(state, "failed")
             } else {
                 Transition::past_subject(state, times, "failed, given up")

@@ -143,6 +143,12 @@ fn every_state_and_event() {
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 30".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
+        ("claimed by hand after four", claimed(&waiting(4), claim(By::Hand, 22)), [
+            ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 4, done 10".into()),
+            ("error", error, "waiting for 20, failed 4, done 10".into()), ("not made", not_made, "waiting for 20, failed 4, done 10".into()), ("expired", expired, "waiting for 20, failed 4, done 10".into()),
+            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
+            ("skip", skip, busy.into()),
+        ]),
         ("completed", completed(), [
             ("sent", sent, unclaimed.into()), ("failed", failed, unclaimed.into()), ("error", error, unclaimed.into()),
             ("not made", not_made, unclaimed.into()), ("expired", expired, unclaimed.into()), ("cancel", Event::Cancel, is("completed")),
@@ -193,6 +199,16 @@ fn claims() {
     }
     let state = in_hand(waiting(1));
     assert_eq!((state.attempts, state.failed_attempts(), state.sequence), (2, 1, 3));
+}
+
+/// However often it is sent by hand before its time: then it has all its attempts.
+#[test]
+fn attempts_by_hand_use_up_none_of_a_send_times() {
+    let all = times();
+    let failed = Event::Attempted { outcome: Outcome::SendFailed, times: &all };
+    let by_hand = |state: State| decide(&claimed(&state, claim(By::Hand, 5)), failed, at(4)).unwrap().to;
+    let state = (0..2 * ATTEMPTS_MAX).fold(State::accepted(&all), |state, _| by_hand(state));
+    assert_eq!((state.next, state.attempts, state.sequence), (Some(at(10)), 0, 2 * ATTEMPTS_MAX));
 }
 
 #[test]
