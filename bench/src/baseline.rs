@@ -24,8 +24,9 @@ const NAME: &str = "baseline";
 const CONCURRENCIES: [usize; 4] = [1, 2, 4, 8];
 /// Part of the items with which the best is looked for.
 const TRIAL_SHARE: usize = 5;
-/// Shards of the indexes, as a type has by default.
+/// Shards of `due` and of `done`, as a type has by default.
 const SHARDS: u32 = shared::settings::DEFAULT_DUE_SHARDS;
+const DONE_SHARDS: u32 = shared::settings::DEFAULT_DONE_SHARDS;
 /// As long as those of the engine.
 const BODY_HASH: &str = "0123456789012345678901";
 const TOKEN: &str = "0123456789012345";
@@ -154,6 +155,7 @@ fn record(number: usize, now: DateTime<Utc>) -> Result<Record> {
         uri: None,
         body_hash: BODY_HASH.to_owned(),
         shard: rules::due::shard(&id, SHARDS),
+        done_shard: rules::due::shard(&id, DONE_SHARDS),
         object: None,
         success: None,
         type_changed_at: Some(now),

@@ -47,7 +47,7 @@ impl Context {
         let work = Arc::new(WorkStore::new(
             dynamodb.clone(),
             settings.work_table.clone(),
-            settings.due_shards,
+            settings.shards(),
             queue.clone(),
             clock.clone(),
             entropy.clone(),
@@ -59,7 +59,7 @@ impl Context {
                 clock.clone(),
                 entropy.clone(),
                 envelope.clone(),
-                settings.due_shards,
+                settings.shards(),
             )),
             leases: Arc::new(Leases::new(
                 dynamodb,

@@ -93,7 +93,7 @@ async fn solution(ctx: &Context, tenant: &Tenant, deadline: DateTime<Utc>) -> Re
     let mut phases = ctx.work.phases(tenant, &kinds, &Filter::default());
     phases.extend(ctx.work.notification_phases(&slices));
     phases.extend(reminder::phases_of_all(tenant, shards));
-    phases.push(Phase::done(vec![keys::early_partition(tenant)]));
+    phases.push(Phase::done(keys::early_partitions(tenant)));
     phases.push(Phase::object(vec![keys::rule_list_partition(tenant)]));
     let mut removal = Removal::default();
     for phase in phases {
@@ -106,7 +106,7 @@ async fn solution(ctx: &Context, tenant: &Tenant, deadline: DateTime<Utc>) -> Re
 
 async fn remove_leases(leases: &Leases, tenant: &Tenant, kinds: &[KindEntry]) -> Result<(), StoreError> {
     for entry in kinds {
-        for shard in 0..entry.shards {
+        for shard in 0..entry.shards.due {
             leases.remove(&keys::due_partition(tenant, &entry.kind, shard)).await?;
         }
     }

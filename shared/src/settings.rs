@@ -2,7 +2,7 @@
 //! refused with every fault named (SPEC §10).
 
 use crate::outbound::{ENDPOINT_VARIABLES, Listener};
-use crate::tenancy::{AcceptedSecret, SecretHash};
+use crate::tenancy::{AcceptedSecret, SecretHash, Shards};
 use ipnet::IpNet;
 
 /// Reads one variable: the environment in Lambda, a map in local mode and tests.
@@ -12,6 +12,10 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub const DEFAULT_DUE_SHARDS: u32 = 4;
 /// Most partitions of the due index a type may have.
 pub const DUE_SHARDS_MAX: u32 = 64;
+/// Partitions of the index of finished work for each status of a solution, where `PUNCTUAL_DONE_SHARDS` says nothing.
+pub const DEFAULT_DONE_SHARDS: u32 = 16;
+/// Most partitions of the index of finished work for each status of a solution.
+pub const DONE_SHARDS_MAX: u32 = 256;
 /// Fewest characters of the admin key and of the processor's secret. Of one that is configured as its hash nothing can
 /// be known.
 pub const SECRET_MIN_CHARS: usize = 16;
@@ -177,9 +181,16 @@ pub struct Settings {
     pub kms_key_id: String,
     /// `PUNCTUAL_DUE_SHARDS`: partitions of the due index a new type gets.
     pub due_shards: u32,
+    /// `PUNCTUAL_DONE_SHARDS`: partitions of the index of finished work for each status of a solution.
+    pub done_shards: u32,
 }
 
 impl Settings {
+    /// Over how many shards of the indexes what is new is spread.
+    pub fn shards(&self) -> Shards {
+        Shards { due: self.due_shards, done: self.done_shards }
+    }
+
     /// Reads the variables above.
     ///
     /// # Errors
@@ -192,6 +203,7 @@ impl Settings {
             queue_url: reader.required("PUNCTUAL_QUEUE_URL"),
             kms_key_id: reader.required("PUNCTUAL_KMS_KEY_ID"),
             due_shards: reader.number("PUNCTUAL_DUE_SHARDS", 1..=DUE_SHARDS_MAX, DEFAULT_DUE_SHARDS),
+            done_shards: reader.number("PUNCTUAL_DONE_SHARDS", 1..=DONE_SHARDS_MAX, DEFAULT_DONE_SHARDS),
         };
         reader.finish(settings)
     }

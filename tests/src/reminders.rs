@@ -11,12 +11,14 @@ use shared::clock::{Clock, SharedClock};
 use shared::context::{Clients, Context};
 use shared::reminder::{Definition, Entry, NewReminder, Put, Reminder, Stats};
 use shared::telemetry::Metrics;
-use shared::tenancy::{Actor, Company, ReminderSettings, Rolling};
+use shared::tenancy::{Actor, Company, ReminderSettings, Rolling, Shards};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The notification key of [`World::reminders`].
 pub const NOTIFICATION_KEY: &str = "notification-key";
+/// Shards of the configuration of [`World::reminders`].
+pub const SHARDS: Shards = Shards { due: 4, done: 16 };
 /// How much time a run of the tests has.
 const RUN_TIME: TimeDelta = TimeDelta::minutes(15);
 /// Most ticks of [`World::live`]: more than two months of minutes.
@@ -79,7 +81,7 @@ impl World {
                 catch_up: CatchUp::All,
             },
             body_hash: format!("{id} {minutes:?} {phone_number}"),
-            shards: 4,
+            shards: SHARDS,
         }
     }
 
@@ -180,7 +182,7 @@ impl World {
 
     /// Counts of the tenant's reminders.
     pub async fn reminder_stats(&self, tenant: &Tenant) -> Stats {
-        self.ctx.reminders.stats(tenant, 4).await.unwrap()
+        self.ctx.reminders.stats(tenant, SHARDS).await.unwrap()
     }
 
     /// The calls that the Dialog service got.

@@ -15,7 +15,7 @@ use shared::outbound::Outbound;
 use shared::settings::Settings;
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
-use shared::tenancy::{ActivityType, Actor, Company, Rolling, Verb};
+use shared::tenancy::{ActivityType, Actor, Company, Rolling, Shards, Verb};
 use shared::work::{ActivityView, Created, NewActivity};
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ impl World {
             uri: None,
             objects: Vec::new(),
             body_hash: format!("hash of {id}"),
-            shards: 4,
+            shards: Shards { due: 4, done: 16 },
             type_changed_at: None,
         }
     }

@@ -283,7 +283,7 @@ async fn waiting_in(
     name: &TypeName,
 ) -> Result<Vec<KindEntry>, Problem> {
     let found = context.tenancy.activity_type_fresh(tenant, name).await?;
-    Ok(found.iter().map(|found| KindEntry { kind: found.kind(), shards: found.due_shards }).collect())
+    Ok(found.iter().map(|found| KindEntry { kind: found.kind(), shards: found.shards }).collect())
 }
 
 /// The solution's activity types, by name.

@@ -145,7 +145,7 @@ pub async fn delete(
     In { actor, tenant, name }: In<Channel>,
 ) -> Result<Response, Problem> {
     if let Some(found) = context.tenancy.dispatch_config_fresh(&tenant, name).await? {
-        let kinds = [KindEntry { kind: found.kind(), shards: found.due_shards }];
+        let kinds = [KindEntry { kind: found.kind(), shards: found.shards }];
         if context.work.has_waiting(&tenant, &kinds).await? {
             let detail = "activities of this channel wait; cancel them or let them finish first";
             return Err(Problem::conflict(detail));

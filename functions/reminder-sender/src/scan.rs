@@ -70,14 +70,14 @@ impl Sender {
             let tenant = configuration.tenant;
             let solution = self.ctx.tenancy.solution(&tenant).await?;
             if solution.as_ref().is_some_and(|solution| solution.is_paused()) {
-                for shard in 0..configuration.due_shards {
+                for shard in 0..configuration.shards.due {
                     let rows = self.ctx.reminders.due_page(&tenant, shard, None, SKIPPED_MAX).await?;
                     scan.skipped += rows.iter().take_while(|row| row.due <= now).count();
                 }
                 continue;
             }
             groups.set_levels(&tenant, self.ctx.tenancy.levels(&tenant, solution.as_deref()).await?);
-            let partitions = 0..configuration.due_shards;
+            let partitions = 0..configuration.shards.due;
             scan.left.extend(partitions.map(|shard| Partition {
                 tenant: tenant.clone(),
                 shard,

@@ -181,7 +181,7 @@ impl Turn {
             uri: None,
             objects: objects.to_vec(),
             body_hash: RULE_BODY_HASH.to_owned(),
-            shards: of.due_shards,
+            shards: of.shards,
             type_changed_at: Some(of.meta.updated_at),
         })
     }

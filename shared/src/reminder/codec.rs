@@ -31,8 +31,10 @@ pub struct Record {
     pub recipient: String,
     /// Partition in the index `object`.
     pub phone: String,
-    /// Shard of its indexes.
+    /// Shard of the index `due`.
     pub shard: u32,
+    /// Shard of the index `done`; of a reminder that was written before that had shards of its own, the same.
+    pub done_shard: u32,
     /// The processor's fence when it last claimed; 0 before.
     pub fence: u64,
 }
@@ -51,7 +53,7 @@ impl Record {
                 (work::DUE_SORT, keys::due_sort(due, &self.recipient, &self.id)),
             ],
             Index::Done(done) => [
-                (work::DONE_PARTITION, keys::done_partition(&self.tenant, done, self.shard)),
+                (work::DONE_PARTITION, keys::done_partition(&self.tenant, done, self.done_shard)),
                 (work::DONE_SORT, keys::done_sort(now, &self.id)),
             ],
         }
@@ -75,6 +77,7 @@ impl Record {
             (attr::RECIPIENT, s(&self.recipient)),
             (work::OBJECT_PARTITION, s(&self.phone)),
             (work::SHARD, n(self.shard)),
+            (work::DONE_SHARD, n(self.done_shard)),
             (attr::FENCE, n(self.fence)),
         ];
         item.extend(self.index_attributes(state, now).map(|(name, value)| (name, s(value))));
@@ -114,6 +117,7 @@ impl Record {
             recipient: read.text(attr::RECIPIENT)?.to_owned(),
             phone: read.text(work::OBJECT_PARTITION)?.to_owned(),
             shard: read.number(work::SHARD)?,
+            done_shard: read.done_shard()?,
             fence: read.number(attr::FENCE)?,
             tenant,
             id,
@@ -156,6 +160,7 @@ mod tests {
             span: (now, now),
             recipient: keys::recipient(&definition().recipient()),
             shard: 2,
+            done_shard: 13,
             fence: 0,
         }
     }

@@ -3,6 +3,7 @@
 use super::codec::Record;
 use super::{Definition, Reminder, ReminderStore, keys};
 use crate::page::Page;
+use crate::tenancy::Shards;
 use crate::work::StoreError;
 use crate::work::attr::{ITEM, PAYLOAD, PK};
 use crate::work::list::{Filling, Phase};
@@ -63,7 +64,7 @@ impl ReminderStore {
     pub async fn list(
         &self,
         tenant: &Tenant,
-        shards: u32,
+        shards: Shards,
         filter: &Filter,
         cursor: Option<&str>,
         limit: usize,
@@ -108,19 +109,19 @@ impl ReminderStore {
 }
 
 /// The partitions in which all reminders of a tenant stand.
-pub(crate) fn phases_of_all(tenant: &Tenant, shards: u32) -> Vec<Phase> {
+pub(crate) fn phases_of_all(tenant: &Tenant, shards: Shards) -> Vec<Phase> {
     phases(tenant, shards, &Filter::default())
 }
 
 /// The partitions in which the matches of `filter` stand, in the order of the list.
-fn phases(tenant: &Tenant, shards: u32, filter: &Filter) -> Vec<Phase> {
+fn phases(tenant: &Tenant, shards: Shards, filter: &Filter) -> Vec<Phase> {
     if let Some(numbers) = filter.stored_as() {
         let partition = |number: &String| keys::phone_partition(tenant, number);
         return vec![Phase::object(numbers.iter().map(partition).collect())];
     }
     let mut phases = Vec::new();
     if filter.status.is_none_or(|status| status == Status::Active) {
-        phases.push(Phase::due((0..shards).map(|shard| keys::due_partition(tenant, shard)).collect()));
+        phases.push(Phase::due((0..shards.due).map(|shard| keys::due_partition(tenant, shard)).collect()));
     }
     let done: &[Done] = match filter.status {
         None => &Done::ALL,
@@ -128,8 +129,13 @@ fn phases(tenant: &Tenant, shards: u32, filter: &Filter) -> Vec<Phase> {
         Some(Status::Completed) => &[Done::Completed],
         Some(Status::Cancelled) => &[Done::Cancelled],
     };
-    let partitions =
-        |done: &Done| (0..shards).map(|shard| keys::done_partition(tenant, *done, shard)).collect::<Vec<_>>();
-    phases.push(Phase::done(done.iter().flat_map(partitions).collect()));
+    let partitions = done.iter().flat_map(|done| done_partitions(tenant, *done, shards));
+    phases.push(Phase::done(partitions.collect()));
     phases
+}
+
+/// The partitions of what is done; those in which reminders stand that were written before `done` had shards of its own
+/// too.
+pub(super) fn done_partitions(tenant: &Tenant, done: Done, shards: Shards) -> impl Iterator<Item = String> {
+    (0..shards.done.max(shards.due)).map(move |shard| keys::done_partition(tenant, done, shard))
 }

@@ -2,6 +2,7 @@
 
 use super::codec::Record;
 use super::{Definition, Reminder, ReminderStore, TRIES, attr, keys, statement};
+use crate::tenancy::Shards;
 use crate::work::StoreError;
 use crate::work::attr::{PK, TOKEN};
 use crate::work::batcher::Outcome;
@@ -28,7 +29,7 @@ pub struct NewReminder {
     /// Hash of the request body, by which the same request is known again.
     pub body_hash: String,
     /// Shards of its configuration.
-    pub shards: u32,
+    pub shards: Shards,
 }
 
 /// What became of it.
@@ -209,7 +210,8 @@ impl NewReminder {
             body_hash: self.body_hash.clone(),
             span: (send_times.first().copied().unwrap_or(now), send_times.last().copied().unwrap_or(now)),
             phone: keys::phone_partition(&self.tenant, whom.national()),
-            shard: rules::due::shard(&recipient, self.shards),
+            shard: rules::due::shard(&recipient, self.shards.due),
+            done_shard: rules::due::shard(self.id.as_str(), self.shards.done),
             recipient,
             fence: 0,
             tenant: self.tenant.clone(),

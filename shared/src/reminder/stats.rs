@@ -1,6 +1,8 @@
 //! Counts of a tenant's reminders, read from the indexes.
 
+use super::list::done_partitions;
 use super::{ReminderStore, keys};
+use crate::tenancy::Shards;
 use crate::work::StoreError;
 use crate::work::attr::{DONE_INDEX, DONE_PARTITION, DUE_INDEX, DUE_PARTITION};
 use chrono::TimeDelta;
@@ -27,22 +29,22 @@ impl ReminderStore {
     ///
     /// # Errors
     /// [`StoreError`] when an index cannot be read.
-    pub async fn stats(&self, tenant: &Tenant, shards: u32) -> Result<Stats, StoreError> {
+    pub async fn stats(&self, tenant: &Tenant, shards: Shards) -> Result<Stats, StoreError> {
         let mut stats = Stats::default();
         // Counts end before the instant; what is due at this very one is pending.
         let now = self.work.clock.now() + TimeDelta::milliseconds(1);
-        for shard in 0..shards {
+        for shard in 0..shards.due {
             let due = keys::due_partition(tenant, shard);
             stats.waiting += self.work.count(DUE_INDEX, DUE_PARTITION, &due, None).await?.0;
             stats.pending += self.work.count(DUE_INDEX, DUE_PARTITION, &due, Some(now)).await?.0;
-            for done in Done::ALL {
-                let partition = keys::done_partition(tenant, done, shard);
-                let (count, _) = self.work.count(DONE_INDEX, DONE_PARTITION, &partition, None).await?;
-                match done {
-                    Done::Review => stats.needs_review += count,
-                    Done::Completed => stats.completed += count,
-                    Done::Cancelled => stats.cancelled += count,
-                }
+        }
+        for done in Done::ALL {
+            let partitions = done_partitions(tenant, done, shards).collect();
+            let (count, _) = self.work.count_all(DONE_INDEX, DONE_PARTITION, partitions).await?;
+            match done {
+                Done::Review => stats.needs_review = count,
+                Done::Completed => stats.completed = count,
+                Done::Cancelled => stats.cancelled = count,
             }
         }
         Ok(stats)
@@ -52,8 +54,8 @@ impl ReminderStore {
     ///
     /// # Errors
     /// [`StoreError`] when the index cannot be read.
-    pub async fn has_waiting(&self, tenant: &Tenant, shards: u32) -> Result<bool, StoreError> {
-        for shard in 0..shards {
+    pub async fn has_waiting(&self, tenant: &Tenant, shards: Shards) -> Result<bool, StoreError> {
+        for shard in 0..shards.due {
             if !self.due_page(tenant, shard, None, 1).await?.is_empty() {
                 return Ok(true);
             }

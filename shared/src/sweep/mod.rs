@@ -92,7 +92,7 @@ pub async fn requeue(ctx: &Context) -> Result<SweepReport, SweepError> {
 pub async fn resume(ctx: &Context, tenant: &Tenant) -> Result<SweepReport, SweepError> {
     let kinds = ctx.tenancy.kinds(tenant).await?;
     let slices = kinds.iter().flat_map(|entry| {
-        (0..entry.shards).map(|shard| Slice::new(tenant.clone(), entry.kind.clone(), shard))
+        (0..entry.shards.due).map(|shard| Slice::new(tenant.clone(), entry.kind.clone(), shard))
     });
     let slices: Vec<Slice> = slices.collect();
     ask_requeue(ctx, &slices).await?;
@@ -102,7 +102,7 @@ pub async fn resume(ctx: &Context, tenant: &Tenant) -> Result<SweepReport, Sweep
 async fn all_slices(ctx: &Context) -> Result<Vec<Slice>, SweepError> {
     let entries = ctx.tenancy.slices().await?;
     let slices = entries.into_iter().flat_map(|entry| {
-        (0..entry.shards).map(move |shard| Slice::new(entry.tenant.clone(), entry.kind.clone(), shard))
+        (0..entry.shards.due).map(move |shard| Slice::new(entry.tenant.clone(), entry.kind.clone(), shard))
     });
     Ok(slices.collect())
 }

@@ -3,7 +3,7 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::slice::SliceEntry;
+use super::slice::{Shards, SliceEntry};
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
     TenancyError,
@@ -93,8 +93,8 @@ pub struct ActivityType {
     pub timeout_seconds: u32,
     /// Waits between executions.
     pub reschedule_rules: RescheduleRules,
-    /// Shards of its due work; never lowered. The store sets it.
-    pub due_shards: u32,
+    /// Shards of its work; never lowered. The store sets it.
+    pub shards: Shards,
     /// When it was made and changed. The store sets it.
     pub meta: Meta,
 }
@@ -117,7 +117,7 @@ impl ActivityType {
             headers: Vec::new(),
             timeout_seconds: TIMEOUT_SECONDS_DEFAULT,
             reschedule_rules: RescheduleRules::default(),
-            due_shards: 0,
+            shards: Shards::default(),
             meta: Meta::default(),
         }
     }
@@ -142,9 +142,8 @@ impl ActivityType {
             // As JSON text, which keeps the order that an item's maps lose.
             .text(HEADERS, serde_json::to_string(&self.headers).map_err(json)?)
             .number(TIMEOUT_SECONDS, self.timeout_seconds)
-            .text(RESCHEDULE_RULES, serde_json::to_string(&self.reschedule_rules).map_err(json)?)
-            .number(DUE_SHARDS, self.due_shards);
-        Ok(self.meta.write(writer).finish())
+            .text(RESCHEDULE_RULES, serde_json::to_string(&self.reschedule_rules).map_err(json)?);
+        Ok(self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish())
     }
 
     fn decode(item: &Item) -> Result<Self, DecodeError> {
@@ -160,7 +159,7 @@ impl ActivityType {
             headers: reader.json(HEADERS)?,
             timeout_seconds: reader.number(TIMEOUT_SECONDS)?,
             reschedule_rules: reader.json(RESCHEDULE_RULES)?,
-            due_shards: reader.number(DUE_SHARDS)?,
+            shards: Shards::read(&reader, DUE_SHARDS)?,
             meta: Meta::read(&reader)?,
         })
     }
@@ -250,14 +249,14 @@ impl Tenancy {
             let old = self.activity_type_fresh(tenant, &wanted.name).await?;
             let slice = self.slice(tenant, &wanted.kind()).await?;
             // A type deleted and made again may still have work in the shards it had.
-            let due_shards = slice.map_or(0, |slice| slice.shards).max(self.due_shards);
+            let shards = slice.map_or(self.shards, |slice| slice.shards.max(self.shards));
             let (meta, when, action) = match &old {
                 Some(old) => {
                     (old.meta.changed(now), When::Revision(old.meta.revision), "activityType.updated")
                 }
                 None => (Meta::new(now), When::Absent, "activityType.created"),
             };
-            let new = ActivityType { due_shards, meta, ..wanted.clone() };
+            let new = ActivityType { shards, meta, ..wanted.clone() };
             if let Some(old) = &old
                 && **old == (ActivityType { meta: old.meta, ..new.clone() })
             {
@@ -266,8 +265,7 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, action)
                 .from(old.as_deref().map(|old| named(&old.name, old.audited())))
                 .to(named(&new.name, new.audited()));
-            let slice =
-                SliceEntry { tenant: tenant.clone(), kind: new.kind(), shards: due_shards, retired_at: None };
+            let slice = SliceEntry { tenant: tenant.clone(), kind: new.kind(), shards, retired_at: None };
             let mut writes = vec![
                 self.put(new.encode(tenant)?, Some(when)),
                 self.put(slice.encode(), None),
@@ -307,7 +305,7 @@ impl Tenancy {
             let slice = SliceEntry {
                 tenant: tenant.clone(),
                 kind: old.kind(),
-                shards: old.due_shards,
+                shards: old.shards,
                 retired_at: Some(now),
             };
             let entry =

@@ -5,7 +5,7 @@
 
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::slice::SliceEntry;
+use super::slice::{Shards, SliceEntry};
 use super::{Meta, Page, PageRequest, Tenancy, TenancyError};
 use crate::dispatch::Credentials;
 use chrono::{DateTime, Utc};
@@ -43,8 +43,8 @@ pub struct DispatchConfig {
     pub settings: Map<String, Value>,
     /// Whether anything is dispatched by it.
     pub is_active: bool,
-    /// Shards of the channel's due work; never lowered.
-    pub due_shards: u32,
+    /// Shards of the channel's work; never lowered.
+    pub shards: Shards,
     /// When it was made and changed.
     pub meta: Meta,
 }
@@ -85,9 +85,8 @@ impl DispatchConfig {
             .text(CREDENTIALS, &self.credentials)
             .texts(CREDENTIAL_KEYS, &self.credential_keys)
             .text(SETTINGS, serde_json::to_string(&self.settings).map_err(json)?)
-            .text(IS_ACTIVE, self.is_active)
-            .number(DUE_SHARDS, self.due_shards);
-        Ok(self.meta.write(writer).finish())
+            .text(IS_ACTIVE, self.is_active);
+        Ok(self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish())
     }
 
     pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
@@ -102,7 +101,7 @@ impl DispatchConfig {
             credential_keys: reader.parsed_list(CREDENTIAL_KEYS)?,
             settings: reader.json(SETTINGS)?,
             is_active: reader.parsed(IS_ACTIVE)?,
-            due_shards: reader.number(DUE_SHARDS)?,
+            shards: Shards::read(&reader, DUE_SHARDS)?,
             meta: Meta::read(&reader)?,
         })
     }
@@ -120,7 +119,7 @@ impl DispatchConfig {
     }
 
     pub(super) fn slice(&self, tenant: &Tenant, retired_at: Option<DateTime<Utc>>) -> SliceEntry {
-        SliceEntry { tenant: tenant.clone(), kind: self.kind(), shards: self.due_shards, retired_at }
+        SliceEntry { tenant: tenant.clone(), kind: self.kind(), shards: self.shards, retired_at }
     }
 }
 
@@ -212,7 +211,7 @@ mod tests {
             credentials: "sealed".to_owned(),
             settings: Map::from_iter([("timeoutSeconds".to_owned(), json!(1.5))]),
             is_active: false,
-            due_shards: 4,
+            shards: Shards { due: 4, done: 16 },
             meta: Meta { created_at: DateTime::UNIX_EPOCH, updated_at: DateTime::UNIX_EPOCH, revision: 3 },
         };
         let bare = DispatchConfig {

@@ -52,7 +52,7 @@ impl Tenancy {
                 credentials: sealed,
                 settings: wanted.settings.clone(),
                 is_active: wanted.is_active,
-                due_shards: slice.map_or(0, |slice| slice.shards).max(self.due_shards),
+                shards: slice.map_or(self.shards, |slice| slice.shards.max(self.shards)),
                 meta,
             };
             if let Some(old) = &old

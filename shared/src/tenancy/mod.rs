@@ -59,7 +59,7 @@ pub use reminder_webhook::REMINDER_WEBHOOK;
 pub use retired::{ErasureSubject, LATE_WRITES, Retired, RetiredSubject};
 pub use server_state::ServerState;
 pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
-pub use slice::{KindEntry, SliceEntry};
+pub use slice::{KindEntry, Shards, SliceEntry};
 pub use solution::{Rolling, Solution};
 
 use crate::clock::SharedClock;
@@ -81,13 +81,13 @@ pub struct Tenancy {
     clock: SharedClock,
     entropy: SharedEntropy,
     envelope: Arc<Envelope>,
-    /// Shards of the due index that a new activity type gets.
-    due_shards: u32,
+    /// Shards of the indexes that a new activity type gets.
+    shards: Shards,
     companies: Cache<CompanyName, Company>,
     solutions: Cache<(CompanyName, SolutionName), Solution>,
     types: Cache<(Tenant, TypeName), ActivityType>,
     dispatch_configs: Cache<(Tenant, Channel), DispatchConfig>,
-    channel_shards: Cache<(Tenant, Channel), u32>,
+    channel_shards: Cache<(Tenant, Channel), Shards>,
     notification_types: Cache<(Tenant, TypeName), NotificationType>,
     keys: Cache<(CompanyName, String), ApiKey>,
     secrets: Cache<Tenant, SigningSecrets>,
@@ -99,15 +99,15 @@ pub struct Tenancy {
 }
 
 impl Tenancy {
-    /// The configuration in `table`. `due_shards` is what a new activity type gets
-    /// (`PUNCTUAL_DUE_SHARDS`); one that has more keeps them.
+    /// The configuration in `table`. `shards` is what a new activity type gets
+    /// (`PUNCTUAL_DUE_SHARDS`, `PUNCTUAL_DONE_SHARDS`); one that has more keeps them.
     pub fn new(
         dynamodb: aws_sdk_dynamodb::Client,
         table: String,
         clock: SharedClock,
         entropy: SharedEntropy,
         envelope: Arc<Envelope>,
-        due_shards: u32,
+        shards: Shards,
     ) -> Self {
         Self {
             dynamodb,
@@ -126,7 +126,7 @@ impl Tenancy {
             clock,
             entropy,
             envelope,
-            due_shards: due_shards.max(1),
+            shards: shards.max(Shards { due: 1, done: 1 }),
         }
     }
 }

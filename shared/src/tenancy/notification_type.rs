@@ -231,7 +231,7 @@ impl Tenancy {
             let registered =
                 self.read("read registry", &NotificationSlice::key(tenant, &wanted.name)).await?;
             let registered = registered.as_ref().map(NotificationSlice::decode).transpose()?;
-            let shards = registered.map_or(0, |slice| slice.shards).max(self.due_shards);
+            let shards = registered.map_or(0, |slice| slice.shards).max(self.shards.due);
             let (meta, when, action) = match &old {
                 Some(old) => {
                     (old.meta.changed(now), When::Revision(old.meta.revision), "notificationType.updated")

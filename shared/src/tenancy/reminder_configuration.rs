@@ -9,6 +9,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
 use super::reminder_secret::{ReminderSecrets, SecretKind};
+use super::slice::Shards;
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Solution, Tenancy, TenancyError};
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;
@@ -53,8 +54,8 @@ pub struct ReminderConfiguration {
     pub dialog_service_uri: Option<String>,
     /// What is told of every attempt.
     pub webhook_url: Option<String>,
-    /// Shards of the due index; never lowered.
-    pub due_shards: u32,
+    /// Shards of the indexes; never lowered.
+    pub shards: Shards,
     /// When it was deleted.
     pub retired_at: Option<DateTime<Utc>>,
     /// When it was made and changed.
@@ -87,9 +88,8 @@ impl ReminderConfiguration {
             .optional_text(WEBHOOK_URL, self.webhook_url.as_ref())
             .text(PRIMARY, self.primary)
             .text(SECONDARY, self.secondary)
-            .number(DUE_SHARDS, self.due_shards)
             .optional_number(RETIRED_AT, self.retired_at.map(|at| at.timestamp_millis()));
-        self.meta.write(writer).finish()
+        self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish()
     }
 
     fn decode(item: &Item) -> Result<Self, DecodeError> {
@@ -102,7 +102,7 @@ impl ReminderConfiguration {
             webhook_url: reader.optional_text(WEBHOOK_URL)?,
             primary: reader.parsed(PRIMARY)?,
             secondary: reader.parsed(SECONDARY)?,
-            due_shards: reader.number(DUE_SHARDS)?,
+            shards: Shards::read(&reader, DUE_SHARDS)?,
             retired_at: reader.optional_time(RETIRED_AT)?,
             meta: Meta::read(&reader)?,
         })
@@ -147,12 +147,13 @@ impl Tenancy {
         Ok(Some(found))
     }
 
-    /// Over how many shards a solution's reminders are spread, of a deleted configuration too; 0 if it had none.
+    /// Over how many shards a solution's reminders are spread, of a deleted configuration too; none if it had none.
     ///
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
-    pub async fn reminder_shards(&self, tenant: &Tenant) -> Result<u32, TenancyError> {
-        Ok(self.reminder_configuration_kept(tenant).await?.map_or(0, |kept| kept.due_shards))
+    pub async fn reminder_shards(&self, tenant: &Tenant) -> Result<Shards, TenancyError> {
+        let kept = self.reminder_configuration_kept(tenant).await?;
+        Ok(kept.map_or(Shards::default(), |kept| kept.shards))
     }
 
     /// Every configuration, deleted ones too, for the processor. Not cached.
@@ -219,14 +220,14 @@ impl Tenancy {
                 primary,
                 secondary,
                 // Reminders of a deleted one may be in the shards it had.
-                due_shards: kept.as_ref().map_or(0, |kept| kept.due_shards).max(self.due_shards),
+                shards: kept.as_ref().map_or(self.shards, |kept| kept.shards.max(self.shards)),
                 retired_at: None,
                 meta,
             };
             if let Some(old) = old
                 && old.notification_key == new.notification_key
                 && old.audited() == new.audited()
-                && old.due_shards == new.due_shards
+                && old.shards == new.shards
             {
                 return Ok((Changed::Unchanged(old.clone()), None));
             }
@@ -335,7 +336,7 @@ mod tests {
             account_code: "a1".to_owned(),
             dialog_service_uri: Some("https://dialog.example".to_owned()),
             webhook_url: Some("https://hook.example".to_owned()),
-            due_shards: 4,
+            shards: Shards { due: 4, done: 16 },
             retired_at: Some(at),
             meta: Meta { created_at: at, updated_at: at, revision: 9 },
             notification_key: "sealed".to_owned(),

@@ -4,6 +4,7 @@ use super::change::{TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
 use super::{ChangeError, Solution, Tenancy, TenancyError};
+use crate::settings::DEFAULT_DONE_SHARDS;
 use chrono::{DateTime, Utc};
 use rules::names::{Channel, Kind, Tenant};
 use std::fmt::Display;
@@ -13,15 +14,48 @@ use std::sync::Arc;
 const WHAT: &str = "slice";
 pub(super) const PARTITION: &str = "SLICES";
 const SHARDS: &str = "shards";
+const DONE_SHARDS: &str = "doneShards";
 const RETIRED_AT: &str = "retiredAt";
 
-/// A kind of a solution and over how many shards its due work is spread.
+/// Over how many partitions of the indexes what one kind makes is spread. Never lowered: items stay where they were
+/// put, and whoever reads them reads as many partitions as were ever written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shards {
+    /// Of `due`, for each kind: what waits.
+    pub due: u32,
+    /// Of `done`, for each solution and status: what is finished.
+    pub done: u32,
+}
+
+impl Shards {
+    /// The larger of both, in each index.
+    pub fn max(self, other: Self) -> Self {
+        Self { due: self.due.max(other.due), done: self.done.max(other.done) }
+    }
+
+    /// `writer` with both, that of `due` under its own name.
+    pub(super) fn write(self, due_name: &'static str, writer: Writer) -> Writer {
+        writer.number(due_name, self.due).number(DONE_SHARDS, self.done)
+    }
+
+    /// Reads what [`Shards::write`] wrote. Where a kind was written before `done` had shards of its own, it is spread
+    /// over the fewest that there are; what had finished by then stands in the shards of `due`.
+    pub(super) fn read(reader: &Reader<'_>, due_name: &'static str) -> Result<Self, DecodeError> {
+        let done = match reader.has(DONE_SHARDS) {
+            true => reader.number(DONE_SHARDS)?,
+            false => DEFAULT_DONE_SHARDS,
+        };
+        Ok(Self { due: reader.number(due_name)?, done })
+    }
+}
+
+/// A kind of a solution and over how many shards its work is spread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindEntry {
     /// The activity type or channel.
     pub kind: Kind,
-    /// Shards of the due index.
-    pub shards: u32,
+    /// Shards of the indexes.
+    pub shards: Shards,
 }
 
 /// A partition of the due index.
@@ -32,7 +66,7 @@ pub struct SliceEntry {
     /// Which kind of it.
     pub kind: Kind,
     /// Over how many shards it is spread.
-    pub shards: u32,
+    pub shards: Shards,
     /// When its activity type was deleted. The slice stays: work that was accepted in the moment of the
     /// delete has to end somehow, and finished work is listed and rolled by its kind.
     pub retired_at: Option<DateTime<Utc>>,
@@ -44,8 +78,9 @@ impl SliceEntry {
     }
 
     pub(super) fn encode(&self) -> Item {
-        Writer::new(&Self::key(&self.tenant, &self.kind))
-            .number(SHARDS, self.shards)
+        let writer = Writer::new(&Self::key(&self.tenant, &self.kind));
+        self.shards
+            .write(SHARDS, writer)
             .optional_number(RETIRED_AT, self.retired_at.map(|at| at.timestamp_millis()))
             .finish()
     }
@@ -56,7 +91,7 @@ impl SliceEntry {
         Ok(Self {
             tenant: named(&reader, tenant)?,
             kind: named(&reader, kind)?,
-            shards: reader.number(SHARDS)?,
+            shards: Shards::read(&reader, SHARDS)?,
             retired_at: reader.optional_time(RETIRED_AT)?,
         })
     }
@@ -94,12 +129,12 @@ impl Tenancy {
         Ok(slices.into_iter().map(|slice| KindEntry { kind: slice.kind, shards: slice.shards }).collect())
     }
 
-    /// Shards of a channel's due work. A channel without a config has some too: its activities are
+    /// Shards of a channel's work. A channel without a config has some too: its activities are
     /// accepted, and each attempt fails by saying that there is none.
     ///
     /// # Errors
     /// [`ChangeError::NotFound`] without the solution, or the table failed.
-    pub async fn channel_shards(&self, tenant: &Tenant, channel: Channel) -> Result<u32, ChangeError> {
+    pub async fn channel_shards(&self, tenant: &Tenant, channel: Channel) -> Result<Shards, ChangeError> {
         let key = (tenant.clone(), channel);
         if let Some(shards) = self.channel_shards.get(&key) {
             return Ok(*shards);
@@ -117,7 +152,7 @@ impl Tenancy {
             let slice = SliceEntry {
                 tenant: tenant.clone(),
                 kind: kind.clone(),
-                shards: self.due_shards,
+                shards: self.shards,
                 retired_at: None,
             };
             let writes = vec![
@@ -147,12 +182,24 @@ mod tests {
     #[test]
     fn slices_round_trip() {
         let tenant = Tenant { company: "acme".parse().unwrap(), solution: "music".parse().unwrap() };
+        let shards = Shards { due: 4, done: 32 };
         for retired_at in [None, Some(DateTime::UNIX_EPOCH)] {
             for kind in ["A:republish", "C:EMAIL"] {
                 let slice =
-                    SliceEntry { tenant: tenant.clone(), kind: kind.parse().unwrap(), shards: 4, retired_at };
+                    SliceEntry { tenant: tenant.clone(), kind: kind.parse().unwrap(), shards, retired_at };
                 assert_eq!(SliceEntry::decode(&slice.encode()), Ok(slice));
             }
         }
+    }
+
+    /// One that was written before `done` had shards of its own is spread as all are now.
+    #[test]
+    fn slices_of_before_are_read() {
+        let tenant = Tenant { company: "acme".parse().unwrap(), solution: "music".parse().unwrap() };
+        let shards = Shards { due: 4, done: DEFAULT_DONE_SHARDS };
+        let slice = SliceEntry { tenant, kind: "A:republish".parse().unwrap(), shards, retired_at: None };
+        let mut item = slice.encode();
+        item.remove(DONE_SHARDS);
+        assert_eq!(SliceEntry::decode(&item), Ok(slice));
     }
 }

@@ -77,7 +77,7 @@ impl WorkStore {
         vec![
             (attr::PK, s(pk)),
             (attr::SK, s(sk)),
-            (attr::DONE_PARTITION, s(keys::early_partition(tenant))),
+            (attr::DONE_PARTITION, s(keys::early_partition(tenant, pk))),
             // Its own key, so that no two have the same.
             (attr::DONE_SORT, s(format!("{}#{pk}", keys::instant(self.clock.now())))),
         ]

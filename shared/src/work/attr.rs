@@ -47,8 +47,10 @@ pub const URI: &str = "u";
 pub const BODY_HASH: &str = "b";
 /// When the type was changed that it was judged by, Unix milliseconds.
 pub const TYPE_CHANGED: &str = "v";
-/// Shard of its indexes.
+/// Shard of the index `due`.
 pub const SHARD: &str = "sh";
+/// Shard of the index `done`, if it has one of its own.
+pub const DONE_SHARD: &str = "fh";
 /// The successful attempt: HTTP status.
 pub const SUCCESS_STATUS: &str = "hs";
 /// The successful attempt: duration in milliseconds.

@@ -1,6 +1,8 @@
 //! Activities as items of the work table. Decoding is strict: what cannot be
 //! read is an error that names the attribute, never a default.
 
+pub use super::attributes::{Attributes, DecodeError, Item, n, s, t};
+
 use super::attr;
 use super::keys;
 use super::recurring::RULE_BODY_HASH;
@@ -10,11 +12,6 @@ use chrono::{DateTime, Utc};
 use rules::activity::{Claim, Index, State, index};
 use rules::due::Mark;
 use rules::names::{ActivityId, Kind, Tenant};
-use std::collections::HashMap;
-use std::str::FromStr;
-
-/// An item as the SDK has it.
-pub type Item = HashMap<String, AttributeValue>;
 
 /// An activity as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +32,10 @@ pub struct Record {
     pub uri: Option<String>,
     /// Hash of the body it was created from.
     pub body_hash: String,
-    /// Shard of its indexes.
+    /// Shard of the index `due`.
     pub shard: u32,
+    /// Shard of the index `done`; of an activity that was accepted before that had shards of its own, the same.
+    pub done_shard: u32,
     /// Partition in the index `object`.
     pub object: Option<String>,
     /// When the type was changed last that it was judged by.
@@ -65,105 +64,6 @@ pub struct Dispatch {
     pub dispatch_config_id: String,
 }
 
-/// An item that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("item {pk}: attribute {attribute} is missing or malformed")]
-pub struct DecodeError {
-    /// The item's partition key.
-    pub pk: String,
-    /// The attribute.
-    pub attribute: &'static str,
-}
-
-/// A string attribute.
-pub fn s(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-/// A number attribute.
-pub fn n(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-/// An instant as an attribute: Unix milliseconds.
-pub fn t(at: DateTime<Utc>) -> AttributeValue {
-    n(at.timestamp_millis())
-}
-
-/// Reads attributes of one item.
-pub struct Attributes<'a> {
-    pk: &'a str,
-    item: &'a Item,
-}
-
-impl<'a> Attributes<'a> {
-    /// Reads `item`.
-    ///
-    /// # Errors
-    /// [`DecodeError`] without a partition key.
-    pub fn new(item: &'a Item) -> Result<Self, DecodeError> {
-        match item.get(attr::PK) {
-            Some(AttributeValue::S(pk)) => Ok(Self { pk, item }),
-            _ => Err(DecodeError { pk: "?".to_owned(), attribute: attr::PK }),
-        }
-    }
-
-    /// The error of an attribute that cannot be read.
-    pub fn error(&self, attribute: &'static str) -> DecodeError {
-        DecodeError { pk: self.pk.to_owned(), attribute }
-    }
-
-    /// A string, or none.
-    pub fn text_option(&self, attribute: &'static str) -> Result<Option<&'a str>, DecodeError> {
-        match self.item.get(attribute) {
-            None => Ok(None),
-            Some(AttributeValue::S(text)) => Ok(Some(text)),
-            Some(_) => Err(self.error(attribute)),
-        }
-    }
-
-    /// A string.
-    pub fn text(&self, attribute: &'static str) -> Result<&'a str, DecodeError> {
-        self.text_option(attribute)?.ok_or_else(|| self.error(attribute))
-    }
-
-    /// A string that parses, such as a name.
-    pub fn parsed<T: FromStr>(&self, attribute: &'static str) -> Result<T, DecodeError> {
-        self.text(attribute)?.parse().map_err(|_| self.error(attribute))
-    }
-
-    /// A string that parses, or none.
-    pub fn parsed_option<T: FromStr>(&self, attribute: &'static str) -> Result<Option<T>, DecodeError> {
-        let parsed = self.text_option(attribute)?.map(str::parse).transpose();
-        parsed.map_err(|_| self.error(attribute))
-    }
-
-    /// A number, or none.
-    pub fn number_option<T: FromStr>(&self, attribute: &'static str) -> Result<Option<T>, DecodeError> {
-        match self.item.get(attribute) {
-            None => Ok(None),
-            Some(AttributeValue::N(text)) => text.parse().map(Some).map_err(|_| self.error(attribute)),
-            Some(_) => Err(self.error(attribute)),
-        }
-    }
-
-    /// A number.
-    pub fn number<T: FromStr>(&self, attribute: &'static str) -> Result<T, DecodeError> {
-        self.number_option(attribute)?.ok_or_else(|| self.error(attribute))
-    }
-
-    /// An instant, or none.
-    pub fn instant_option(&self, attribute: &'static str) -> Result<Option<DateTime<Utc>>, DecodeError> {
-        let millis: Option<i64> = self.number_option(attribute)?;
-        millis.map(|millis| rules::time::from_millis(millis).map_err(|_| self.error(attribute))).transpose()
-    }
-
-    /// An instant.
-    pub fn instant(&self, attribute: &'static str) -> Result<DateTime<Utc>, DecodeError> {
-        self.instant_option(attribute)?.ok_or_else(|| self.error(attribute))
-    }
-}
-
 impl Record {
     /// The item's partition key.
     pub fn pk(&self) -> String {
@@ -189,7 +89,7 @@ impl Record {
                 (attr::DUE_SORT, keys::due_sort(due, Mark::of(now, due), &self.id)),
             ],
             Index::Done => [
-                (attr::DONE_PARTITION, keys::done_partition(&self.tenant, state.status, self.shard)),
+                (attr::DONE_PARTITION, keys::done_partition(&self.tenant, state.status, self.done_shard)),
                 // A result that comes days later leaves it where its execution put it: logs are rolled by that.
                 (attr::DONE_SORT, keys::done_sort(state.executed_at.unwrap_or(now), &self.id)),
             ],
@@ -211,6 +111,7 @@ impl Record {
             (attr::RUN, n(state.run)),
             (attr::CREATED, t(self.created_at)),
             (attr::SHARD, n(self.shard)),
+            (attr::DONE_SHARD, n(self.done_shard)),
             (attr::BODY_HASH, s(&self.body_hash)),
         ];
         item.extend(self.index_attributes(state, now).map(|(name, value)| (name, s(value))));
@@ -239,7 +140,7 @@ impl Record {
     /// [`DecodeError`] naming what cannot be read.
     pub fn decode(item: &Item) -> Result<Self, DecodeError> {
         let read = Attributes::new(item)?;
-        let (tenant, id) = keys::parse_activity(read.pk).ok_or_else(|| read.error(attr::PK))?;
+        let (tenant, id) = keys::parse_activity(read.pk()).ok_or_else(|| read.error(attr::PK))?;
         let claim = match (read.text_option(attr::TOKEN)?, read.instant_option(attr::LEASE)?) {
             (Some(token), Some(lease_until)) => Some(Claim { token: token.to_owned(), lease_until }),
             (None, None) => None,
@@ -274,6 +175,7 @@ impl Record {
             uri: text(attr::URI)?,
             body_hash: read.text(attr::BODY_HASH)?.to_owned(),
             shard: read.number(attr::SHARD)?,
+            done_shard: read.done_shard()?,
             type_changed_at: read.instant_option(attr::TYPE_CHANGED)?,
             object: text(attr::OBJECT_PARTITION)?,
             success: success.transpose()?,
@@ -303,6 +205,7 @@ pub(crate) mod tests {
             uri: None,
             body_hash: "hash".into(),
             shard: 2,
+            done_shard: 13,
             object: None,
             success: None,
             type_changed_at: Some(now),

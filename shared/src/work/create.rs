@@ -5,6 +5,7 @@ use super::codec::{Record, s};
 use super::statements::{self, Statement};
 use super::{ActivityView, Earlier, StoreError, WorkStore, attr};
 use crate::queue::DueActivity;
+use crate::tenancy::Shards;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -38,7 +39,7 @@ pub struct NewActivity {
     /// Hash of the request body, by which the same request is known again.
     pub body_hash: String,
     /// Shards of its type.
-    pub shards: u32,
+    pub shards: Shards,
     /// When the type was changed last that this was judged by; the worker calls by no older one.
     pub type_changed_at: Option<DateTime<Utc>>,
 }
@@ -211,7 +212,8 @@ impl Prepared {
         objects.dedup();
         let object = (!objects.is_empty()).then(|| objects.remove(0));
         let record = Record {
-            shard: shard(id.as_str(), shards),
+            shard: shard(id.as_str(), shards.due),
+            done_shard: shard(id.as_str(), shards.done),
             state: accepted(rules::time::truncate(date), max_attempts, now),
             created_at: now,
             success: None,

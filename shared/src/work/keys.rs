@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use rules::activity::Status;
-use rules::due::Mark;
+use rules::due::{Mark, shard};
 use rules::names::{ActivityId, Kind, RecurringName, Tenant, TypeName};
 use rules::notification;
 use rules::recurring::SkipReason;
@@ -14,6 +14,9 @@ use std::str::FromStr;
 
 /// An object value longer than this stands in the index as its hash: DynamoDB keys end at 2,048 bytes.
 const OBJECT_VALUE_MAX_BYTES: usize = 256;
+
+/// Shards of [`early_partition`]: of no type, so that nothing keeps a number of them that could be raised.
+const EARLY_SHARDS: u32 = 16;
 
 /// Partition key of an activity and all that belongs to it.
 pub fn activity(tenant: &Tenant, id: &ActivityId) -> String {
@@ -107,9 +110,15 @@ pub fn provider(tenant: &Tenant, id: &str) -> String {
 }
 
 /// Partition of the index `done` for results that met no activity when they came: by it they are found when their
-/// solution is deleted.
-pub fn early_partition(tenant: &Tenant) -> String {
-    format!("{tenant}#P")
+/// solution is deleted. `pk` is what they lie with.
+pub fn early_partition(tenant: &Tenant, pk: &str) -> String {
+    format!("{tenant}#P#{}", shard(pk, EARLY_SHARDS))
+}
+
+/// All of [`early_partition`], and the one that there was before it had shards.
+pub fn early_partitions(tenant: &Tenant) -> Vec<String> {
+    let sharded = (0..EARLY_SHARDS).map(|shard| format!("{tenant}#P#{shard}"));
+    std::iter::once(format!("{tenant}#P")).chain(sharded).collect()
 }
 
 /// The lease of one of a solution's log rollers.

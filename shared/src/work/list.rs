@@ -6,6 +6,7 @@
 //! and matched again.
 
 use super::codec::Record;
+use super::merge::{Merge, share};
 use super::payload::PAYLOAD_BATCH_MAX;
 use super::{ActivityView, StoreError, WorkStore, attr, keys};
 use crate::page::Page;
@@ -14,7 +15,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use rules::activity::Status;
 use rules::names::{Kind, Tenant, TypeName};
 
@@ -22,6 +23,8 @@ use rules::names::{Kind, Tenant, TypeName};
 pub const SCAN_MAX: usize = 2_000;
 /// Items read at a time.
 pub(crate) const STRIDE: usize = 100;
+/// Partitions of an index read at a time.
+const READS_IN_FLIGHT: usize = 32;
 
 /// What to find; absent matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -244,7 +247,7 @@ impl WorkStore {
         if filter.status.is_none_or(|status| status == Status::Ready) {
             let partitions = |entry: &&KindEntry| {
                 let KindEntry { kind, shards } = (*entry).clone();
-                (0..shards).map(move |shard| keys::due_partition(tenant, &kind, shard))
+                (0..shards.due).map(move |shard| keys::due_partition(tenant, &kind, shard))
             };
             phases.push(Phase::due(wanted.iter().flat_map(partitions).collect()));
         }
@@ -265,7 +268,9 @@ impl WorkStore {
         kinds: &[KindEntry],
         statuses: &[Status],
     ) -> Vec<String> {
-        let shards = kinds.iter().map(|entry| entry.shards).chain([self.due_shards]).max().unwrap_or(1);
+        let shards = kinds.iter().fold(self.shards, |shards, entry| shards.max(entry.shards));
+        // Activities that were accepted before `done` had shards of its own stand in those of `due`.
+        let shards = shards.done.max(shards.due);
         let of_status = |status: &Status| {
             let status = *status;
             (0..shards).map(move |shard| keys::done_partition(tenant, status, shard))
@@ -274,21 +279,30 @@ impl WorkStore {
     }
 
     /// The next `count` rows of a phase, merged over its partitions: sort key and partition key of the item.
+    ///
+    /// Of many partitions each is asked for its share of them alone, since each row read costs; one that may have more
+    /// of the rows wanted is asked again.
     pub(crate) async fn stride(
         &self,
         phase: &Phase,
         after: Option<&str>,
         count: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let reads = phase.partitions.iter().map(|partition| self.rows(phase, partition, after, count));
-        let mut rows: Vec<(String, String)> = try_join_all(reads).await?.into_iter().flatten().collect();
-        rows.sort_unstable();
-        rows.dedup();
-        if phase.newest_first {
-            rows.reverse();
+        let share = share(count, phase.partitions.len());
+        let mut merge = Merge::new(phase.newest_first, count);
+        let mut asked: Vec<(usize, Option<String>)> =
+            (0..phase.partitions.len()).map(|number| (number, after.map(str::to_owned))).collect();
+        while !asked.is_empty() {
+            let reads = asked.iter().map(|(number, after)| async move {
+                let rows = self.rows(phase, &phase.partitions[*number], after.as_deref(), share).await?;
+                Ok::<_, StoreError>((*number, rows))
+            });
+            let reads: Vec<_> = reads.collect();
+            let found: Vec<_> = stream::iter(reads).buffered(READS_IN_FLIGHT).try_collect().await?;
+            found.into_iter().for_each(|(number, rows)| merge.add(number, rows, share));
+            asked = merge.unfinished();
         }
-        rows.truncate(count);
-        Ok(rows)
+        Ok(merge.rows)
     }
 
     async fn rows(

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod statements;
 
 mod apply;
+mod attributes;
 mod batches;
 mod bulk;
 mod change;
@@ -19,6 +20,7 @@ mod due;
 mod erase;
 mod links;
 pub(crate) mod list;
+mod merge;
 mod notification;
 pub(crate) mod partition;
 pub(crate) mod payload;
@@ -59,6 +61,7 @@ use crate::clock::SharedClock;
 use crate::entropy::SharedEntropy;
 use crate::patience::Patience;
 use crate::queue::{DueQueue, QueueError};
+use crate::tenancy::Shards;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use batcher::Batcher;
@@ -133,17 +136,17 @@ pub struct WorkStore {
     queue: Arc<DueQueue>,
     pub(crate) batcher: Batcher,
     reads: Batcher,
-    due_shards: u32,
+    shards: Shards,
 }
 
 impl WorkStore {
     /// The table `table`; what becomes due within the horizon goes to `queue`.
     ///
-    /// `due_shards` is the most shards a finished activity may stand in beside its type's own.
+    /// `shards` are the most in which something may stand beside those of its own kind.
     pub fn new(
         client: Client,
         table: String,
-        due_shards: u32,
+        shards: Shards,
         queue: Arc<DueQueue>,
         clock: SharedClock,
         entropy: SharedEntropy,
@@ -151,6 +154,6 @@ impl WorkStore {
         // Apart, since one call of DynamoDB's either reads or writes.
         let patience = Patience::new(clock.clone(), entropy.clone());
         let [batcher, reads] = [(); 2].map(|()| Batcher::new(&client, table.clone(), patience.clone()));
-        Self { client, table, clock, entropy, queue, batcher, reads, due_shards }
+        Self { client, table, clock, entropy, queue, batcher, reads, shards }
     }
 }

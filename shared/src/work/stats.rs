@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Most pages counted in one partition: about a million activities.
 const PAGES_MAX: usize = 128;
 /// Partitions counted at a time.
-const COUNTS_IN_FLIGHT: usize = 8;
+const COUNTS_IN_FLIGHT: usize = 16;
 
 /// How a tenant's activities stand. Index reads are eventually consistent.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ impl WorkStore {
         };
         let now = self.clock.now();
         for entry in kinds {
-            for shard in 0..entry.shards {
+            for shard in 0..entry.shards.due {
                 let partition = keys::due_partition(tenant, &entry.kind, shard);
                 let (ready, cut) = self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, None).await?;
                 stats.truncated |= cut;
@@ -62,14 +62,10 @@ impl WorkStore {
             }
         }
         for status in Status::ALL.into_iter().filter(|status| *status != Status::Ready) {
-            let counts =
-                self.done_partitions(tenant, kinds, &[status]).into_iter().map(|partition| async move {
-                    self.count(attr::DONE_INDEX, attr::DONE_PARTITION, &partition, None).await
-                });
-            let counts: Vec<(u64, bool)> =
-                stream::iter(counts).buffer_unordered(COUNTS_IN_FLIGHT).try_collect().await?;
-            stats.by_status.insert(status, counts.iter().map(|(count, _)| count).sum());
-            stats.truncated |= counts.iter().any(|(_, cut)| *cut);
+            let partitions = self.done_partitions(tenant, kinds, &[status]);
+            let (count, cut) = self.count_all(attr::DONE_INDEX, attr::DONE_PARTITION, partitions).await?;
+            stats.by_status.insert(status, count);
+            stats.truncated |= cut;
         }
         Ok(stats)
     }
@@ -80,7 +76,7 @@ impl WorkStore {
     /// [`StoreError`] when the index cannot be read.
     pub async fn has_waiting(&self, tenant: &Tenant, kinds: &[KindEntry]) -> Result<bool, StoreError> {
         for entry in kinds {
-            for shard in 0..entry.shards {
+            for shard in 0..entry.shards.due {
                 let partition = keys::due_partition(tenant, &entry.kind, shard);
                 if self.first_due(&partition).await?.is_some() {
                     return Ok(true);
@@ -94,6 +90,23 @@ impl WorkStore {
     pub(crate) async fn first_due(&self, partition: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
         let page = self.due_page(partition, None, None, 1).await?;
         Ok(page.first().map(|row| row.due))
+    }
+
+    /// Counts several partitions, some at a time; and whether one of them was cut.
+    pub(crate) async fn count_all(
+        &self,
+        index: &str,
+        partition_name: &str,
+        partitions: Vec<String>,
+    ) -> Result<(u64, bool), StoreError> {
+        let counts = partitions
+            .into_iter()
+            .map(|partition| async move { self.count(index, partition_name, &partition, None).await });
+        let counts: Vec<_> = counts.collect();
+        let sum = |(count, cut): (u64, bool), (more, more_cut): (u64, bool)| {
+            std::future::ready(Ok((count + more, cut | more_cut)))
+        };
+        stream::iter(counts).buffer_unordered(COUNTS_IN_FLIGHT).try_fold((0, false), sum).await
     }
 
     /// Counts a partition, up to `before` in the due index; and whether it was cut.

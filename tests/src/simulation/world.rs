@@ -110,7 +110,7 @@ impl World {
         let embedded = Embedded::start(options, clock).await.expect("the embedded services start");
         let variables = embedded.settings("delivery-worker");
         let settings = Settings::read(&|name| variables.get(name).cloned()).expect("the template's settings");
-        let settings = Settings { due_shards: 1, ..settings };
+        let settings = Settings { due_shards: 1, done_shards: 2, ..settings };
         let faults = Faults::of(&mut dice);
         Self {
             gate: Gate::new(time.clone(), mutation),

@@ -193,7 +193,7 @@ async fn a_batch_is_at_most_a_hundred_of_a_tenant_and_slot() {
             let later = |n: usize| {
                 let mut message = world.message(tenant, Channel::Email, &format!("p{part}n{n}"));
                 message.date = beginning() + TimeDelta::minutes(20);
-                message.shards = 1;
+                message.shards.due = 1;
                 message
             };
             world.put_config(tenant, world.yom(Channel::Email)).await;

@@ -36,6 +36,7 @@ mod conformance;
 mod crashes;
 mod deletion;
 mod delivery;
+mod done_shards;
 mod echoed_secrets;
 mod erasure;
 mod fairness;

@@ -155,6 +155,7 @@ fn record(item: &Item) -> Record {
         uri: None,
         body_hash: "hash".to_owned(),
         shard: 0,
+        done_shard: 0,
         object: None,
         type_changed_at: None,
         success: item.success.then_some(SUCCESS),

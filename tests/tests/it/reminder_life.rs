@@ -6,6 +6,7 @@ use rules::reminder::Status;
 use shared::reminder::{Cancelled, Filter};
 use shared::tenancy::{Actor, ServerState};
 use std::collections::BTreeSet;
+use tests::reminders::SHARDS;
 use tests::world::beginning;
 use tests::{Reply, World};
 
@@ -224,20 +225,22 @@ async fn lists_follow_cursors_and_match_what_they_should() {
         "the cancelled ones; the others' times lie around it"
     );
     assert_eq!(ids(window(at(1_000), None), 9).await.len(), 30);
-    assert!(world.ctx.reminders.list(&tenant, 4, &Filter::default(), Some("nonsense"), 5).await.is_err());
+    assert!(
+        world.ctx.reminders.list(&tenant, SHARDS, &Filter::default(), Some("nonsense"), 5).await.is_err()
+    );
 
     let stats = world.reminder_stats(&tenant).await;
     assert_eq!((stats.waiting, stats.pending, stats.needs_review), (30, 0, 1));
     assert_eq!((stats.completed, stats.cancelled), (5, 5));
     world.clock.advance_to(at(12).unwrap());
     assert_eq!(world.reminder_stats(&tenant).await.pending, 3);
-    assert!(world.ctx.reminders.has_waiting(&tenant, 4).await.unwrap());
+    assert!(world.ctx.reminders.has_waiting(&tenant, SHARDS).await.unwrap());
 }
 
 async fn walk(world: &World, tenant: &Tenant, filter: Filter, limit: usize) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.ctx.reminders.list(tenant, 4, &filter, cursor.as_deref(), limit).await.unwrap();
+        let page = world.ctx.reminders.list(tenant, SHARDS, &filter, cursor.as_deref(), limit).await.unwrap();
         assert!(page.items.len() <= limit);
         ids.extend(page.items.iter().map(|reminder| reminder.record.id.to_string()));
         cursor = page.next;

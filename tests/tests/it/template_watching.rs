@@ -211,6 +211,12 @@ const OF_AWS: &[(&str, &[&str], &str, &[&str])] = &[
     (
         "AWS/DynamoDB",
         &[
+            "ReadKeyRangeThroughputThrottleEvents",
+            "WriteKeyRangeThroughputThrottleEvents",
+            "ReadMaxOnDemandThroughputThrottleEvents",
+            "WriteMaxOnDemandThroughputThrottleEvents",
+            "ReadAccountLimitThrottleEvents",
+            "WriteAccountLimitThrottleEvents",
             "ReadThrottleEvents",
             "WriteThrottleEvents",
             "ConsumedReadCapacityUnits",
@@ -250,13 +256,15 @@ fn all_of(
     let functions = functions(document).into_iter();
     match namespace {
         "AWS/DynamoDB" => {
-            let names = ["ReadThrottleEvents", "WriteThrottleEvents"];
+            // One alarm for each reason, over reads and writes.
+            let reason = name.trim_start_matches("Read").trim_start_matches("Write");
+            let names = ["Read", "Write"].map(|access| format!("{access}{reason}"));
             let tables = of_type(document, "AWS::DynamoDB::Table");
             let indexed = |(id, table): (String, Value)| {
                 let indexes = table["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
                 let indexes = indexes.iter().map(|index| Some(text(&index["IndexName"])));
                 let each: Vec<_> = [None].into_iter().chain(indexes).collect();
-                let both = |index: Option<String>| names.map(|name| of(name, &id, index.clone()));
+                let both = |index: Option<String>| names.clone().map(|name| of(&name, &id, index.clone()));
                 each.into_iter().flat_map(both).collect::<Vec<_>>()
             };
             tables.into_iter().flat_map(indexed).collect()
@@ -313,6 +321,12 @@ fn alarms_look_at_what_is_told_and_tell_the_topic() {
                 assert_eq!(watched, all_of(&document, namespace, name), "{id} leaves some out");
             }
         }
+    }
+    // Why DynamoDB turns requests to on-demand tables away; the fourth reason is that of provisioned ones.
+    for reason in ["KeyRangeThroughput", "MaxOnDemandThroughput", "AccountLimit"] {
+        let metric = format!("Write{reason}ThrottleEvents");
+        let watches = |alarm: &Value| alarm["Metrics"].to_string().contains(&format!("\"{metric}\""));
+        assert_eq!(alarms.values().filter(|alarm| watches(alarm)).count(), 1, "{reason}");
     }
     // Silence of the sweep is what its alarm is there for, and the page says of each alarm what to do.
     assert_eq!(alarms["OldestOverdueAlarm"]["TreatMissingData"], "breaching");

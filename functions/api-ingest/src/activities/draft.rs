@@ -14,7 +14,7 @@ use rules::names::{ActivityId, Kind, Tenant, TypeName};
 use rules::uri::UriPattern;
 use serde_json::Value;
 use shared::dispatch;
-use shared::tenancy::ActivityType;
+use shared::tenancy::{ActivityType, Shards};
 use shared::work::NewActivity;
 use shared::work::keys::object_partition;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub enum Maker {
     /// A type.
     Type(Arc<ActivityType>),
     /// A channel, with the shards of its due work.
-    Channel(u32),
+    Channel(Shards),
     /// What the body names does not exist, or it names nothing.
     None,
 }
@@ -175,7 +175,7 @@ impl Draft {
             uri: self.uri.map(|uri| uri.to_string()),
             objects,
             body_hash: self.hash,
-            shards: found.due_shards,
+            shards: found.shards,
             type_changed_at: Some(found.meta.updated_at),
         })
     }
@@ -184,7 +184,7 @@ impl Draft {
         self,
         context: &ApiContext,
         tenant: &Tenant,
-        shards: u32,
+        shards: Shards,
     ) -> Result<NewActivity, Problem> {
         let now = rules::time::truncate(context.clock.now());
         let id = self.id.map_or_else(|| new_id(context, now), Ok)?;

@@ -241,7 +241,7 @@ pub async fn delete(
 /// 409 while reminders wait in the configuration of `tenant`, if it has one.
 pub async fn refuse_while_waiting(context: &ApiContext, tenant: &Tenant) -> Result<(), Problem> {
     let Some(found) = context.tenancy.reminder_configuration_fresh(tenant).await? else { return Ok(()) };
-    if context.reminders.has_waiting(tenant, found.due_shards).await? {
+    if context.reminders.has_waiting(tenant, found.shards).await? {
         return Err(Problem::conflict("reminders wait here; cancel them or let them be sent first"));
     }
     Ok(())

@@ -135,7 +135,7 @@ pub async fn list(
         query.finish();
         faults.finish(Some((filter, request)))?
     };
-    let shards = existing(&context, &tenant).await?.due_shards;
+    let shards = existing(&context, &tenant).await?.shards;
     let found =
         context.reminders.list(&tenant, shards, &filter, request.after.as_deref(), request.limit).await?;
     Ok(answer::page(&scope, found, ReminderView::of))
@@ -172,7 +172,7 @@ pub async fn statistics(
     uri: Uri,
 ) -> Result<Response, Problem> {
     only_secret(&uri)?;
-    let shards = existing(&context, &tenant).await?.due_shards;
+    let shards = existing(&context, &tenant).await?.shards;
     let stats = context.reminders.stats(&tenant, shards).await?;
     let active = stats.waiting + stats.needs_review;
     Ok(answer::ok(&StatisticsView {

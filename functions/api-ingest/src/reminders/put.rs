@@ -185,7 +185,7 @@ pub async fn put(
     let (definition, body_hash) = body.read(read)?;
     let configuration = super::configuration::existing(&context, &tenant).await?;
     let location = format!("/api/reminder/{}/{}/{id}", tenant.company, tenant.solution.name());
-    let new = NewReminder { tenant, id, definition, body_hash, shards: configuration.due_shards };
+    let new = NewReminder { tenant, id, definition, body_hash, shards: configuration.shards };
     match context.reminders.put(new).await? {
         Put::Created(reminder) => Ok(answer::created(&location, &ReminderView::of(*reminder))),
         Put::Replaced(reminder) | Put::Unchanged(reminder) => Ok(answer::ok(&ReminderView::of(*reminder))),

@@ -53,6 +53,7 @@ fn record(lab: &Lab, name: &str) -> Record {
         uri: None,
         body_hash: "hash".to_owned(),
         shard: 0,
+        done_shard: 0,
         object: None,
         type_changed_at: None,
         success: None,
