@@ -2,7 +2,7 @@
 //!
 //! | from \ event | claim    | succeeded  | failed            | lease ran out     | cancel     | reschedule | dispatch now | retry | result |
 //! | ------------ | -------- | ---------- | ----------------- | ----------------- | ---------- | ---------- | ------------ | ----- | ------ |
-//! | `READY`      | claimed  | —          | —                 | —                 | `CANCELED` | `READY`    | `READY`      | —     | ends   |
+//! | `READY`      | claimed  | —          | —                 | —                 | `CANCELED` | `READY`    | `READY`      | —     | ends ⁴ |
 //! | claimed      | —        | `DISPATCHED` | `READY`/`FAILED` | `READY`/`FAILED` | — ¹        | —          | —            | —     | judged |
 //! | judged       | —        | ends       | ends              | ends              | —          | —          | —            | —     | — ²    |
 //! | `DISPATCHED` | —        | —          | —                 | —                 | —          | —          | —            | —     | ends   |
@@ -22,7 +22,11 @@
 //! comes of the attempt then ends the activity in the same write. ² Unless it
 //! is a hard override, which always applies. ³ A dead letter may turn out to have
 //! been executed; one that a result made `FAILED` has had its result (²). `retry`
-//! begins a run without one.
+//! begins a run without one. ⁴ Not before it is due or was called, but by a hard override.
+
+mod refusal;
+
+pub use refusal::Refusal;
 
 use crate::retry::{self, Next, RescheduleRules};
 use crate::verdict::Verdict;
@@ -144,29 +148,6 @@ pub enum Event<'a> {
         /// Whether it replaces what is final already.
         hard_override: bool,
     },
-}
-
-/// Why an event does not apply, ready for a 409.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The status does not allow it.
-    #[error("the activity is {0}")]
-    Status(Status),
-    /// It is being sent right now.
-    #[error("the activity is being sent")]
-    InHand,
-    /// The event needs a claim, and there is none.
-    #[error("the activity is not claimed")]
-    NotClaimed,
-    /// The provider has reported how it ended.
-    #[error("the activity has a final result already")]
-    HasResult,
-    /// Its provider says where its calls go.
-    #[error("an activity of a channel has no URI of its own")]
-    NoUri,
-    /// Its parameter does not fill the URI pattern it is to get.
-    #[error("its parameter does not fill the uri: {0}")]
-    Unfillable(String),
 }
 
 /// A step from one state to the next. Made by the named constructors below alone.
@@ -359,8 +340,10 @@ fn judged(
     if !hard_override && state.verdict.is_some() {
         return Err(Refusal::HasResult);
     }
+    let is_ahead = state.claim.is_none() && state.attempts == 0 && state.due > now;
     match state.status {
         Status::Canceled | Status::Completed if !hard_override => Err(Refusal::Status(state.status)),
+        Status::Ready if is_ahead && !hard_override => Err(Refusal::NotDispatched),
         _ if state.claim.is_some() => Ok(Transition::note(state, verdict)),
         _ => Ok(Transition::end(state, verdict, now, "ended by its result")),
     }

@@ -9,6 +9,8 @@ pub const PROVIDER_ACTIVITY_ID_MAX_BYTES: usize = 256;
 /// Where the id stands, the first that does.
 const ID_FIELDS: [&str; 2] = ["providerActivityId", "id"];
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Why a provider did not take an activity, for the history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -36,7 +38,9 @@ pub fn provider_activity_id(answer: &Answer) -> Result<String, Refused> {
     }
     let status = answer.status;
     let refused = |reason: &str| Refused::Answer(format!("({status}) {reason}"));
-    let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(answer.body()) else {
+    // A byte order mark is no JSON (RFC 8259 lets parsers ignore it), and no reason to dispatch again.
+    let text = answer.body().strip_prefix(BYTE_ORDER_MARK).unwrap_or(answer.body());
+    let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(text) else {
         return Err(match answer.broken_off() {
             Some(reason) => refused(&format!(
                 "broke off, so it has neither providerActivityId nor id, though the activity may have been taken: {reason}"

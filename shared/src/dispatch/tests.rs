@@ -45,6 +45,7 @@ fn an_answer_has_an_id_or_is_a_failure_that_says_so() {
         (r#"{"providerActivityId": "p1", "id": "x"}"#, "p1"),
         (r#"{"id": "x"}"#, "x"),
         (r#"{"id": 42}"#, "42"),
+        ("\u{feff}{\"id\": \"x\"}", "x"),
         (r#"{"providerActivityId": null, "id": " x "}"#, "x"),
         (r#"{"providerActivityId": "", "id": "x"}"#, "x"),
     ] {

@@ -53,9 +53,10 @@ impl WorkStore {
         tenant: &Tenant,
         id: &ActivityId,
         result: &ActivityResult,
+        run: Option<u32>,
     ) -> Result<Option<Status>, StoreError> {
         let result = ActivityResult { standalone: false, ..result.clone() };
-        match self.apply(tenant, id, &result, Keep::Insert).await? {
+        match self.apply(tenant, id, &result, Keep::Insert, run).await? {
             Applied::Written(status) => return Ok(Some(status)),
             Applied::Gone => return Ok(None),
             Applied::Known => {}
@@ -98,7 +99,7 @@ impl WorkStore {
         let pk = record.pk();
         for head in self.result_heads(&pk).await?.iter().filter(|head| head.standalone) {
             let Some(result) = self.known_result(&pk, &head.id).await? else { continue };
-            let applied = self.apply(&record.tenant, &record.id, &result, Keep::Link).await?;
+            let applied = self.apply(&record.tenant, &record.id, &result, Keep::Link, None).await?;
             if matches!(applied, Applied::Refused(_)) {
                 self.store_result(&pk, &result, Keep::Link).await?;
             }
@@ -106,17 +107,20 @@ impl WorkStore {
         Ok(())
     }
 
-    /// Writes what `result` does to the activity, together with the result.
+    /// Writes what `result` does to the activity, together with the result. One of another `run` than the present is kept
+    /// and does nothing, unless it shall override.
     pub(super) async fn apply(
         &self,
         tenant: &Tenant,
         id: &ActivityId,
         result: &ActivityResult,
         keep: Keep,
+        run: Option<u32>,
     ) -> Result<Applied, StoreError> {
-        let verdict = Verdict::of(result.status, result.id.as_str());
         for _ in 0..TRIES {
             let Some(record) = self.record(tenant, id).await? else { return Ok(Applied::Gone) };
+            let is_of_this_run = run.is_none_or(|run| run == record.state.run) || result.hard_override;
+            let verdict = Verdict::of(result.status, result.id.as_str()).filter(|_| is_of_this_run);
             if verdict.is_some() && record.state.verdict == verdict {
                 return Ok(Applied::Known);
             }

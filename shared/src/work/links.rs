@@ -15,18 +15,50 @@ const ACTIVITIES_MAX: usize = 16;
 /// How often a link is decided anew because others changed it meanwhile.
 const TRIES: usize = 8;
 const SEPARATOR: char = ' ';
+/// Between an activity's id and its run.
+const RUN: char = '/';
 
 /// The activities behind one id of a provider's.
 pub(super) struct Link {
-    /// Ids separated by spaces; `None` while only results have come under this id.
-    text: Option<String>,
+    /// `{id}/{run}`, separated by spaces; `None` while only results have come under this id.
+    pub(super) text: Option<String>,
+}
+
+/// An activity that was dispatched.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Linked {
+    pub(super) id: ActivityId,
+    /// In which run: what comes under the ids of earlier ones says nothing of the present one. `None` in links that were
+    /// written before they had it.
+    pub(super) run: Option<u32>,
 }
 
 impl Link {
     /// The activities. More than one, if the provider gives its ids twice.
-    pub(super) fn activities(&self) -> Vec<ActivityId> {
+    pub(super) fn linked(&self) -> Vec<Linked> {
         let text = self.text.as_deref().unwrap_or_default();
-        text.split(SEPARATOR).filter_map(|id| id.parse().ok()).collect()
+        let parse = |one: &str| match one.split_once(RUN) {
+            Some((id, run)) => Some(Linked { id: id.parse().ok()?, run: Some(run.parse().ok()?) }),
+            None => Some(Linked { id: one.parse().ok()?, run: None }),
+        };
+        text.split(SEPARATOR).filter_map(parse).collect()
+    }
+
+    /// Whether it leads to this activity alone.
+    pub(super) fn is_of(&self, id: &ActivityId) -> bool {
+        matches!(self.linked().as_slice(), [one] if one.id == *id)
+    }
+
+    /// The text with this activity's run in it.
+    fn with(&self, record: &Record) -> String {
+        let mut linked = self.linked();
+        linked.retain(|one| one.id != record.id);
+        linked.push(Linked { id: record.id.clone(), run: Some(record.state.run) });
+        let text = |one: &Linked| match one.run {
+            Some(run) => format!("{}{RUN}{run}", one.id),
+            None => one.id.to_string(),
+        };
+        linked.iter().map(text).collect::<Vec<_>>().join(&SEPARATOR.to_string())
     }
 }
 
@@ -34,41 +66,40 @@ impl WorkStore {
     /// Links the activity to its provider's id, and applies the results that came before.
     pub(super) async fn link_dispatch(&self, record: &Record, dispatch: &Dispatch) -> Result<(), StoreError> {
         let pk = keys::provider(&record.tenant, &dispatch.provider_activity_id);
-        let item = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::ITEM)), (attr::LINKED, s(record.id.as_str()))];
+        let linked = Link { text: None }.with(record);
+        let item = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::ITEM)), (attr::LINKED, s(linked))];
         // A part of recording a success, which waits for it.
         let insert = statements::insert(&self.table, pk.clone(), attr::ITEM, item).of_success(true);
         let inserted = self.batcher.run(insert).await?;
-        if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, &record.id).await? {
+        if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, record).await? {
             return Ok(());
         }
         for head in self.result_heads(&pk).await? {
             if let Some(result) = self.known_result(&pk, &head.id).await? {
-                self.adopt(&record.tenant, &record.id, &result).await?;
+                self.adopt(&record.tenant, &record.id, &result, None).await?;
             }
         }
         Ok(())
     }
 
     /// Adds the activity to a link that exists. Whether it is the only one there.
-    async fn join(&self, pk: &str, id: &ActivityId) -> Result<bool, StoreError> {
+    async fn join(&self, pk: &str, record: &Record) -> Result<bool, StoreError> {
+        let id = &record.id;
         for _ in 0..TRIES {
             let link = self.read_link(pk).await?;
-            let activities = link.activities();
-            if activities.contains(id) {
-                return Ok(activities.len() == 1);
+            let after = link.with(record);
+            let others = link.linked().iter().filter(|one| one.id != *id).count();
+            if link.text.as_ref() == Some(&after) {
+                return Ok(others == 0);
             }
-            if activities.len() >= ACTIVITIES_MAX {
+            if others >= ACTIVITIES_MAX {
                 tracing::warn!(activity_id = %id, "the provider gives one id to very many activities");
                 return Ok(false);
             }
-            let after = match &link.text {
-                Some(text) => format!("{text}{SEPARATOR}{id}"),
-                None => id.to_string(),
-            };
             let statement = statements::link(&self.table, pk.to_owned(), link.text.as_deref(), &after);
             let statement = statement.of_success(true);
             if let Outcome::Applied(_) = self.batcher.run(statement).await? {
-                return Ok(activities.is_empty());
+                return Ok(others == 0);
             }
         }
         Err(StoreError::Throttled)

@@ -111,8 +111,8 @@ impl WorkStore {
         }
         if let Some(provider_id) = &held.provider_id {
             let link = keys::provider(tenant, provider_id);
-            let activities = self.read_link(&link).await?.activities();
-            let is_own = matches!(activities.as_slice(), [id] if keys::activity(tenant, id) == pk);
+            let linked = self.read_link(&link).await?.linked();
+            let is_own = matches!(linked.as_slice(), [one] if keys::activity(tenant, &one.id) == pk);
             if is_retired || is_own {
                 self.erase(&link, &[]).await?;
             }

@@ -70,33 +70,35 @@ impl WorkStore {
         result: ActivityResult,
     ) -> Result<Reported, StoreError> {
         match target {
-            Target::Activity(id) => self.report_to(tenant, id, &result).await,
+            Target::Activity(id) => self.report_to(tenant, id, &result, None).await,
             Target::Provider(provider_id) => {
-                match self.link(tenant, provider_id).await?.activities().as_slice() {
+                match self.link(tenant, provider_id).await?.linked().as_slice() {
                     [] => self.report_unlinked(tenant, provider_id, result).await,
-                    [id] => self.report_to(tenant, id, &result).await,
+                    [one] => self.report_to(tenant, &one.id, &result, one.run).await,
                     _ => Ok(Reported::Ambiguous),
                 }
             }
         }
     }
 
+    /// Of `run`, if its reporter's id for the activity says so.
     async fn report_to(
         &self,
         tenant: &Tenant,
         id: &ActivityId,
         result: &ActivityResult,
+        run: Option<u32>,
     ) -> Result<Reported, StoreError> {
         let pk = keys::activity(tenant, id);
         if let Some(known) = self.known_result(&pk, &result.id).await? {
             if known.standalone && known.body_hash == result.body_hash {
                 // Whoever reported it may have died before looking for the activity again.
                 self.mark_early(tenant, &pk).await?;
-                self.apply(tenant, id, &known, Keep::Link).await?;
+                self.apply(tenant, id, &known, Keep::Link, run).await?;
             }
             return Ok(repeated(known, result, self.status_of(tenant, id).await?));
         }
-        match self.apply(tenant, id, result, Keep::Insert).await? {
+        match self.apply(tenant, id, result, Keep::Insert, run).await? {
             Applied::Written(status) => Ok(Reported::New(Some((id.clone(), status)))),
             Applied::Refused(refusal) => Ok(Reported::Refused(refusal)),
             // Somebody else reported under the same id at the same time.
@@ -127,7 +129,7 @@ impl WorkStore {
         }
         self.mark_early(tenant, &pk).await?;
         // The activity may have been accepted, even dispatched, since it was looked for.
-        Ok(Reported::New(match self.apply(tenant, id, &early, Keep::Link).await? {
+        Ok(Reported::New(match self.apply(tenant, id, &early, Keep::Link, None).await? {
             Applied::Written(status) => Some((id.clone(), status)),
             Applied::Known | Applied::Refused(_) | Applied::Gone => None,
         }))
@@ -172,8 +174,9 @@ impl WorkStore {
         let mut linked = None;
         if !matches!(marked, Outcome::Applied(_)) {
             // Others came before; if a dispatch is among them it may have looked before we wrote.
-            if let [id] = self.link(tenant, provider_id).await?.activities().as_slice() {
-                linked = self.adopt(tenant, id, &stored).await?.map(|status| (id.clone(), status));
+            if let [one] = self.link(tenant, provider_id).await?.linked().as_slice() {
+                let status = self.adopt(tenant, &one.id, &stored, one.run).await?;
+                linked = status.map(|status| (one.id.clone(), status));
             }
         }
         Ok(match known {

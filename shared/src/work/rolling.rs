@@ -204,8 +204,8 @@ impl WorkStore {
         let Some(dispatch) = &record.dispatch else { return Ok(None) };
         let pk = keys::provider(&record.tenant, &dispatch.provider_activity_id);
         let link: Link = self.read_link(&pk).await?;
-        let is_own = link.activities() == [record.id.clone()];
-        Ok(is_own.then(|| (pk, Guard::Equals(attr::LINKED, s(record.id.as_str())))))
+        let text = link.is_of(&record.id).then_some(link.text).flatten();
+        Ok(text.map(|text| (pk, Guard::Equals(attr::LINKED, s(text)))))
     }
 
     /// A page of a partition behind a sort key, of 1 MB at most, as the last writes left it; and behind which sort key to go

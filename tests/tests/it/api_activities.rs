@@ -240,6 +240,17 @@ async fn actions_apply_where_the_state_allows_them() {
     }
 }
 
+#[tokio::test]
+async fn a_dead_letter_whose_type_is_gone_is_not_retried() {
+    let api = Api::seeded().await;
+    let id = bring_to(&api, "FAILED").await;
+    api.delete(&format!("{S}/activity-types/play")).await.expect(204);
+    let refused = api.call("POST", &format!("{}/{id}/retry", path()), None).await.problem(409);
+    assert_eq!(refused.json["detail"], "the solution has no activity type play any more");
+    let now = api.get(&format!("{}/{id}", path())).await.expect(200).json;
+    assert_eq!((&now["status"], &now["run"]), (&json!("FAILED"), &json!(0)));
+}
+
 /// An activity in a state, got there as any other.
 async fn bring_to(api: &Api, state: &str) -> String {
     let due = api.world.ctx.clock.now() + TimeDelta::hours(1);

@@ -15,14 +15,14 @@ const OCCURRED: &str = "2027-01-15T07:59:00.000Z";
 const CALLS_MAX: usize = 60;
 
 /// An API whose e-mails go to the receiver.
-async fn api() -> Api {
+pub async fn api() -> Api {
     let api = Api::seeded().await;
     let config = json!({"provider": "YOM", "baseUrl": api.world.receiver.url(), "credentials": {"apiKey": provider::API_KEY}});
     api.put(&format!("{S}/dispatch-configs/EMAIL"), config).await.expect(201);
     api
 }
 
-fn message(id: &str) -> Value {
+pub fn message(id: &str) -> Value {
     let commerce = json!({"assignment": "x", "targetUsers": []});
     json!({"id": id, "channel": "EMAIL", "type": "MESSAGE", "reason": "r", "commerce": commerce})
 }
@@ -32,20 +32,20 @@ async fn create(api: &Api, id: &str) {
 }
 
 /// Creates an activity and dispatches it as `p-{id}`.
-async fn dispatched(api: &Api, id: &str) {
+pub async fn dispatched(api: &Api, id: &str) {
     create(api, id).await;
     api.world.receiver.reply([Reply::taken(&format!("p-{id}"))]);
     api.world.work(&api.world.worker()).await;
     assert_eq!(status(api, id).await, "DISPATCHED");
 }
 
-fn result(target: Value, status: &str) -> Value {
+pub fn result(target: Value, status: &str) -> Value {
     let mut body = json!({"occurredAt": OCCURRED, "status": status});
     body.as_object_mut().unwrap().extend(target.as_object().unwrap().clone());
     body
 }
 
-async fn report(api: &Api, body: Value) -> Answer {
+pub async fn report(api: &Api, body: Value) -> Answer {
     // What is reported at one instant has no order.
     api.world.clock.advance(TimeDelta::milliseconds(1));
     api.post(&format!("{S}/activity-results"), body).await
@@ -60,11 +60,11 @@ async fn report_on(router: Router, key: &str, body: &Value) -> Answer {
     send(router, request.body(Body::from(body.to_string())).unwrap()).await
 }
 
-async fn get(api: &Api, id: &str) -> Value {
+pub async fn get(api: &Api, id: &str) -> Value {
     api.get(&format!("{S}/activities/{id}")).await.expect(200).json
 }
 
-async fn status(api: &Api, id: &str) -> String {
+pub async fn status(api: &Api, id: &str) -> String {
     get(api, id).await["status"].as_str().unwrap().to_owned()
 }
 

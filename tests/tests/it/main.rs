@@ -30,6 +30,7 @@ mod api_types;
 mod attempt_lines;
 mod channel_providers;
 mod channel_results;
+mod channel_runs;
 mod channel_secrets;
 mod channels;
 mod conformance;

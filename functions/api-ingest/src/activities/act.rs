@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use rules::activity::Event;
-use rules::names::{ActivityId, Tenant};
+use rules::names::{ActivityId, Kind, Tenant};
 use shared::work::Change;
 use utoipa::ToSchema;
 
@@ -99,5 +99,13 @@ pub async fn retry(
     body: JsonText,
 ) -> Result<Response, Problem> {
     body.nothing()?;
+    // Without its type it could only fail again.
+    if let Some(activity) = context.work.get(&tenant, &name).await?
+        && let Kind::Type(activity_type) = &activity.record.kind
+        && context.tenancy.activity_type_fresh(&tenant, activity_type).await?.is_none()
+    {
+        let detail = format!("the solution has no activity type {activity_type} any more");
+        return Err(Problem::conflict(detail));
+    }
     change(&context, &tenant, &name, Event::Retry).await
 }
