@@ -72,8 +72,14 @@ impl Steps {
             http_client_fn(move |_, _| SharedHttpConnector::new(Stepped { steps: connector.clone() }));
         macro_rules! through {
             ($sdk:ident, $client:expr) => {
+                // A process that stands still does so for as long as the test wants, not for as long as a call may take by the wall.
                 $sdk::Client::from_conf(
-                    $client.config().to_builder().http_client(http_client.clone()).build(),
+                    $client
+                        .config()
+                        .to_builder()
+                        .http_client(http_client.clone())
+                        .timeout_config($sdk::config::timeout::TimeoutConfig::disabled())
+                        .build(),
                 )
             };
         }
