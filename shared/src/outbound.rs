@@ -1,12 +1,15 @@
 //! Calls to receivers: the one way out of Punctual, guarded (SPEC §3, §11).
 //!
-//! One client for all calls. It follows no redirects, asks no proxy, keeps no
-//! cookies, and connects only to addresses that [`rules::address`] allows. What listens for Punctual itself
-//! ([`Listener`]) is reached by none of its calls, whatever is allowed.
+//! The calls of a process share their connections. They follow no redirects, ask no proxy, keep no
+//! cookies, take no compressed answers (no 64 KiB become gigabytes), and connect only to addresses that [`rules::address`] allows. What listens for Punctual itself
+//! ([`Listener`]) is reached by none of them, whatever is allowed.
 
 mod answer;
 #[cfg(test)]
 mod broken_tests;
+mod connections;
+#[cfg(test)]
+mod connections_tests;
 mod exchange;
 mod failure;
 mod guard;
@@ -15,6 +18,7 @@ mod guard_tests;
 mod own_listeners;
 #[cfg(test)]
 mod own_listeners_tests;
+mod request;
 #[cfg(test)]
 mod reuse_tests;
 mod secrets;
@@ -29,18 +33,22 @@ pub use answer::{Answer, BodyEnd};
 pub use failure::SendError;
 pub use guard::{Lookup, system_lookup};
 pub use own_listeners::{ENDPOINT_VARIABLES, Listener};
+pub use request::Began;
 pub use secrets::Secrets;
 
+use crate::clock::{SharedClock, SystemClock};
 use crate::settings::OutboundSettings;
 use bytes::Bytes;
-use exchange::Clients;
+use connections::{Connector, Receivers, connections_max};
+use exchange::Exchange;
 use futures::future::BoxFuture;
 use guard::Guard;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use own_listeners::{GuardedPorts, OwnPort};
-use reqwest::redirect;
+use rustls::ClientConfig;
+use rustls_platform_verifier::Verifier;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,11 +63,14 @@ pub const EXCERPT_TIMEOUT: Duration = Duration::from_secs(1);
 const HEADERS_MAX: usize = 1_000;
 /// Most bytes of a response's headers over HTTP/2. Over HTTP/1.1 it is 400 KiB, which cannot be set here.
 const HEADERS_MAX_BYTES: u32 = 256 * 1024;
-/// Unused connections kept to one host. Each is a file descriptor, and Lambda gives 1,024.
+/// Unused connections kept to one receiver, by those of its calls that share a pool.
 const IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long a connection stays open unused: less than the 5 s after which common servers (Node.js) hang
 /// up, since a call that meets the hang-up half-way is a failed attempt of the caller's.
 const IDLE_CONNECTION_AGE_MAX: Duration = Duration::from_secs(4);
+/// How long a call may wait for a lookup, a connection, or its turn on a shared one before its time limit begins to
+/// count; no longer than the limit itself.
+pub const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// What receivers see as `User-Agent`, unless the call brings its own.
 pub const USER_AGENT: &str = concat!("Punctual/", env!("CARGO_PKG_VERSION"));
 
@@ -71,10 +82,19 @@ pub struct Outbound {
     guarded_ports: GuardedPorts,
 }
 
+/// The longest that a call with this time limit takes.
+pub fn longest(timeout: Duration) -> Duration {
+    timeout + start_timeout(timeout)
+}
+
+fn start_timeout(timeout: Duration) -> Duration {
+    START_TIMEOUT.min(timeout)
+}
+
 /// How a call that was found good is made.
 #[derive(Clone)]
 enum Way {
-    Network(Arc<Clients>),
+    Network(Arc<Exchange>),
     Carried(Carrier),
 }
 
@@ -85,7 +105,7 @@ pub type Carrier = Arc<dyn Fn(OutboundRequest) -> BoxFuture<'static, OutboundRes
 /// No client could be made.
 #[derive(Debug, thiserror::Error)]
 #[error("no client for outbound calls: {0}")]
-pub struct OutboundError(#[from] reqwest::Error);
+pub struct OutboundError(#[from] rustls::Error);
 
 /// One call. Its `Debug` shows neither values of headers nor the body nor the path.
 pub struct OutboundRequest {
@@ -97,13 +117,16 @@ pub struct OutboundRequest {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body, if any.
     pub body: Option<Bytes>,
-    /// For the whole call: looking up the name, connecting, sending and reading the answer.
+    /// For sending and reading the answer, from the first byte that goes out. Looking up the name and connecting have
+    /// [`START_TIMEOUT`] before it begins to count; what they take beyond is taken from it.
     pub timeout: Duration,
     /// For the body of the answer, beginning with its head; what is left of `timeout` holds as well. Where only an excerpt
     /// is wanted, [`EXCERPT_TIMEOUT`].
     pub body_timeout: Duration,
     /// What may not be kept of an answer that repeats it, beside what the headers and the URL show to be secret.
     pub secrets: Secrets,
+    /// Shows when the first byte went out.
+    pub began: Began,
 }
 
 /// An answer, or why there is none.
@@ -123,16 +146,33 @@ impl Outbound {
     /// # Errors
     /// As [`Outbound::new`].
     pub fn with_lookup(settings: impl Into<OutboundSettings>, lookup: Lookup) -> Result<Self, OutboundError> {
+        let limits = std::fs::read_to_string("/proc/self/limits").ok();
+        let connections_max = connections_max(limits.as_deref());
+        let parts = Parts { lookup, clock: Arc::new(SystemClock), connections_max, tls: tls(Vec::new())? };
+        Ok(Self::with_parts(settings, parts))
+    }
+
+    fn with_parts(settings: impl Into<OutboundSettings>, parts: Parts) -> Self {
         let OutboundSettings { allowed_cidrs, own_listeners } = settings.into();
+        let Parts { lookup, clock, connections_max, tls } = parts;
         let allowed: Arc<[IpNet]> = allowed_cidrs.into();
-        let clients = clients(&allowed, &lookup, None)?;
-        let guarded_ports = GuardedPorts::new(own_listeners, lookup);
-        Ok(Self { way: Way::Network(Arc::new(clients)), allowed, guarded_ports })
+        let guard = Guard::new(allowed.clone(), lookup.clone(), None);
+        let receivers = Receivers::new(connections_max);
+        let connector = Connector::new(guard, tls.clone(), &receivers);
+        let usual = Exchange::new(receivers.clone(), connector, clock.clone());
+        let by_guard = allowed.clone();
+        let guarded = move |port: OwnPort| {
+            let guard = Guard::new(by_guard.clone(), port.lookup(), Some(port));
+            Exchange::new(receivers.clone(), Connector::new(guard, tls.clone(), &receivers), clock.clone())
+        };
+        let guarded_ports = GuardedPorts::new(own_listeners, lookup, guarded);
+        Self { way: Way::Network(Arc::new(usual)), allowed, guarded_ports }
     }
 
     /// As [`Outbound::new`], with calls that go to `carrier`. Nothing is looked up.
     pub fn carried(allowed: Vec<IpNet>, carrier: Carrier) -> Self {
-        let guarded_ports = GuardedPorts::new(Vec::new(), Arc::new(system_lookup));
+        let none = |_| unreachable!("there is no port of its own");
+        let guarded_ports = GuardedPorts::new(Vec::new(), Arc::new(system_lookup), none);
         Self { way: Way::Carried(carrier), allowed: allowed.into(), guarded_ports }
     }
 
@@ -147,10 +187,9 @@ impl Outbound {
         secrets.add_request(&mut request.headers, &url);
         let answer = match &self.way {
             Way::Network(usual) => {
-                let make = |port: OwnPort| clients(&self.allowed, &port.lookup(), Some(port));
-                let chosen = tokio::time::timeout(timeout, self.guarded_ports.clients_for(&url, usual, make));
-                let clients = chosen.await.unwrap_or(Err(SendError::Timeout(timeout)))?;
-                clients.call(url, request).await
+                let chosen = tokio::time::timeout(timeout, self.guarded_ports.exchange_for(&url, usual));
+                let exchange = chosen.await.unwrap_or(Err(SendError::Timeout(timeout)))?;
+                exchange.call(url, request).await
             }
             Way::Carried(carrier) => carrier(request).await,
         };
@@ -180,38 +219,21 @@ impl Outbound {
     }
 }
 
-/// The clients of all calls, or those of all calls to a port that Punctual itself listens on.
-fn clients(
-    allowed: &Arc<[IpNet]>,
-    lookup: &Lookup,
-    own_port: Option<OwnPort>,
-) -> Result<Clients, reqwest::Error> {
-    let (allowed, lookup) = (Arc::clone(allowed), Arc::clone(lookup));
-    Clients::new(move || client(&allowed, lookup.clone(), own_port.clone()))
+/// What an [`Outbound`] is made of beside its settings.
+struct Parts {
+    lookup: Lookup,
+    clock: SharedClock,
+    connections_max: usize,
+    tls: ClientConfig,
 }
 
-/// The client as every call needs it; tests add a root certificate.
-fn client(allowed: &Arc<[IpNet]>, lookup: Lookup, own_port: Option<OwnPort>) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .dns_resolver(Arc::new(Guard::new(allowed.clone(), lookup, own_port)))
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        // The history shows what was received, and no 64 KiB become gigabytes.
-        .no_gzip()
-        .no_brotli()
-        .no_deflate()
-        .no_zstd()
-        // What browsers and other clients take from sloppy servers.
-        .http1_max_headers(HEADERS_MAX)
-        .http1_ignore_invalid_headers_in_responses(true)
-        .http1_allow_spaces_after_header_name_in_responses(true)
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .http2_max_header_list_size(HEADERS_MAX_BYTES)
-        .tcp_nodelay(true)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-        .pool_idle_timeout(IDLE_CONNECTION_AGE_MAX)
-        .user_agent(USER_AGENT)
+/// TLS as all calls speak it: trusting what the operating system trusts, and `roots`.
+fn tls(roots: Vec<rustls::pki_types::CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(roots, provider.clone())?;
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(config.with_no_client_auth())
 }
 
 impl fmt::Debug for OutboundRequest {

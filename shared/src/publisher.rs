@@ -4,7 +4,7 @@
 //! whose lease runs out: the attempt counts, and the next one carries the same `Idempotency-Key`.
 
 use crate::context::Context;
-use crate::outbound::{Outbound, OutboundRequest};
+use crate::outbound::{Outbound, OutboundRequest, START_TIMEOUT};
 use crate::patience::BRIEFLY;
 use crate::signed_call::{CallFailure, SignedCall, configured};
 use crate::telemetry::{AttemptRecord, CallTarget, Metrics};
@@ -26,7 +26,7 @@ use std::time::Duration;
 /// The whole call's time limit: within what an HTTP API waits for its answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same as a span.
-const CALL_TIME: TimeDelta = TimeDelta::seconds(CALL_TIMEOUT.as_secs() as i64);
+const CALL_TIME: TimeDelta = TimeDelta::seconds((CALL_TIMEOUT.as_secs() + START_TIMEOUT.as_secs()) as i64);
 /// What has to be left of a lease beyond the call's time limit for the call to begin: more than clocks differ by.
 const LEASE_LEFT_MIN: TimeDelta = TimeDelta::seconds(5);
 /// How long a claim holds: the call, and time to settle.
@@ -217,12 +217,13 @@ impl Publisher {
             return self.give_back(claimed).await;
         }
         let target = request.as_ref().ok().map(CallTarget::of);
-        let began = self.ctx.clock.now();
+        let first_byte = request.as_ref().map(|request| request.began.clone()).unwrap_or_default();
+        let asked = self.ctx.clock.now();
         let answered = match request {
             Ok(request) => CallFailure::of(self.http.send(request).await).map(|answer| answer.status),
             Err(failure) => Err(failure),
         };
-        let ended = self.ctx.clock.now();
+        let (began, ended) = (first_byte.since(asked), self.ctx.clock.now());
         let duration_ms = u32::try_from((ended - began).num_milliseconds()).unwrap_or_default();
         let settled = match self.settle(&claimed, &answered, duration_ms, ended).await {
             Ok(Stepped::Applied(settled)) => *settled,

@@ -1,7 +1,7 @@
 //! Calls of a solution: their headers, the stable key, and the signature (SPEC §3, §11).
 
 use crate::context::Context;
-use crate::outbound::{Answer, EXCERPT_TIMEOUT, OutboundRequest, Secrets, SendError};
+use crate::outbound::{Answer, Began, EXCERPT_TIMEOUT, OutboundRequest, Secrets, SendError};
 use crate::signing;
 use bytes::Bytes;
 use http::Method;
@@ -26,7 +26,7 @@ pub struct SignedCall<'a> {
     pub call_id: &'a str,
     /// A JSON text, if any.
     pub body: Option<Bytes>,
-    /// For the whole call.
+    /// As [`OutboundRequest::timeout`].
     pub timeout: Duration,
 }
 
@@ -127,6 +127,7 @@ impl SignedCall<'_> {
             timeout: self.timeout,
             body_timeout: EXCERPT_TIMEOUT,
             secrets,
+            began: Began::default(),
         })
     }
 }

@@ -8,7 +8,7 @@ use rules::names::{Kind, Tenant};
 use rules::uri::UriPattern;
 use shared::context::Context;
 use shared::dispatch;
-use shared::outbound::{Answer, Outbound, OutboundRequest, SendError};
+use shared::outbound::{Answer, Began, Outbound, OutboundRequest, SendError, longest};
 use shared::signed_call::{CallFailure, SignedCall, configured};
 use shared::telemetry::CallTarget;
 use shared::tenancy::{ActivityType, TenancyError, Verb};
@@ -111,27 +111,30 @@ pub type Outcome = Result<Made, (Failure, Option<Answer>)>;
 impl Call {
     /// What is called, where anything is.
     pub fn url(&self) -> Option<&str> {
-        match self {
-            Call::Type(request) => Some(&request.url),
-            Call::Channel(call) => call.url(),
-        }
+        self.request().map(|request| request.url.as_str())
     }
 
     /// The same, as it is logged.
     pub fn target(&self) -> Option<CallTarget> {
-        match self {
-            Call::Type(request) => Some(CallTarget::of(request)),
-            Call::Channel(call) => call.target(),
-        }
+        self.request().map(CallTarget::of)
     }
 
-    /// The call's own time limit.
+    /// The longest that the call takes.
     pub fn time_limit(&self) -> TimeDelta {
-        let limit = match self {
-            Call::Type(request) => request.timeout,
-            Call::Channel(call) => call.timeout(),
-        };
-        TimeDelta::from_std(limit).unwrap_or(TIMEOUT_MAX)
+        let longest = self.request().map_or(Duration::ZERO, |request| longest(request.timeout));
+        TimeDelta::from_std(longest).unwrap_or(TIMEOUT_MAX)
+    }
+
+    /// When its first byte goes out.
+    pub fn began(&self) -> Began {
+        self.request().map(|request| request.began.clone()).unwrap_or_default()
+    }
+
+    fn request(&self) -> Option<&OutboundRequest> {
+        match self {
+            Call::Type(request) => Some(request),
+            Call::Channel(call) => call.request(),
+        }
     }
 
     /// Makes the call.

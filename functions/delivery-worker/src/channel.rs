@@ -10,10 +10,8 @@ use shared::dispatch::{
 };
 use shared::outbound::{Outbound, OutboundRequest};
 use shared::signed_call::SignedCall;
-use shared::telemetry::CallTarget;
 use shared::tenancy::TenancyError;
 use shared::work::{ActivityView, Dispatch};
-use std::time::Duration;
 
 /// A dispatch that is ready to be made.
 pub struct ChannelCall {
@@ -75,27 +73,11 @@ pub async fn prepare(ctx: &Context, view: &ActivityView, channel: Channel) -> Re
 }
 
 impl ChannelCall {
-    /// What is called, where anything is.
-    pub fn url(&self) -> Option<&str> {
+    /// The call, where there is one.
+    pub fn request(&self) -> Option<&OutboundRequest> {
         match &self.step {
-            Step::Http(request) => Some(&request.url),
+            Step::Http(request) => Some(request),
             Step::Done(_) => None,
-        }
-    }
-
-    /// The same, as it is logged.
-    pub fn target(&self) -> Option<CallTarget> {
-        match &self.step {
-            Step::Http(request) => Some(CallTarget::of(request)),
-            Step::Done(_) => None,
-        }
-    }
-
-    /// How long it may take.
-    pub fn timeout(&self) -> Duration {
-        match &self.step {
-            Step::Http(request) => request.timeout,
-            Step::Done(_) => Duration::ZERO,
         }
     }
 

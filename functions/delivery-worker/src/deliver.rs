@@ -164,18 +164,19 @@ impl Worker {
                 return Ok(self.give_back(&view.record).await?);
             }
         };
-        let began = self.ctx.clock.now();
+        let asked = self.ctx.clock.now();
         if let Ok(call) = &call
-            && !is_in_time(&view.record, call, began)
+            && !is_in_time(&view.record, call, asked)
         {
             return Ok(self.give_back(&view.record).await?);
         }
         let target = call.as_ref().ok().and_then(Call::target);
+        let first_byte = call.as_ref().map(Call::began).unwrap_or_default();
         let outcome = match call {
             Ok(call) => call.make(&self.http).await,
             Err(failure) => Err((failure, None)),
         };
-        let ended = self.ctx.clock.now();
+        let (began, ended) = (first_byte.since(asked), self.ctx.clock.now());
         drop(place);
         self.gate.calm().await;
         Ok(self.settle_attempt(view, (target, outcome), (began, ended), &rules).await?)

@@ -263,9 +263,9 @@ impl Roller<'_> {
             return Ok(None);
         }
         let target = CallTarget::of(&request);
-        let began = self.ctx.clock.now();
+        let (first_byte, asked) = (request.began.clone(), self.ctx.clock.now());
         let posted = CallFailure::of(self.http.send(request).await).map(|answer| answer.status);
-        self.log(batch, &posted, &target, self.ctx.clock.now() - began);
+        self.log(batch, &posted, &target, self.ctx.clock.now() - first_byte.since(asked));
         Ok(Some(posted))
     }
 

@@ -60,12 +60,13 @@ impl Sender {
             return Ok(Made::Not(reason));
         }
         let target = request.as_ref().ok().map(CallTarget::of);
-        let began = self.ctx.clock.now();
+        let first_byte = request.as_ref().map(|request| request.began.clone()).unwrap_or_default();
+        let asked = self.ctx.clock.now();
         let result = match request {
             Ok(request) => call::Result::of(self.http.send(request).await),
             Err(error) => call::Result::error(error.to_string()),
         };
-        let ended = self.ctx.clock.now();
+        let (began, ended) = (first_byte.since(asked), self.ctx.clock.now());
         let entry = entry(&reminder.record, result, began, ended);
         self.finish(&reminder.record, &reminder.outstanding, entry, (began, target)).await
     }

@@ -8,7 +8,7 @@ use rules::reminder::Outcome;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::crypto::CryptoError;
-use shared::outbound::{EXCERPT_TIMEOUT, OutboundRequest, OutboundResult, Secrets};
+use shared::outbound::{Began, EXCERPT_TIMEOUT, OutboundRequest, OutboundResult, Secrets};
 use shared::reminder::Definition;
 use shared::tenancy::TenancyError;
 use std::time::Duration;
@@ -146,5 +146,6 @@ pub fn request(
         timeout: TIMEOUT,
         body_timeout: EXCERPT_TIMEOUT,
         secrets,
+        began: Began::default(),
     })
 }

@@ -1,6 +1,7 @@
 //! Why a call got no answer, in words for the one who reads the history.
 
 use super::guard::NameRefused;
+use hyper_util::client::legacy::Error as ClientError;
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -48,26 +49,31 @@ fn in_seconds(time: Duration) -> String {
     }
 }
 
-/// What an error of the client means.
-pub(super) fn of(error: reqwest::Error) -> SendError {
-    if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<NameRefused>()) {
+/// What an error of the client means; `is_secure` says whether TLS was asked for.
+pub(super) fn of(error: &ClientError, is_secure: bool) -> SendError {
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<NameRefused>()) {
         return match refused {
             NameRefused::Address { .. } => SendError::Refused(refused.to_string()),
             NameRefused::Unresolved(_) => SendError::Connect(refused.to_string()),
         };
     }
-    let known = causes(&error).find_map(known);
-    if error.is_connect() {
-        return SendError::Connect(known.map_or_else(|| unknown_while_connecting(&error), str::to_owned));
+    if !error.is_connect() {
+        return of_body(error);
     }
-    if error.is_builder() {
-        return SendError::BadUrl(format!("not a URL that can be called: {}", innermost(&error)));
-    }
-    SendError::Protocol(known.map_or_else(|| innermost(&error), str::to_owned))
+    let unknown = || match is_secure {
+        true => format!("no secure connection: {}", innermost(error)),
+        false => format!("no connection: {}", innermost(error)),
+    };
+    SendError::Connect(causes(error).find_map(known).map_or_else(unknown, str::to_owned))
+}
+
+/// What an error on an open connection means.
+pub(super) fn of_body(error: &(dyn Error + 'static)) -> SendError {
+    SendError::Protocol(causes(error).find_map(known).map_or_else(|| innermost(error), str::to_owned))
 }
 
 /// Whether the connection ended and nothing of a response came. (One whose head had begun cannot be told apart.)
-pub(super) fn is_hang_up(error: &reqwest::Error) -> bool {
+pub(super) fn is_hang_up(error: &ClientError) -> bool {
     let ended = |cause: &(dyn Error + 'static)| {
         let of_hyper =
             |error: &hyper::Error| error.is_incomplete_message() || error.is_canceled() || error.is_closed();
@@ -76,6 +82,14 @@ pub(super) fn is_hang_up(error: &reqwest::Error) -> bool {
             || cause.downcast_ref().is_some_and(|error: &h2::Error| error.is_io() || error.is_go_away())
     };
     !error.is_connect() && causes(error).any(ended)
+}
+
+/// Whether the receiver says that it has done nothing with the request, which may go out again whatever it asks for (RFC 9113,
+/// 8.7): its HTTP/2 connection had more calls than it takes at a time, and the client could not know that yet.
+pub(super) fn is_refused_stream(error: &ClientError) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .any(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// Plain words for what commonly happens.
@@ -104,23 +118,15 @@ fn known(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     }
 }
 
-fn unknown_while_connecting(error: &reqwest::Error) -> String {
-    let detail = innermost(error);
-    match error.url().map(url::Url::scheme) {
-        Some("https") => format!("no secure connection: {detail}"),
-        _ => format!("no connection: {detail}"),
-    }
-}
-
 /// The words of the cause behind all others, which are the ones that say something.
-fn innermost(error: &reqwest::Error) -> String {
+fn innermost(error: &(dyn Error + 'static)) -> String {
     let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
     text.chars().filter(|c| !c.is_control()).take(DETAIL_MAX_CHARS).collect()
 }
 
 /// An error and what caused it, outermost first.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(Some(error as &(dyn Error + 'static)), |error| {
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
         let error: &(dyn Error + 'static) = *error;
         // An I/O error passes over the error it wraps: its source is that one's source.
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

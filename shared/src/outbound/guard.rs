@@ -6,12 +6,13 @@
 use super::own_listeners::{OwnPort, REASON};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
+use hyper_util::client::legacy::connect::dns::Name;
 use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 /// Looks a name up. Tests give one whose answers they choose.
 pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
@@ -34,7 +35,8 @@ pub(super) enum NameRefused {
 type Looked = Result<Arc<[IpAddr]>, NameRefused>;
 type Looking = Shared<BoxFuture<'static, Looked>>;
 
-/// The client's resolver.
+/// The client's resolver. Clones share their lookups.
+#[derive(Clone)]
 pub(super) struct Guard {
     allowed: Arc<[IpNet]>,
     lookup: Lookup,
@@ -42,12 +44,12 @@ pub(super) struct Guard {
     own_port: Option<OwnPort>,
     /// Calls to one host that start together share one lookup: a thousand due in the same second are not
     /// a thousand queries (Lambda's resolver takes 1,024 packets a second). Nothing is kept once it is answered.
-    under_way: Mutex<HashMap<String, WeakShared<BoxFuture<'static, Looked>>>>,
+    under_way: Arc<Mutex<HashMap<String, WeakShared<BoxFuture<'static, Looked>>>>>,
 }
 
 impl Guard {
     pub(super) fn new(allowed: Arc<[IpNet]>, lookup: Lookup, own_port: Option<OwnPort>) -> Self {
-        Self { allowed, lookup, own_port, under_way: Mutex::default() }
+        Self { allowed, lookup, own_port, under_way: Arc::default() }
     }
 
     fn looking(&self, host: &str) -> Looking {
@@ -90,14 +92,22 @@ fn judge(host: String, found: io::Result<Vec<IpAddr>>, allowed: &[IpNet]) -> Loo
     }
 }
 
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
+impl tower::Service<Name> for Guard {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = NameRefused;
+    type Future = BoxFuture<'static, Result<Self::Response, NameRefused>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NameRefused>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let looking = self.looking(name.as_str());
         Box::pin(async move {
             let addresses = looking.await?;
             // Port 0 stands for the URL's port.
             let with_port: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-            Ok(Box::new(with_port.into_iter()) as Addrs)
+            Ok(with_port.into_iter())
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What listens for Punctual itself, and trusts whoever reaches it: local mode's API and AWS port, the services of
 //! `AWS_ENDPOINT_URL`, Lambda's runtime API. No outbound call reaches it, whatever addresses are allowed.
 
-use super::exchange::Clients;
+use super::exchange::Exchange;
 use super::{Lookup, SendError};
 use futures::future::join_all;
 use rules::address::reaches;
@@ -97,35 +97,41 @@ impl OwnListeners {
     }
 }
 
-/// The listeners, and the clients for the ports that they listen on.
+/// The listeners, and what makes calls to the ports that they listen on.
 ///
-/// A client's resolver is not told to which port a name is connected. So each of those ports has a client of
-/// its own, whose resolver knows it: what was judged is what is connected to, and DNS rebinding gains nothing.
+/// A resolver is not told to which port a name is connected. So each of those ports has a resolver of
+/// its own, which knows it: what was judged is what is connected to, and DNS rebinding gains nothing.
 #[derive(Clone)]
 pub(super) struct GuardedPorts {
     own: Arc<OwnListeners>,
     /// Made when first needed: most processes never call a port that they also listen on.
-    clients: Arc<HashMap<u16, OnceLock<Clients>>>,
+    exchanges: Arc<HashMap<u16, OnceLock<Exchange>>>,
+    make: Arc<dyn Fn(OwnPort) -> Exchange + Send + Sync>,
 }
 
 impl GuardedPorts {
-    pub(super) fn new(listeners: Vec<Listener>, lookup: Lookup) -> Self {
-        let clients = listeners.iter().map(|listener| (listener.port(), OnceLock::new())).collect();
-        Self { own: Arc::new(OwnListeners { listeners, lookup }), clients: Arc::new(clients) }
+    /// `make` makes what calls a port that one of `listeners` listens on.
+    pub(super) fn new(
+        listeners: Vec<Listener>,
+        lookup: Lookup,
+        make: impl Fn(OwnPort) -> Exchange + Send + Sync + 'static,
+    ) -> Self {
+        let exchanges = listeners.iter().map(|listener| (listener.port(), OnceLock::new())).collect();
+        let own = Arc::new(OwnListeners { listeners, lookup });
+        Self { own, exchanges: Arc::new(exchanges), make: Arc::new(make) }
     }
 
-    /// The clients for `url`: `usual`, or else those that `make` makes for a guarded port.
+    /// What makes a call to `url`: `usual`, or else that of a guarded port.
     ///
     /// # Errors
     /// [`SendError::Refused`]: the URL's host is an address or the name of a listener.
-    pub(super) async fn clients_for<'a>(
+    pub(super) async fn exchange_for<'a>(
         &'a self,
         url: &Url,
-        usual: &'a Clients,
-        make: impl FnOnce(OwnPort) -> Result<Clients, reqwest::Error>,
-    ) -> Result<&'a Clients, SendError> {
-        let guarded = url.port_or_known_default().and_then(|port| Some((port, self.clients.get(&port)?)));
-        let Some((port, clients)) = guarded else { return Ok(usual) };
+        usual: &'a Exchange,
+    ) -> Result<&'a Exchange, SendError> {
+        let guarded = url.port_or_known_default().and_then(|port| Some((port, self.exchanges.get(&port)?)));
+        let Some((port, exchange)) = guarded else { return Ok(usual) };
         let refused = |host: String| Err(SendError::Refused(format!("{host} is refused: {REASON}")));
         let address = match url.host() {
             Some(Host::Ipv4(ip)) => Some(SocketAddr::new(ip.into(), port)),
@@ -140,12 +146,7 @@ impl GuardedPorts {
         {
             return refused(format!("address {address}"));
         }
-        if let Some(clients) = clients.get() {
-            return Ok(clients);
-        }
-        let made = make(OwnPort { own: Arc::clone(&self.own), port });
-        let made = made.map_err(|error| SendError::Connect(format!("no client for port {port}: {error}")))?;
-        Ok(clients.get_or_init(|| made))
+        Ok(exchange.get_or_init(|| (self.make)(OwnPort { own: Arc::clone(&self.own), port })))
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn get(url: impl Into<String>, timeout: Duration) -> OutboundRequest 
         timeout,
         body_timeout: timeout,
         secrets: Secrets::default(),
+        began: Began::default(),
     }
 }
 

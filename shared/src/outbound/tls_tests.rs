@@ -8,11 +8,10 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Starts an HTTP/2 receiver for `tls.example`, of which each connection takes so many calls and is closed by the one after;
-/// returns its port, its certificate and a count of connections.
-async fn secure_receiver(calls_max: usize) -> (u16, reqwest::Certificate, Arc<AtomicUsize>) {
+/// TLS of a receiver that is called `tls.example` and speaks HTTP/2, and its certificate.
+pub(super) fn acceptor() -> (TlsAcceptor, CertificateDer<'static>) {
     let CertifiedKey { cert, key_pair } = generate_simple_self_signed(["tls.example".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(key_pair.serialize_der()).unwrap();
     let mut config = ServerConfig::builder()
@@ -20,19 +19,32 @@ async fn secure_receiver(calls_max: usize) -> (u16, reqwest::Certificate, Arc<At
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    (TlsAcceptor::from(Arc::new(config)), cert.der().clone())
+}
+
+/// Starts an HTTP/2 receiver for `tls.example`, whose first connection takes so many calls, and refuses those after or is
+/// closed by them; returns its port, its certificate and a count of connections.
+async fn secure_receiver(
+    calls_max: usize,
+    refuses: bool,
+) -> (u16, CertificateDer<'static>, Arc<AtomicUsize>) {
+    let (acceptor, certificate) = acceptor();
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = connections.clone();
     let port = receiver(move |stream| {
         let (acceptor, counted) = (acceptor.clone(), counted.clone());
         async move {
             let stream = acceptor.accept(stream).await?;
-            counted.fetch_add(1, Ordering::Relaxed);
+            let is_first = counted.fetch_add(1, Ordering::Relaxed) == 0;
             let mut calls = h2::server::handshake(stream).await.map_err(io::Error::other)?;
             for number in 0.. {
                 let Some(call) = calls.accept().await else { break };
                 let (_, mut respond) = call.map_err(io::Error::other)?;
-                if number == calls_max {
+                if is_first && number >= calls_max {
+                    if refuses {
+                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        continue;
+                    }
                     return Ok(());
                 }
                 let answer = http::Response::builder().status(204).body(()).unwrap();
@@ -42,22 +54,19 @@ async fn secure_receiver(calls_max: usize) -> (u16, reqwest::Certificate, Arc<At
         }
     })
     .await;
-    (port, reqwest::Certificate::from_der(cert.der()).unwrap(), connections)
+    (port, certificate, connections)
 }
 
-fn trusting(certificate: Option<reqwest::Certificate>) -> Outbound {
-    let allowed: Arc<[IpNet]> = vec![LOOPBACK.parse().unwrap()].into();
+pub(super) fn trusting(certificate: Option<CertificateDer<'static>>) -> Outbound {
     let (lookup, _) = scripted(&[&["127.0.0.1"]]);
-    let by_guard = allowed.clone();
-    let guarded_ports = GuardedPorts::new(Vec::new(), lookup.clone());
-    let build = move || client(&by_guard, lookup.clone(), None).tls_certs_merge(certificate.clone());
-    let clients = Arc::new(Clients::new(build).unwrap());
-    Outbound { way: Way::Network(clients), allowed, guarded_ports }
+    let tls = tls(certificate.into_iter().collect()).unwrap();
+    let parts = Parts { lookup, clock: Arc::new(SystemClock), connections_max: 1_000, tls };
+    Outbound::with_parts(vec![LOOPBACK.parse().unwrap()], parts)
 }
 
 #[tokio::test]
 async fn calls_over_http2_share_one_connection() {
-    let (port, certificate, connections) = secure_receiver(usize::MAX).await;
+    let (port, certificate, connections) = secure_receiver(usize::MAX, false).await;
     let trusting = trusting(Some(certificate));
     let call = || trusting.send(get(format!("https://tls.example:{port}/"), AMPLE));
     assert_eq!(call().await.unwrap().status, 204);
@@ -69,7 +78,7 @@ async fn calls_over_http2_share_one_connection() {
 
 #[tokio::test]
 async fn certificates_are_checked() {
-    let (port, certificate, connections) = secure_receiver(usize::MAX).await;
+    let (port, certificate, connections) = secure_receiver(usize::MAX, false).await;
     for (outbound, host, expect) in [
         (trusting(None), "tls.example", "UnknownIssuer"),
         (trusting(Some(certificate)), "other.example", "not valid for name"),
@@ -82,12 +91,14 @@ async fn certificates_are_checked() {
 }
 
 #[tokio::test]
-async fn a_reused_http2_connection_that_is_closed_without_a_response_is_replaced() {
-    let (port, certificate, connections) = secure_receiver(1).await;
-    let trusting = trusting(Some(certificate));
-    for expect in [1, 2] {
-        let answer = trusting.send(get(format!("https://tls.example:{port}/"), AMPLE)).await;
-        assert_eq!(answer.unwrap().status, 204);
-        assert_eq!(connections.load(Ordering::Relaxed), expect);
+async fn a_call_that_an_http2_connection_does_not_take_goes_out_on_another() {
+    for (calls_max, refuses, expect) in [(1, false, [1, 2]), (1, true, [1, 2]), (0, true, [2, 3])] {
+        let (port, certificate, connections) = secure_receiver(calls_max, refuses).await;
+        let trusting = trusting(Some(certificate));
+        for expect in expect {
+            let answer = trusting.send(get(format!("https://tls.example:{port}/"), AMPLE)).await;
+            assert_eq!(answer.unwrap().status, 204);
+            assert_eq!(connections.load(Ordering::Relaxed), expect);
+        }
     }
 }
