@@ -147,6 +147,10 @@ impl Clock for FunctionClock {
             drop(sleeper);
         })
     }
+
+    fn sleep_beside_work(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()> {
+        self.clock.sleep_until(at)
+    }
 }
 
 /// An entry among the sleepers, gone when the sleep ends or is given up.
@@ -238,6 +242,7 @@ mod tests {
         first.await;
         assert_eq!(functions.next_wake(), Some(late));
         drop(second);
+        let _beside = functions.sleep_beside_work(late);
         assert_eq!(functions.next_wake(), None);
     }
 }

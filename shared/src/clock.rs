@@ -13,6 +13,11 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> DateTime<Utc>;
     /// Resolves when [`Clock::now`] has reached `at`; at once if it has already.
     fn sleep_until(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()>;
+    /// The same for what goes on beside the work, such as renewing its lease: a clock that is moved on to what work
+    /// waits for is not moved on to this.
+    fn sleep_beside_work(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()> {
+        self.sleep_until(at)
+    }
 }
 
 /// A clock that is handed around.

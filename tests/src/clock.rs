@@ -4,44 +4,57 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use shared::clock::Clock;
 use shared::entropy::Entropy;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
 
 /// Time that jumps to whatever instant is waited for.
 #[derive(Debug)]
-pub struct JumpingClock(Mutex<DateTime<Utc>>);
+pub struct JumpingClock(watch::Sender<DateTime<Utc>>);
 
 impl JumpingClock {
     /// Stands at `at`.
     pub fn at(at: DateTime<Utc>) -> Self {
-        Self(Mutex::new(at))
+        Self(watch::Sender::new(at))
     }
 
     /// Goes on by `by`.
     pub fn advance(&self, by: TimeDelta) {
-        *self.0.lock().unwrap() += by;
+        self.0.send_modify(|now| *now += by);
     }
 
     /// Goes back by `by`, as a clock that is set does.
     pub fn step_back(&self, by: TimeDelta) {
-        *self.0.lock().unwrap() -= by;
+        self.0.send_modify(|now| *now -= by);
     }
 
     /// Goes on to `at`, never back.
     pub fn advance_to(&self, at: DateTime<Utc>) {
-        let mut now = self.0.lock().unwrap();
-        *now = at.max(*now);
+        self.0.send_if_modified(|now| {
+            let later = at > *now;
+            *now = at.max(*now);
+            later
+        });
     }
 }
 
 impl Clock for JumpingClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
+        *self.0.borrow()
     }
 
     fn sleep_until(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()> {
         self.advance_to(at);
         Box::pin(std::future::ready(()))
+    }
+
+    fn sleep_beside_work(&self, at: DateTime<Utc>) -> BoxFuture<'static, ()> {
+        let mut time = self.0.subscribe();
+        Box::pin(async move {
+            // Without the clock itself nobody moves it any more.
+            if time.wait_for(|now| *now >= at).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }
 

@@ -35,6 +35,10 @@ impl Clock for Skewed {
     fn sleep_until(&self, at: DateTime<Utc>) -> futures::future::BoxFuture<'static, ()> {
         self.0.sleep_until(at - self.1)
     }
+
+    fn sleep_beside_work(&self, at: DateTime<Utc>) -> futures::future::BoxFuture<'static, ()> {
+        self.0.sleep_beside_work(at - self.1)
+    }
 }
 
 impl World {

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use rules::names::Tenant;
 use rules::recurring::is_missed;
 use rules::reminder::Outcome;
 use serde::Serialize;
@@ -23,7 +24,7 @@ use shared::reminder::{Claimed, DueRow, Settled};
 pub const LOCK: &str = "reminder-processor";
 /// How long after the begin of a round the next one begins, if anything is left to do: the schedule's rate.
 pub const ROUND: TimeDelta = TimeDelta::minutes(1);
-/// How many reminders for each place wait at least before more are read.
+/// How many reminders of a company wait for each place at least before more are read of it.
 const READ_AHEAD: usize = 4;
 
 /// What a run did. What is counted is what was pending: `processed` is the sum of the others.
@@ -119,7 +120,7 @@ impl Sender {
         until: DateTime<Utc>,
         report: &mut RunReport,
     ) -> Result<(), SenderError> {
-        let mut groups = Groups::default();
+        let mut groups = Groups::new(self.settings.batch_size);
         let mut out: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
         let mut reading: Reading<'_> = None;
         let mut scan: Option<Scan> = None;
@@ -129,7 +130,10 @@ impl Sender {
             let now = self.ctx.clock.now();
             let open = now < until && failed.is_none() && !hold.is_lost();
             let idle = out.is_empty() && groups.len() == 0 && reading.is_none();
-            let drained = scan.as_ref().is_none_or(|scan| !scan.has_more());
+            // Each company for itself: what waits of one that hangs keeps nothing of another's from being read.
+            let enough = READ_AHEAD * self.settings.batch_size;
+            let is_wanted = |groups: &Groups, of: &Tenant| groups.waiting_of(&of.company) < enough;
+            let drained = scan.as_ref().is_none_or(|scan| !scan.wants(|of| is_wanted(&groups, of)));
             let first = scan.is_none() && reading.is_none();
             if open && reading.is_none() && drained && now >= next_round && (first || !idle) {
                 groups.begin_round();
@@ -147,15 +151,18 @@ impl Sender {
             }
             if open
                 && reading.is_none()
-                && groups.len() < READ_AHEAD * self.settings.batch_size
-                && let Some(more) = scan.take_if(|scan| scan.has_more())
+                && let Some(more) = scan.take_if(|scan| scan.wants(|of| is_wanted(&groups, of)))
             {
-                reading = Some(self.pass(more).boxed());
+                let (wanted, later) = more.split(|of| is_wanted(&groups, of));
+                reading = Some(self.pass(wanted, later).boxed());
             }
-            while open && out.len() < self.settings.batch_size {
-                let Some(row) = groups.take() else { break };
+            while open && groups.has_place(now) {
+                let Some(row) = groups.take(now) else { break };
                 out.push(self.turn(row, hold).boxed());
             }
+            // A round does not wait for calls that hang, nor does a place that they have made free.
+            let wakes = groups.next_place(now).into_iter().chain([next_round]).filter(|at| *at > now);
+            let wake = if open { wakes.min() } else { None };
             tokio::select! {
                 biased;
                 Some(done) = out.next(), if !out.is_empty() => self.note(done, &mut groups, report),
@@ -170,6 +177,7 @@ impl Sender {
                         Err(error) => failed = Some(error),
                     }
                 }
+                () = self.ctx.clock.sleep_beside_work(wake.unwrap_or(now)), if wake.is_some() && !out.is_empty() => {}
                 else => {
                     report.more |= groups.len() > 0 || scan.is_some_and(|scan| scan.has_more()) || !open;
                     return failed.map_or(Ok(()), Err);

@@ -37,6 +37,9 @@ pub struct Scan {
     pub next_due: Option<DateTime<Utc>>,
 }
 
+/// Partitions that a pass leaves out.
+pub struct Later(VecDeque<Partition>);
+
 /// A pass's result.
 pub struct Pass {
     scan: Scan,
@@ -55,6 +58,18 @@ impl Scan {
     /// Whether a pass may find more.
     pub fn has_more(&self) -> bool {
         !self.left.is_empty()
+    }
+
+    /// Whether a pass may find more of a tenant of which more is wanted.
+    pub fn wants(&self, is_wanted: impl Fn(&Tenant) -> bool) -> bool {
+        self.left.iter().any(|partition| is_wanted(&partition.tenant))
+    }
+
+    /// The same walk with what is wanted alone, and what is left for later.
+    pub fn split(mut self, is_wanted: impl Fn(&Tenant) -> bool) -> (Self, Later) {
+        let (wanted, later) = self.left.into_iter().partition(|partition| is_wanted(&partition.tenant));
+        self.left = wanted;
+        (self, Later(later))
     }
 }
 
@@ -91,7 +106,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`SenderError`] when an index cannot be read; what is left is the next round's.
-    pub(crate) async fn pass(&self, mut scan: Scan) -> Result<Pass, SenderError> {
+    pub(crate) async fn pass(&self, mut scan: Scan, later: Later) -> Result<Pass, SenderError> {
         let length = page_length(scan.left.len(), PAGE, ROWS_HELD_MAX);
         let reads = std::mem::take(&mut scan.left).into_iter().map(|partition| async move {
             let Partition { tenant, shard, after } = &partition;
@@ -114,6 +129,7 @@ impl Sender {
             }
         }
         drop(reads);
+        scan.left.extend(later.0);
         Ok(Pass { scan, rows })
     }
 }
