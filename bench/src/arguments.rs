@@ -45,6 +45,15 @@ pub struct Arguments {
     /// How many seconds ahead `fairness` is due; all must be accepted by then [default: 20, and one more per 1,500 activities]
     #[arg(long, value_name = "SECONDS")]
     pub fairness_ahead: Option<u32>,
+    /// Due activities in `isolation` of the company whose receiver never answers
+    #[arg(long, value_name = "N", default_value_t = 25_000)]
+    pub hanging: usize,
+    /// The same where each is given by itself
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    pub hanging_singles: usize,
+    /// Due reminders in `isolation` of the company whose Dialog service never answers
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub hanging_reminders: usize,
     /// Overdue activities of each company in `qos`
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub qos: usize,
@@ -127,6 +136,8 @@ pub enum Scenario {
     Spread,
     /// A tenant with very many beside one with few
     Fairness,
+    /// A company whose receiver never answers beside one whose receiver does
+    Isolation,
     /// Two companies with `qosLevel` 3 and 1, both overdue
     Qos,
     /// Activities through a channel beside those by an activity type
@@ -150,6 +161,7 @@ impl Scenario {
             Self::Punctuality => "punctuality",
             Self::Spread => "spread",
             Self::Fairness => "fairness",
+            Self::Isolation => "isolation",
             Self::Qos => "qos",
             Self::Channels => "channels",
             Self::Reminders => "reminders",
@@ -180,7 +192,7 @@ mod tests {
     #[test]
     fn only_narrows_what_is_run() {
         let all = Arguments::parse_from(["bench"]);
-        assert_eq!(all.scenarios().len(), 11);
+        assert_eq!(all.scenarios().len(), 12);
         let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
         assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
     }

@@ -17,6 +17,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// The lane on which no call is ever answered.
+pub const HANGS: &str = "hangs";
 /// The phone number of a recipient whose messages take [`SLOW_ANSWER`].
 pub const SLOW: &str = "00000000000";
 /// How long the Dialog service takes for a message to a slow recipient.
@@ -214,7 +216,11 @@ async fn receive(
     let Some(key) = head.headers.get("idempotency-key").and_then(|key| key.to_str().ok()) else {
         return StatusCode::BAD_REQUEST;
     };
+    let hangs = lane == HANGS;
     note(&shared, lane, key, at);
+    if hangs {
+        std::future::pending::<()>().await;
+    }
     if shared.answer_after > TimeDelta::zero() {
         SystemClock.sleep_until(at + shared.answer_after).await;
     }
@@ -233,7 +239,11 @@ async fn message(
     let Some(key) = head.headers.get("idempotency-key").and_then(|key| key.to_str().ok()) else {
         return StatusCode::BAD_REQUEST;
     };
+    let hangs = lane == HANGS;
     note(&shared, lane, key, at);
+    if hangs {
+        std::future::pending::<()>().await;
+    }
     let slow = String::from_utf8_lossy(&body).contains(SLOW);
     SystemClock.sleep_until(at + if slow { SLOW_ANSWER } else { MESSAGE_ANSWER }).await;
     StatusCode::NO_CONTENT

@@ -32,8 +32,13 @@ impl Stage {
 
     /// A tenant of its own company, whose calls go to the receiver's lane of the same name.
     pub async fn tenant(&self, name: &str, qos_level: u32) -> Result<TenantPath> {
+        self.tenant_with(name, qos_level, TIMEOUT_SECONDS).await
+    }
+
+    /// The same with another time limit of its calls.
+    pub async fn tenant_with(&self, name: &str, qos_level: u32, timeout_seconds: u32) -> Result<TenantPath> {
         let uri = format!("{}/{name}", self.receiver.url);
-        self.api.make_tenant(name, qos_level, &uri, TIMEOUT_SECONDS).await
+        self.api.make_tenant(name, qos_level, &uri, timeout_seconds).await
     }
 
     /// Waits until all of `load` has come on `lane`; `extra` is how long beyond the usual nothing may come.

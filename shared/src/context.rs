@@ -10,6 +10,7 @@ use crate::patience::Patience;
 use crate::queue::DueQueue;
 use crate::reminder::ReminderStore;
 use crate::settings::{Settings, SettingsError, environment};
+use crate::slots::Slots;
 use crate::tenancy::Tenancy;
 use crate::work::WorkStore;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Context {
     pub envelope: Arc<Envelope>,
     /// Who works on what.
     pub leases: Arc<Leases>,
+    /// How much of what all share this process works for whom.
+    pub slots: Arc<Slots>,
 }
 
 impl Context {
@@ -61,6 +64,12 @@ impl Context {
                 envelope.clone(),
                 settings.shards(),
             )),
+            slots: Arc::new(Slots::new(
+                dynamodb.clone(),
+                settings.work_table.clone(),
+                clock.clone(),
+                entropy.clone(),
+            )),
             leases: Arc::new(Leases::new(
                 dynamodb,
                 settings.config_table.clone(),
@@ -75,6 +84,12 @@ impl Context {
             queue,
             envelope,
         }
+    }
+
+    /// The same for another instance of the function in this process, as local mode has them: what it holds in its own
+    /// name is its own, and what costs connections and memory is shared.
+    pub fn of_another_instance(&self) -> Self {
+        Self { slots: Arc::new(self.slots.of_another_process()), ..self.clone() }
     }
 
     /// The context of a Lambda function.

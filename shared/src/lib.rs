@@ -20,6 +20,7 @@ pub mod removal;
 pub mod settings;
 pub mod signed_call;
 pub mod signing;
+pub mod slots;
 pub mod sweep;
 pub mod telemetry;
 pub mod tenancy;

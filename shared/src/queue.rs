@@ -56,6 +56,9 @@ pub struct DueMessage {
     pub company: CompanyName,
     /// Each activity: solution, kind, id, and the instant it was due at when this was sent, in Unix milliseconds.
     pub due: Vec<(SolutionId, String, ActivityId, i64)>,
+    /// Since when its company has had no slot left for it, in Unix milliseconds, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<i64>,
 }
 
 /// A message body that is none of ours.
@@ -73,23 +76,28 @@ pub enum MessageError {
 }
 
 impl DueMessage {
-    /// Reads a body.
+    /// Reads a body, and what it names.
     ///
     /// # Errors
     /// [`MessageError`]; such a message can never be handled.
-    pub fn parse(body: &str) -> Result<Vec<DueActivity>, MessageError> {
+    pub fn parse(body: &str) -> Result<(Self, Vec<DueActivity>), MessageError> {
         let message: Self = serde_json::from_str(body)?;
         if message.v != VERSION {
             return Err(MessageError::Version(message.v));
         }
-        let activity = |(solution, kind, id, due): (SolutionId, String, ActivityId, i64)| {
-            let tenant = Tenant { company: message.company.clone(), solution };
-            match (kind.parse(), rules::time::from_millis(due)) {
-                (Ok(kind), Ok(due)) => Ok(DueActivity { tenant, kind, id, due }),
-                _ => Err(MessageError::Activity(id)),
+        let activities = message.activities()?;
+        Ok((message, activities))
+    }
+
+    fn activities(&self) -> Result<Vec<DueActivity>, MessageError> {
+        let activity = |(solution, kind, id, due): &(SolutionId, String, ActivityId, i64)| {
+            let tenant = Tenant { company: self.company.clone(), solution: solution.clone() };
+            match (kind.parse(), rules::time::from_millis(*due)) {
+                (Ok(kind), Ok(due)) => Ok(DueActivity { tenant, kind, id: id.clone(), due }),
+                _ => Err(MessageError::Activity(id.clone())),
             }
         };
-        message.due.into_iter().map(activity).collect()
+        self.due.iter().map(activity).collect()
     }
 }
 
@@ -112,8 +120,8 @@ fn messages(activities: &[DueActivity], now: DateTime<Utc>) -> Vec<(u16, DueMess
                 let DueActivity { tenant, kind, id, due } = activity;
                 (tenant.solution.clone(), kind.to_string(), id.clone(), due.timestamp_millis())
             };
-            let message =
-                DueMessage { v: VERSION, company: company.clone(), due: chunk.iter().map(line).collect() };
+            let due = chunk.iter().map(line).collect();
+            let message = DueMessage { v: VERSION, company: company.clone(), due, waiting_since: None };
             messages.push((delay, message));
         }
     }
@@ -150,7 +158,14 @@ impl DueQueue {
         slots: impl Iterator<Item = &'a [DueActivity]>,
     ) -> Result<(), QueueError> {
         let now = self.clock.now();
-        let messages: Vec<_> = slots.flat_map(|slot| messages(slot, now)).collect();
+        self.send_all(slots.flat_map(|slot| messages(slot, now)).collect()).await
+    }
+
+    /// Sends messages, each with its delay in seconds.
+    ///
+    /// # Errors
+    /// See [`DueQueue::enqueue`].
+    pub async fn send_all(&self, messages: Vec<(u16, DueMessage)>) -> Result<(), QueueError> {
         let calls = messages.chunks(SEND_BATCH_MAX).map(|chunk| {
             let entries =
                 chunk.iter().enumerate().map(|(index, (delay, message))| entry(index, *delay, message));
@@ -229,7 +244,8 @@ mod tests {
         let one = activity("a", 1, now);
         let (_, message) = messages(std::slice::from_ref(&one), now).remove(0);
         let body = serde_json::to_string(&message).unwrap();
-        assert_eq!(DueMessage::parse(&body).unwrap(), [one]);
+        assert!(!body.contains("waiting"), "as every version reads it: {body}");
+        assert_eq!(DueMessage::parse(&body).unwrap(), (message, vec![one]));
         for bad in ["", "{}", "[]", &body.replace("\"v\":1", "\"v\":2"), &body.replace("A:play", "Z:play")] {
             assert!(DueMessage::parse(bad).is_err(), "{bad}");
         }

@@ -62,6 +62,7 @@ pub struct ErasureReport {
 pub async fn remove(ctx: &Context, retired: &Retired, deadline: DateTime<Utc>) -> Result<bool, RemovalError> {
     let left = match &retired.subject {
         RetiredSubject::Company(name) => {
+            ctx.slots.remove(&keys::worker_slots(name)).await?;
             ctx.tenancy.remove_company(name, retired.at).await?;
             false
         }

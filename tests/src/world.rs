@@ -158,13 +158,18 @@ impl World {
 
     /// Receives up to ten messages that are visible now.
     pub async fn receive(&self) -> SqsEvent {
+        self.receive_up_to(10).await
+    }
+
+    /// Receives up to `max` messages that are visible now.
+    pub async fn receive_up_to(&self, max: i32) -> SqsEvent {
         let output = self
             .embedded
             .clients()
             .sqs
             .receive_message()
             .queue_url(&self.settings.queue_url)
-            .max_number_of_messages(10)
+            .max_number_of_messages(max)
             .send()
             .await
             .unwrap();

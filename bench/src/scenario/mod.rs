@@ -5,6 +5,7 @@ mod channels;
 pub mod cold;
 pub mod crash;
 mod fairness;
+mod isolation;
 mod lone;
 mod punctuality;
 mod qos;
@@ -26,6 +27,7 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
         Scenario::Punctuality => punctuality::at_once(arguments, report).await,
         Scenario::Spread => punctuality::spread(arguments, report).await,
         Scenario::Fairness => fairness::run(arguments, report).await,
+        Scenario::Isolation => isolation::run(arguments, report).await,
         Scenario::Qos => qos::run(arguments, report).await,
         Scenario::Reminders => reminders::run(arguments, report).await,
         Scenario::Recurring => recurring::run(arguments, report).await,

@@ -4,21 +4,28 @@ mod call;
 mod channel;
 mod deliver;
 mod gate;
+mod settings;
 mod settle;
+mod share;
 
 pub use call::TIMEOUT_MAX;
 pub use deliver::{EARLY_MAX, SETTLE_TIME};
+pub use settings::WorkerSettings;
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use gate::Gate;
 use lambda_runtime::{Error, LambdaEvent};
+use rules::names::CompanyName;
+use rules::slots::Shares;
+use share::Message;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::queue::DueMessage;
 use shared::telemetry::{AttemptRecord, CallTarget, Metrics};
 use shared::work::{Record, SUCCESS};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,13 +56,28 @@ pub struct Worker {
     metrics: Metrics,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
+    /// How many workers a company may have; all of them, if `None`.
+    shares: Option<Shares>,
 }
 
 impl Worker {
-    /// Built once for a process.
+    /// Built once for a process. A company may have the default share of the workers.
     pub fn new(ctx: Context, http: Outbound, metrics: Metrics) -> Self {
         let gate = Arc::new(Gate::new(ctx.clock.clone()));
-        Self { ctx, http, metrics, counters: Arc::default(), gate }
+        let shares = WorkerSettings::default_shares();
+        Self { ctx, http, metrics, counters: Arc::default(), gate, shares }
+    }
+
+    /// With another share, or none to hold.
+    pub fn with_shares(mut self, shares: Option<Shares>) -> Self {
+        self.shares = shares;
+        self
+    }
+
+    /// Another instance in the same process, as local mode has one for each invocation at a time: it holds slots of its
+    /// own. Gate, connections and caches are the process's, since one machine has them once.
+    pub fn another_instance(&self) -> Self {
+        Self { ctx: self.ctx.of_another_instance(), ..self.clone() }
     }
 
     /// Attempts since the start of the process.
@@ -65,10 +87,24 @@ impl Worker {
 
     /// Handles a batch of messages; those that must come again are named in the answer.
     pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
-        let handled = join_all(event.records.into_iter().map(|message| self.message(message))).await;
+        let mut failed = Vec::new();
+        let mut companies: BTreeMap<CompanyName, Vec<Message>> = BTreeMap::new();
+        for message in event.records {
+            let id = message.message_id.unwrap_or_default();
+            match DueMessage::parse(message.body.as_deref().unwrap_or_default()) {
+                Ok((body, due)) => {
+                    companies.entry(body.company.clone()).or_default().push(Message { id, body, due });
+                }
+                // It will never do better, and ends in the dead-letter queue, where somebody is told.
+                Err(error) => failed.push((id, error.to_string())),
+            }
+        }
+        let handled = companies.into_iter().map(|(company, messages)| self.company(company, messages));
+        let handled = join_all(handled).await.into_iter().flatten();
+        failed.extend(handled.map(|(id, error)| (id, error.to_string())));
         self.metrics.flush(self.ctx.clock.now());
         let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = handled.into_iter().flatten().collect();
+        response.batch_item_failures = failed.into_iter().map(|(id, error)| returned(id, error)).collect();
         response
     }
 
@@ -78,22 +114,6 @@ impl Worker {
     /// None: what failed is named in the answer.
     pub async fn invoke(&self, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {
         Ok(Box::pin(self.handle(event.payload)).await)
-    }
-
-    async fn message(&self, message: SqsMessage) -> Option<BatchItemFailure> {
-        let id = message.message_id.unwrap_or_default();
-        let failure = match DueMessage::parse(message.body.as_deref().unwrap_or_default()) {
-            Ok(due) => match self.deliver(due).await {
-                Ok(()) => return None,
-                Err(error) => error.to_string(),
-            },
-            // It will never do better, and ends in the dead-letter queue, where somebody is told.
-            Err(error) => error.to_string(),
-        };
-        tracing::error!(message_id = id, error = failure, "message goes back to the queue");
-        let mut item = BatchItemFailure::default();
-        item.item_identifier = id;
-        Some(item)
     }
 
     /// One log line and the metrics of an attempt.
@@ -116,6 +136,14 @@ impl Worker {
         attempt.log();
         self.metrics.attempt(&attempt);
     }
+}
+
+/// A message that comes again.
+fn returned(id: String, error: String) -> BatchItemFailure {
+    tracing::error!(message_id = id, error, "message goes back to the queue");
+    let mut item = BatchItemFailure::default();
+    item.item_identifier = id;
+    item
 }
 
 /// What came of an attempt, as it is reported.

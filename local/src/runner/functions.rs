@@ -4,7 +4,7 @@ use api_ingest::{ApiContext, ApiSettings};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
-use delivery_worker::Worker;
+use delivery_worker::{Worker, WorkerSettings};
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::future::BoxFuture;
 use log_roller::{LogRoller, RollEvent};
@@ -21,7 +21,7 @@ use shared::settings::{OutboundSettings, Settings};
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Handles a batch of messages.
@@ -78,10 +78,7 @@ pub const REMINDER_SENDER: &str = "reminder-sender";
 /// The handlers that events start.
 pub fn functions(handlers: Handlers) -> Functions {
     let Handlers { worker, sweeper, expander, resender, roller } = handlers;
-    let deliver: QueueHandler = Arc::new(move |event| {
-        let worker = worker.clone();
-        Box::pin(async move { worker.handle(event).await })
-    });
+    let deliver = instances(worker);
     let sweeper = Arc::new(sweeper);
     let sweep: ScheduleHandler = Arc::new(move |event| {
         let sweeper = Arc::clone(&sweeper);
@@ -124,6 +121,22 @@ pub fn functions(handlers: Handlers) -> Functions {
             (LOG_ROLLER, roll),
         ]),
     }
+}
+
+/// A worker for each invocation at a time, used again when it is idle, as Lambda does it: each holds slots of its own.
+pub fn instances(worker: Worker) -> QueueHandler {
+    let idle: Arc<Mutex<Vec<Worker>>> = Arc::default();
+    Arc::new(move |event| {
+        let idle = Arc::clone(&idle);
+        let found = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let worker = found.unwrap_or_else(|| worker.another_instance());
+        Box::pin(async move {
+            let answer = worker.handle(event).await;
+            // One that was given up, or crashed, does not come back.
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+            answer
+        })
+    })
 }
 
 /// The handler of the reminder sender's schedule; a run has `timeout`, by `clock`.
@@ -173,8 +186,9 @@ pub fn worker(
     environment: &HashMap<String, String>,
     own: &[Listener],
 ) -> anyhow::Result<Worker> {
-    let settings = OutboundSettings::read(&|name| environment.get(name).cloned())?;
-    Ok(Worker::new(ctx, outbound(&settings, own)?, Metrics::off()))
+    let WorkerSettings { outbound: settings, shares } =
+        WorkerSettings::read(&|name| environment.get(name).cloned())?;
+    Ok(Worker::new(ctx, outbound(&settings, own)?, Metrics::off()).with_shares(shares))
 }
 
 /// Builds the re-sender from its environment.

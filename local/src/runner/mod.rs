@@ -15,7 +15,7 @@ pub use event::{schedule_event, sqs_event};
 pub use functions::{
     API_INGEST, DELIVERY_WORKER, DISPATCH_SWEEP, Functions, Handlers, Idle, LOG_ROLLER,
     NOTIFICATION_RESENDER, QueueHandler, RECURRING_EXPANDER, REMINDER_SENDER, ScheduleHandler, api,
-    functions, reminders, resender, roller, sender, settings, worker,
+    functions, instances, reminders, resender, roller, sender, settings, worker,
 };
 pub use work::{InvocationError, Work, invoke};
 

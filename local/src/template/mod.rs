@@ -28,9 +28,9 @@ const PROJECT_TEMPLATE: &str = include_str!("../../../template.yaml");
 /// the receivers one tries it with are on this machine.
 pub const LOCAL_ALLOWED_CIDRS: &str = "127.0.0.0/8,::1/128";
 
-/// Delivery workers at a time. One database serves them all: a hundred workers' claims and settles would only queue
-/// at it, and a tenant with little would wait behind them for a worker.
-const LOCAL_WORKERS: &str = "40";
+/// Of its workers one company may have more than on AWS: the messages of a crowd become visible one by one, and each that is
+/// received by itself takes a worker until the instant.
+const LOCAL_COMPANY_PERCENT: &str = "60";
 
 /// The template's parameters as local mode sets them.
 pub fn parameters(admin_key: &str, processor_secret: &str, allowed_cidrs: &str) -> BTreeMap<String, String> {
@@ -38,7 +38,7 @@ pub fn parameters(admin_key: &str, processor_secret: &str, allowed_cidrs: &str) 
         ("AdminKeySha256".to_owned(), SecretHash::of(admin_key).hex()),
         ("ProcessorSecretSha256".to_owned(), SecretHash::of(processor_secret).hex()),
         ("AllowedCidrs".to_owned(), allowed_cidrs.to_owned()),
-        ("WorkerConcurrency".to_owned(), LOCAL_WORKERS.to_owned()),
+        ("CompanyWorkersPercent".to_owned(), LOCAL_COMPANY_PERCENT.to_owned()),
     ])
 }
 

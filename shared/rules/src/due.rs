@@ -102,6 +102,20 @@ pub fn recovery_spans(
     spans
 }
 
+/// How long a recovery pass may take to enqueue what it is due to, a sweep each minute.
+const RECOVERY_TIME: TimeDelta = TimeDelta::minutes(2);
+
+/// Whether the recovery pass has certainly enqueued again, since `since`, what has been due from `due` on: then a
+/// message that has waited since is one too many.
+pub fn is_enqueued_again(due: DateTime<Utc>, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    let passed = |at: DateTime<Utc>| since < at && at <= now - RECOVERY_TIME;
+    let seconds = (now - RECOVERY_TIME).timestamp();
+    let last_period = seconds - seconds.rem_euclid(RECOVERY_PERIOD.num_seconds());
+    let old =
+        DateTime::from_timestamp(last_period, 0).is_some_and(|at| passed(at) && at - RECOVERY_PERIOD >= due);
+    old || (0..=RECOVERY_DOUBLINGS).any(|doubling| passed(due + RECOVERY_GRACE * 2_i32.pow(doubling)))
+}
+
 /// When to look again at an activity that another worker has: once its lease has run out, past any lead.
 pub fn after_lease(lease_until: DateTime<Utc>) -> DateTime<Utc> {
     crate::time::after(lease_until, CROWD_LEAD + TimeDelta::milliseconds(1))
@@ -183,6 +197,32 @@ mod tests {
             assert!(spans.windows(2).all(|pair| pair[0].1 < pair[1].0), "{spans:?}");
             assert!(spans.iter().all(|(from, to)| from <= to), "{spans:?}");
         }
+    }
+
+    /// Whatever is said to be enqueued again was in a span of a sweep since, where sweeps run each minute.
+    #[test]
+    fn a_message_is_one_too_many_only_after_a_recovery() {
+        let due = at(0);
+        let enqueued = |since: i64, until: i64| {
+            (since / 60 + 1..=until / 60).any(|minute| {
+                let now = at(minute * 60);
+                let spans = recovery_spans(due, now - TimeDelta::minutes(1), now);
+                spans.iter().any(|(from, to)| (*from..=*to).contains(&due))
+            })
+        };
+        let mut seen = 0;
+        for since in (0..3_000).step_by(7) {
+            for now in (since..since + 2_400).step_by(31) {
+                if is_enqueued_again(due, at(since), at(now)) {
+                    seen += 1;
+                    assert!(enqueued(since, now), "{since} {now}");
+                }
+            }
+            assert!(is_enqueued_again(due, at(since), at(since + 2_400)), "none waits for ever: {since}");
+        }
+        assert!(
+            seen > 0 && !is_enqueued_again(due, at(0), at(170)) && is_enqueued_again(due, at(0), at(180))
+        );
     }
 
     #[test]

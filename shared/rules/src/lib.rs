@@ -23,6 +23,7 @@ pub mod retry;
 pub mod retry_after;
 pub mod rolling;
 pub mod shown;
+pub mod slots;
 pub mod time;
 pub mod uri;
 pub mod verdict;

@@ -18,6 +18,10 @@ pub const DURATION: MetricKind = MetricKind { name: "Duration", unit: "Milliseco
 pub const ATTEMPTS: MetricKind = MetricKind { name: "Attempts", unit: "Count", by_outcome: true };
 /// What ran out of attempts and waits for somebody: activities FAILED, notifications MAX_RETRIED, reminders that need review.
 pub const GIVEN_UP: MetricKind = MetricKind { name: "GivenUp", unit: "Count", by_outcome: false };
+/// Messages that were sent back to the queue since their company held its share of the workers.
+pub const HELD_BACK: MetricKind = MetricKind { name: "HeldBack", unit: "Count", by_outcome: false };
+/// Invocations that delivered for a company without a slot, since the table could not be asked for one.
+pub const WITHOUT_SLOT: MetricKind = MetricKind { name: "WithoutSlot", unit: "Count", by_outcome: false };
 /// Slices in which a sweep left work, or that another sweep held.
 pub const SWEEP_BACKLOG: MetricKind = MetricKind { name: "SweepBacklog", unit: "Count", by_outcome: false };
 /// How long the oldest activity of a running solution has been due. One whose call is under way counts.
@@ -42,6 +46,8 @@ pub const METRICS: &[&MetricKind] = &[
     &DURATION,
     &ATTEMPTS,
     &GIVEN_UP,
+    &HELD_BACK,
+    &WITHOUT_SLOT,
     &SWEEP_BACKLOG,
     &OLDEST_OVERDUE,
     &OCCURRENCES_CREATED,

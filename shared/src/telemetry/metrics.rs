@@ -2,8 +2,8 @@
 
 use super::AttemptRecord;
 use super::catalog::{
-    ACTIVITIES_ROLLED, ATTEMPTS, BATCHES_REFUSED, DURATION, GIVEN_UP, LATENESS, MetricKind,
-    OCCURRENCES_CREATED, OCCURRENCES_SKIPPED, OLDEST_OVERDUE, SWEEP_BACKLOG,
+    ACTIVITIES_ROLLED, ATTEMPTS, BATCHES_REFUSED, DURATION, GIVEN_UP, HELD_BACK, LATENESS, MetricKind,
+    OCCURRENCES_CREATED, OCCURRENCES_SKIPPED, OLDEST_OVERDUE, SWEEP_BACKLOG, WITHOUT_SLOT,
 };
 use super::emf::{Metric, documents};
 use crate::settings::environment;
@@ -33,6 +33,8 @@ struct Inner {
     sink: Sink,
     attempts: Mutex<BTreeMap<&'static str, Attempts>>,
     given_up: AtomicU64,
+    held_back: AtomicU64,
+    without_slot: AtomicU64,
 }
 
 /// What there is to tell about the attempts with one outcome.
@@ -60,6 +62,8 @@ impl Metrics {
             sink,
             attempts: Mutex::default(),
             given_up: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
+            without_slot: AtomicU64::new(0),
         })))
     }
 
@@ -81,6 +85,20 @@ impl Metrics {
     pub fn given_up(&self) {
         if let Some(inner) = &self.0 {
             inner.given_up.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts messages that wait for a slot of their company.
+    pub fn held_back(&self, messages: u64) {
+        if let Some(inner) = &self.0 {
+            inner.held_back.fetch_add(messages, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts deliveries without a slot.
+    pub fn without_slot(&self) {
+        if let Some(inner) = &self.0 {
+            inner.without_slot.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -124,9 +142,16 @@ impl Metrics {
             ];
             inner.write(now, &[(OUTCOME, outcome)], &metrics);
         }
-        let given_up = inner.given_up.swap(0, Ordering::Relaxed);
-        if given_up > 0 {
-            self.write(now, &[(&GIVEN_UP, given_up)]);
+        let counts = [
+            (&GIVEN_UP, &inner.given_up),
+            (&HELD_BACK, &inner.held_back),
+            (&WITHOUT_SLOT, &inner.without_slot),
+        ];
+        for (kind, count) in counts {
+            let count = count.swap(0, Ordering::Relaxed);
+            if count > 0 {
+                self.write(now, &[(kind, count)]);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use rules::activity::Status;
 use rules::due::{Mark, shard};
-use rules::names::{ActivityId, Kind, RecurringName, Tenant, TypeName};
+use rules::names::{ActivityId, CompanyName, Kind, RecurringName, Tenant, TypeName};
 use rules::notification;
 use rules::recurring::SkipReason;
 use rules::rolling::LogKind;
@@ -36,6 +36,11 @@ pub fn notification(tenant: &Tenant, id: &ActivityId) -> String {
 /// Reads [`notification`] back.
 pub fn parse_notification(pk: &str) -> Option<(Tenant, ActivityId)> {
     parse(pk, "N#")
+}
+
+/// Partition key of a company's slots of the delivery workers.
+pub fn worker_slots(company: &CompanyName) -> String {
+    format!("W#{company}")
 }
 
 /// Partition key of a recurring rule and all that belongs to it.

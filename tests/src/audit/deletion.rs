@@ -38,6 +38,7 @@ pub fn lasting(evidence: &Evidence) -> Evidence {
             .collect(),
         arrivals: evidence.arrivals.iter().filter(|one| is_lasting(&one.tenant())).cloned().collect(),
         work: evidence.work.iter().filter(|item| of_item(item)).cloned().collect(),
+        hanging_company: evidence.hanging_company.clone(),
         ..*evidence
     }
 }

@@ -25,6 +25,9 @@ pub struct Evidence {
     /// How notifications are re-sent, where nothing but receivers went wrong. Then lateness is what backlogs explain.
     #[serde(default)]
     pub resending: Option<Resending>,
+    /// The company whose receivers hang, where nothing else went wrong: then no other company's activities wait for it.
+    #[serde(default)]
+    pub hanging_company: Option<String>,
 }
 
 /// How the re-sender works, as it is configured.

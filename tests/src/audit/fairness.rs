@@ -134,6 +134,7 @@ mod tests {
             work,
             undisturbed: false,
             resending: Some(Resending { tick_s: 60, page: 3, call_s: 10, first_wait_s: 60 }),
+            hanging_company: None,
         }
     }
 

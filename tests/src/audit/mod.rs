@@ -16,6 +16,7 @@ mod evidence;
 mod executions;
 mod fairness;
 mod history;
+mod isolation;
 mod items;
 mod notifications;
 mod paths;
@@ -55,6 +56,7 @@ pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     recurring::check(evidence, &table, &mut findings);
     notifications::check(evidence, &table, &mut findings);
     fairness::check(evidence, &table, &mut findings);
+    isolation::check(evidence, &wishes, &mut findings);
     reminders::check(evidence, &table, &wishes, &mut findings);
     rolling::check(evidence, &wishes, &mut findings);
     findings

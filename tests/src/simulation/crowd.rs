@@ -1,5 +1,5 @@
-//! Seeds in which one tenant's receiver fails, a crowd of its notifications waits, and nothing else goes wrong: there the
-//! auditor knows how late the others' may be.
+//! Seeds in which one tenant's receiver fails, a crowd of its notifications and activities waits, and nothing else goes
+//! wrong: there the auditor knows how late the others' may be.
 
 use super::dice::Dice;
 use super::faults::Faults;
@@ -66,10 +66,26 @@ pub fn plan(dice: &mut Dice, began: DateTime<Utc>, crowd: (&'static str, &'stati
             let body = json!({"type": "note", "id": id, "payload": {"id": id, "owner": owner(tenant)}});
             script.add(second, tenant, "POST", "/notifications", body);
         }
+        let call = json!({
+            "verb": "POST",
+            "uriPattern": format!("{RECEIVERS}/{company}/{solution}/call/{{id}}"),
+            "retries": 2,
+            // Others' receivers hang as well, now and then: their own calls are not to explain a wait.
+            "timeoutSeconds": if tenant == crowd { 120 } else { 2 },
+        });
+        setup.push(admin("PUT", format!("{}/activity-types/call", base(tenant)), call));
+        let count = if tenant == crowd { 14 } else { 3 };
+        for number in 0..count {
+            let second = script.dice.between(0, 60);
+            let id = format!("a{number}");
+            let parameter = json!({"id": id, "owner": owner(tenant)});
+            let body = json!({"activityType": "call", "id": id, "parameter": parameter});
+            script.add(second, tenant, "POST", "/activities", body);
+        }
         // Somebody looks at it all now and then.
         script.add(MINUTES * 50, tenant, "GET", "/notifications?limit=100", Value::Null);
     }
     let mut ops = script.ops;
     ops.sort_by_key(|(at, _)| *at);
-    Plan { roles: vec![Role::Resender], setup, ops, calm: began + TimeDelta::minutes(MINUTES) }
+    Plan { roles: vec![Role::Sweep, Role::Resender], setup, ops, calm: began + TimeDelta::minutes(MINUTES) }
 }

@@ -99,6 +99,7 @@ pub fn run(seed: u64, options: &Options, mutation: Option<Mutation>) -> Report {
         work,
         undisturbed: world.disturbances == 0,
         resending: world.crowd.is_some().then(crowd::resending),
+        hanging_company: world.crowd.map(|(company, _)| company.to_owned()),
     };
     Report {
         seed,

@@ -72,6 +72,8 @@ pub enum Mutation {
     ReminderGivenUp,
     /// Whoever wants a lease gets it, and reminders are claimed whoever holds them.
     ReminderLockIgnored,
+    /// A company may have all workers, however many others there are.
+    ShareIgnored,
     /// A solution that is made again has the keys of the one that was deleted.
     IncarnationIgnored,
     /// Each reminder is for a recipient of its own.
@@ -88,7 +90,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 34] = [
+    pub const ALL: [(&str, Mutation); 35] = [
         ("accept-unwritten", Mutation::AcceptUnwritten),
         ("cancel-unwritten", Mutation::CancelUnwritten),
         ("blind-sweep", Mutation::BlindSweep),
@@ -117,6 +119,7 @@ impl Mutation {
         ("notification-one-queue", Mutation::OneQueue),
         ("reminder-given-up", Mutation::ReminderGivenUp),
         ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
+        ("share-ignored", Mutation::ShareIgnored),
         ("incarnation-ignored", Mutation::IncarnationIgnored),
         ("reminder-recipients-apart", Mutation::ReminderRecipientsApart),
         ("reminder-catch-up-ignored", Mutation::ReminderCatchUpIgnored),
@@ -164,6 +167,13 @@ impl Mutation {
                         request["ConditionExpression"] =
                             json!("attribute_exists(PK) OR attribute_not_exists(PK) OR #until < :now");
                     }
+                }
+            }
+            (Self::ShareIgnored, "UpdateItem") => {
+                let is_slot = request["Key"]["PK"]["S"].as_str().is_some_and(|name| name.starts_with("W#"));
+                if is_slot && !request["ExpressionAttributeValues"][":now"].is_null() {
+                    request["ConditionExpression"] =
+                        json!("attribute_exists(PK) OR attribute_not_exists(PK) OR #until < :now");
                 }
             }
             (Self::IncarnationIgnored, _) if target.starts_with("DynamoDB") => {

@@ -16,6 +16,7 @@ use log_roller::LogRoller;
 use notification_resender::{Resender, ResenderSettings};
 use recurring_expander::Expander;
 use reminder_sender::{Sender, SenderSettings};
+use rules::slots::Shares;
 use serde_json::Value;
 use shared::clock::Clock;
 use shared::context::Context;
@@ -28,6 +29,9 @@ use tower::ServiceExt;
 
 /// Seconds to the first re-send of a notification, shorter than the default so that a seed sees several.
 pub(super) const RETRY_AFTER_FUDGE_S: u32 = 60;
+
+/// Of the three workers there are, a company may have two, and one for long.
+const WORKER_SHARES: Shares = Shares { base: 1, burst: 2 };
 
 /// Which function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +136,7 @@ impl Process {
                     .with_notifications(http, 3, RETRY_AFTER_FUDGE_S);
                 Handler::Api(api_ingest::router(api))
             }
-            Role::Worker => Handler::Worker(Worker::new(ctx, http, metrics)),
+            Role::Worker => Handler::Worker(Worker::new(ctx, http, metrics).with_shares(Some(WORKER_SHARES))),
             Role::Sweep => Handler::Sweep(Sweeper::new(ctx, metrics)),
             Role::Expander => Handler::Expander(Expander::new(ctx)),
             Role::Resender => {

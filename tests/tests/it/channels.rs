@@ -205,7 +205,7 @@ async fn a_batch_is_at_most_a_hundred_of_a_tenant_and_slot() {
     shared::sweep::sweep(&world.process_with(clients)).await.unwrap();
     let mut runs: Vec<(String, usize)> = Vec::new();
     for body in steps.sent() {
-        for due in shared::queue::DueMessage::parse(&body).unwrap() {
+        for due in shared::queue::DueMessage::parse(&body).unwrap().1 {
             let company = due.tenant.company.to_string();
             match runs.last_mut() {
                 Some((last, count)) if *last == company => *count += 1,

@@ -313,7 +313,7 @@ async fn an_old_one_whose_worker_dies_is_recovered_as_soon_as_a_young_one() {
     world.clock.advance(TimeDelta::days(20));
     let resumed = world.clock.now();
     shared::sweep::resume(&world.ctx, &tenant).await.unwrap();
-    let killed = work_killed_at(&world, Stop { call: 2, after: true }).await;
+    let killed = work_killed_at(&world, Stop { call: 3, after: true }).await;
     assert!(killed && world.state(&tenant, "a").await.claim.is_some());
     // The queue is lost with the process; the start enqueues all, and finds this one in dead hands.
     world.purge_queue().await;

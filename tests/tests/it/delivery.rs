@@ -210,7 +210,7 @@ async fn paused_while_held_it_is_given_back_without_an_attempt() {
     let tenant = world.tenant("acme", 1).await;
     world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
     // The worker has looked, so its cache says running; the pause comes while it holds the activity.
-    let (steps, clients) = Steps::of(world.embedded.clients(), Stop { call: 2, after: true });
+    let (steps, clients) = Steps::of(world.embedded.clients(), Stop { call: 3, after: true });
     let worker = world.worker_on(world.process_with(clients));
     let event = world.receive().await;
     let mut handled = std::pin::pin!(worker.handle(event.clone()));

@@ -51,6 +51,28 @@ impl Receivers {
         *self.0.hangs.lock().unwrap() = Some(text);
     }
 
+    /// Calls that hang.
+    pub fn hanging(&self) -> usize {
+        *self.0.hanging.lock().unwrap()
+    }
+
+    /// Resolves once so many calls hang.
+    pub async fn hang_at_least(&self, count: usize) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.hanging() >= count {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Ends all calls that hang, as time-outs.
+    pub fn let_go(&self) {
+        *self.0.hanging.lock().unwrap() = 0;
+        self.0.let_go.notify_waiters();
+    }
+
     pub fn forget(&self) {
         self.0.calls.lock().unwrap().clear();
     }
@@ -74,17 +96,10 @@ impl Receivers {
     ) -> T {
         let driver = async {
             for count in counts {
-                loop {
-                    let changed = self.0.changed.notified();
-                    if *self.0.hanging.lock().unwrap() >= *count {
-                        break;
-                    }
-                    changed.await;
-                }
+                self.hang_at_least(*count).await;
                 seen(self);
                 world.clock.advance(wait);
-                *self.0.hanging.lock().unwrap() = 0;
-                self.0.let_go.notify_waiters();
+                self.let_go();
             }
             std::future::pending::<()>().await;
         };

@@ -41,6 +41,7 @@ mod done_shards;
 mod echoed_secrets;
 mod erasure;
 mod fairness;
+mod isolation;
 mod model;
 mod notification_crashes;
 mod notifications;

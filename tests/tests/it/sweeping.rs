@@ -94,7 +94,7 @@ async fn tenants_take_turns_by_qos() {
 
     let mut order = Vec::new();
     for body in steps.sent() {
-        let due = shared::queue::DueMessage::parse(&body).unwrap();
+        let due = shared::queue::DueMessage::parse(&body).unwrap().1;
         order.extend(due.into_iter().map(|activity| activity.tenant.company.to_string()));
     }
     assert_eq!(order.len(), 8_010);

@@ -2,6 +2,7 @@
 
 use crate::template::file;
 use api_ingest::ApiSettings;
+use delivery_worker::WorkerSettings;
 use local::embedded::Embedded;
 use notification_resender::ResenderSettings;
 use reminder_sender::SenderSettings;
@@ -19,7 +20,7 @@ type Read = fn(Lookup<'_>) -> Result<(), SettingsError>;
 const OWN: &[(&str, &str, Read)] = &[
     ("api-ingest", "ApiSettings::read(&environment)?", |lookup| ApiSettings::read(lookup).map(drop)),
     ("dispatch-sweep", "", |_| Ok(())),
-    ("delivery-worker", "OutboundSettings::read(&environment)?", |l| OutboundSettings::read(l).map(drop)),
+    ("delivery-worker", "WorkerSettings::read(&environment)?", |l| WorkerSettings::read(l).map(drop)),
     ("reminder-sender", "SenderSettings::read(&environment)?", |l| SenderSettings::read(l).map(drop)),
     ("recurring-expander", "", |_| Ok(())),
     ("notification-resender", "ResenderSettings::read(&environment)?", |l| {

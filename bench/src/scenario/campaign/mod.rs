@@ -99,6 +99,7 @@ pub async fn run(arguments: &Arguments, campaign: &CampaignArguments, report: &m
         work,
         undisturbed: false,
         resending: None,
+        hanging_company: None,
     };
     report.add(NAME, "kills", f64::from(kills));
     figures(&evidence, report);
