@@ -16,7 +16,7 @@ use shared::work::{
 };
 use std::collections::HashMap;
 
-/// Time to get through the gate and to settle, added to the lease beyond the call's own time limit.
+/// Time to get through the gate, to begin the call and to settle, added to the lease beyond the call's own time limit.
 pub const SETTLE_TIME: TimeDelta = TimeDelta::seconds(20);
 /// A message that comes earlier than this goes back to the queue instead of being waited for. Delays are whole
 /// seconds, so a second is usual and more is skew. With the lead, the gate, the longest call and the settle it

@@ -38,7 +38,7 @@ struct Seen {
 }
 
 async fn many_names() -> Arc<Seen> {
-    let seen = Arc::new_cyclic(|weak: &std::sync::Weak<Seen>| {
+    Arc::new_cyclic(|weak: &std::sync::Weak<Seen>| {
         let weak = weak.clone();
         let (send, mut connections) = mpsc::unbounded_channel();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -63,8 +63,7 @@ async fn many_names() -> Arc<Seen> {
         let (open, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (held, arrived) = (Semaphore::new(0), Semaphore::new(0));
         Seen { port, by_name: Mutex::default(), open, most, held, arrived }
-    });
-    seen
+    })
 }
 
 impl Seen {
