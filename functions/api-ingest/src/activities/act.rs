@@ -34,6 +34,14 @@ async fn change(
     if event == Event::DispatchNow && solution.is_paused() {
         return Err(Problem::conflict("the solution is paused"));
     }
+    // Without its type it could only fail again.
+    if event == Event::Retry
+        && let Some(activity) = context.work.get(tenant, id).await?
+        && let Kind::Type(name) = &activity.record.kind
+        && context.tenancy.activity_type_fresh(tenant, name).await?.is_none()
+    {
+        return Err(Problem::conflict(format!("the solution has no activity type {name} any more")));
+    }
     match context.work.change(tenant, id, event).await? {
         Change::Applied(activity) => Ok(answer::ok(&ActivityView::brief(*activity))),
         Change::NotFound => Err(Problem::not_found("activity")),
@@ -99,13 +107,5 @@ pub async fn retry(
     body: JsonText,
 ) -> Result<Response, Problem> {
     body.nothing()?;
-    // Without its type it could only fail again.
-    if let Some(activity) = context.work.get(&tenant, &name).await?
-        && let Kind::Type(activity_type) = &activity.record.kind
-        && context.tenancy.activity_type_fresh(&tenant, activity_type).await?.is_none()
-    {
-        let detail = format!("the solution has no activity type {activity_type} any more");
-        return Err(Problem::conflict(detail));
-    }
     change(&context, &tenant, &name, Event::Retry).await
 }
