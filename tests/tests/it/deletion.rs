@@ -57,8 +57,10 @@ fn result(target: Value) -> Value {
 /// A company with one of everything, of which nothing waits any more, and results that met no activity.
 async fn with_finished_work() -> Api {
     let api = Story::told(Api::new().await, "acme").await.api;
-    for id in ["early-1", "example-1"] {
-        api.post(&format!("{MUSIC}/activity-results"), result(json!({"activityId": id}))).await.expect(201);
+    // The one is not there, the other due later.
+    for (id, hard_override) in [("early-1", false), ("example-1", true)] {
+        let target = json!({"activityId": id, "hardOverride": hard_override});
+        api.post(&format!("{MUSIC}/activity-results"), result(target)).await.expect(201);
     }
     let unknown = json!({"providerActivityId": "unknown-1"});
     api.post(&format!("{MUSIC}/activity-results"), result(unknown)).await.expect(201);

@@ -19,7 +19,7 @@ fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 /// How many items stand in each partition of `done` that begins so.
 async fn partitions(world: &World, prefix: &str) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for item in world.dump().await {
+    for item in activities(&world).await {
         if let Some(partition) = text(&item, "fp").filter(|partition| partition.starts_with(prefix)) {
             *counts.entry(partition.to_owned()).or_default() += 1;
         }
@@ -29,6 +29,12 @@ async fn partitions(world: &World, prefix: &str) -> BTreeMap<String, usize> {
 
 fn numbered(letter: char, count: usize) -> impl Iterator<Item = String> {
     (0..count).map(move |number| format!("{letter}{number:03}"))
+}
+
+/// The items of activities.
+async fn activities(world: &World) -> Vec<Item> {
+    let is_activity = |item: &Item| text(item, "PK").is_some_and(|pk| pk.starts_with("A#"));
+    world.dump().await.into_iter().filter(is_activity).collect()
 }
 
 async fn listed(ctx: &Context, tenant: &Tenant) -> BTreeSet<String> {
@@ -67,7 +73,7 @@ async fn activities_are_spread_over_sixteen_shards_by_their_ids() {
     let found = partitions(&world, &format!("{tenant}#A#DISPATCHED#")).await;
     assert_eq!(found.len(), 16, "{found:?}");
     assert!(found.values().all(|count| *count <= 45), "{found:?}");
-    for item in world.dump().await {
+    for item in activities(&world).await {
         let id = text(&item, "PK").unwrap().rsplit('#').next().unwrap();
         let expect = format!("{tenant}#A#DISPATCHED#{}", shard(id, 16));
         assert_eq!(text(&item, "fp"), Some(expect.as_str()));
@@ -120,7 +126,7 @@ async fn what_stands_in_the_shards_of_before_is_listed_counted_and_rolled() {
     set(&world, &tenant, |_| {}).await;
     finish(&world, &tenant, numbered('a', 40)).await;
     let table = world.embedded.settings("delivery-worker")["PUNCTUAL_WORK_TABLE"].clone();
-    for item in world.dump().await {
+    for item in activities(&world).await {
         let partition = format!("{tenant}#A#DISPATCHED#{}", item["sh"].as_n().unwrap());
         let update = world.embedded.clients().dynamodb.update_item().table_name(&table);
         update
