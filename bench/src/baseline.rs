@@ -17,7 +17,7 @@ use rules::names::{Kind, Tenant};
 use shared::clock::{Clock, SystemClock};
 use shared::work::codec::{Record, Success};
 use shared::work::statements::{self, Statement};
-use shared::work::{attr, batcher};
+use shared::work::{Kept, attr, batcher};
 
 const NAME: &str = "baseline";
 /// Callers at once that are tried; the best is taken.
@@ -31,6 +31,8 @@ const DONE_SHARDS: u32 = shared::settings::DEFAULT_DONE_SHARDS;
 const BODY_HASH: &str = "0123456789012345678901";
 const TOKEN: &str = "0123456789012345";
 const MAX_ATTEMPTS: u32 = 3;
+/// How long what is delivered is kept by default.
+const RETENTION: TimeDelta = TimeDelta::days(shared::settings::DEFAULT_RETENTION_DAYS as i64);
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 
 /// Writes `count` items three times each and returns how many items a second went through all three.
@@ -127,7 +129,8 @@ impl Trial {
             record.state.attempts += 1;
             let step = decide(&record.state, Event::Succeeded, now)?;
             let success = Success { http_status: Some(204), duration_ms: 1 };
-            settles.push(statements::step(&self.table, record, &step.to, Some(success), None, now));
+            let kept = Some(Kept::new(now + RETENTION, true));
+            settles.push(statements::step(&self.table, record, &step.to, Some(success), None, kept, now));
         }
         self.send(settles).await
     }
@@ -160,6 +163,8 @@ fn record(number: usize, now: DateTime<Utc>) -> Result<Record> {
         success: None,
         type_changed_at: Some(now),
         dispatch: None,
+        has_companions: false,
+        kept: None,
         id: id.parse()?,
     })
 }

@@ -47,35 +47,30 @@ impl Context {
         let envelope =
             Arc::new(Envelope::new(kms, settings.kms_key_id.clone(), clock.clone(), entropy.clone()));
         let queue = Arc::new(DueQueue::new(sqs, settings.queue_url.clone(), clock.clone()));
+        let tenancy = Arc::new(Tenancy::new(
+            dynamodb.clone(),
+            settings,
+            clock.clone(),
+            entropy.clone(),
+            envelope.clone(),
+        ));
         let work = Arc::new(WorkStore::new(
             dynamodb.clone(),
-            settings.work_table.clone(),
-            settings.shards(),
+            settings,
+            tenancy.clone(),
             queue.clone(),
             clock.clone(),
             entropy.clone(),
         ));
         Self {
-            tenancy: Arc::new(Tenancy::new(
-                dynamodb.clone(),
-                settings.config_table.clone(),
-                clock.clone(),
-                entropy.clone(),
-                envelope.clone(),
-                settings.shards(),
-            )),
+            tenancy,
             slots: Arc::new(Slots::new(
                 dynamodb.clone(),
                 settings.work_table.clone(),
                 clock.clone(),
                 entropy.clone(),
             )),
-            leases: Arc::new(Leases::new(
-                dynamodb,
-                settings.config_table.clone(),
-                clock.clone(),
-                entropy.clone(),
-            )),
+            leases: Arc::new(Leases::new(dynamodb, settings, clock.clone(), entropy.clone())),
             reminders: Arc::new(ReminderStore::new(work.clone())),
             patience: Patience::new(clock.clone(), entropy.clone()),
             work,

@@ -8,6 +8,8 @@
 
 use crate::clock::SharedClock;
 use crate::entropy::SharedEntropy;
+use crate::settings::Settings;
+use crate::tenancy::EXPIRES_AT;
 use crate::work::StoreError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -39,14 +41,23 @@ pub struct Lease {
 pub struct Leases {
     client: Client,
     table: String,
+    retention: Option<TimeDelta>,
     clock: SharedClock,
     entropy: SharedEntropy,
 }
 
 impl Leases {
-    /// Leases kept in `table`.
-    pub fn new(client: Client, table: String, clock: SharedClock, entropy: SharedEntropy) -> Self {
-        Self { client, table, clock, entropy }
+    /// Leases kept in the configuration table of `settings`.
+    pub fn new(client: Client, settings: &Settings, clock: SharedClock, entropy: SharedEntropy) -> Self {
+        let (table, retention) = (settings.config_table.clone(), settings.retention());
+        Self { client, table, retention, clock, entropy }
+    }
+
+    /// When the item of `name` expires unless it is taken again: one of a tenant's, of which there is no end. The others are
+    /// few, and what was written under their fences is compared with it for ever.
+    fn expires(&self, name: &str) -> Option<AttributeValue> {
+        let at = self.clock.now().checked_add_signed(self.retention.filter(|_| name.contains('/'))?)?;
+        Some(AttributeValue::N(at.timestamp().to_string()))
     }
 
     /// Takes the lease `name` for `ttl`; `None` at once while another holds it.
@@ -56,9 +67,16 @@ impl Leases {
     pub async fn acquire(&self, name: &str, ttl: TimeDelta) -> Result<Option<Lease>, StoreError> {
         let (now, holder) = (self.clock.now(), self.entropy.uuid_v7(self.clock.now()).to_string());
         let until = rules::time::truncate(now + ttl);
-        let written = self
-            .update(name)
-            .update_expression("SET #holder = :holder, #until = :until ADD #fence :one")
+        let expires = self.expires(name);
+        let and_expires = if expires.is_some() { ", #expires = :expires" } else { "" };
+        let mut update = self.update(name);
+        if let Some(expires) = expires {
+            update = update
+                .expression_attribute_names("#expires", EXPIRES_AT)
+                .expression_attribute_values(":expires", expires);
+        }
+        let written = update
+            .update_expression(format!("SET #holder = :holder, #until = :until{and_expires} ADD #fence :one"))
             .condition_expression("attribute_not_exists(#until) OR #until < :now")
             .expression_attribute_names("#holder", HOLDER)
             .expression_attribute_names("#until", UNTIL)

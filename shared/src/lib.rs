@@ -8,6 +8,7 @@ pub mod context;
 pub mod crypto;
 pub mod dispatch;
 pub mod entropy;
+pub mod expiry;
 pub mod lease;
 pub mod outbound;
 pub mod page;

@@ -49,6 +49,21 @@ impl<T> Page<T> {
         }
     }
 
+    /// Leaves out the items that are not `wanted`; the page may be short of them.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&T) -> bool) {
+        let pairs = std::mem::take(&mut self.items).into_iter().zip(std::mem::take(&mut self.positions));
+        (self.items, self.positions) = pairs.filter(|(item, _)| wanted(item)).unzip();
+    }
+
+    /// Ends the list behind `count` items, if the page has more.
+    pub(crate) fn end_behind(&mut self, count: usize) {
+        if count < self.items.len() {
+            self.items.truncate(count);
+            self.positions.truncate(count);
+            self.next = None;
+        }
+    }
+
     /// Whether nothing more needs to be read for it.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= PAGE_MAX_BYTES

@@ -3,6 +3,7 @@
 
 use crate::outbound::{ENDPOINT_VARIABLES, Listener};
 use crate::tenancy::{AcceptedSecret, SecretHash, Shards};
+use chrono::TimeDelta;
 use ipnet::IpNet;
 
 /// Reads one variable: the environment in Lambda, a map in local mode and tests.
@@ -14,6 +15,10 @@ pub const DEFAULT_DUE_SHARDS: u32 = 4;
 pub const DUE_SHARDS_MAX: u32 = 64;
 /// Partitions of the index of finished work for each status of a solution, where `PUNCTUAL_DONE_SHARDS` says nothing.
 pub const DEFAULT_DONE_SHARDS: u32 = 16;
+/// Days that what is over is kept without a period of its own, where `PUNCTUAL_RETENTION_DAYS` says nothing (SPEC §8).
+pub const DEFAULT_RETENTION_DAYS: u32 = 365;
+/// Most days of that.
+pub const RETENTION_DAYS_MAX: u32 = 36_500;
 /// Most partitions of the index of finished work for each status of a solution.
 pub const DONE_SHARDS_MAX: u32 = 256;
 /// Fewest characters of the admin key and of the processor's secret. Of one that is configured as its hash nothing can
@@ -183,12 +188,19 @@ pub struct Settings {
     pub due_shards: u32,
     /// `PUNCTUAL_DONE_SHARDS`: partitions of the index of finished work for each status of a solution.
     pub done_shards: u32,
+    /// `PUNCTUAL_RETENTION_DAYS`: how long what is over and has no period of its own is kept; 0, for ever.
+    pub retention_days: u32,
 }
 
 impl Settings {
     /// Over how many shards of the indexes what is new is spread.
     pub fn shards(&self) -> Shards {
         Shards { due: self.due_shards, done: self.done_shards }
+    }
+
+    /// How long what is over and has no period of its own is kept; `None` for ever.
+    pub fn retention(&self) -> Option<TimeDelta> {
+        (self.retention_days > 0).then(|| TimeDelta::days(self.retention_days.into()))
     }
 
     /// Reads the variables above.
@@ -204,6 +216,11 @@ impl Settings {
             kms_key_id: reader.required("PUNCTUAL_KMS_KEY_ID"),
             due_shards: reader.number("PUNCTUAL_DUE_SHARDS", 1..=DUE_SHARDS_MAX, DEFAULT_DUE_SHARDS),
             done_shards: reader.number("PUNCTUAL_DONE_SHARDS", 1..=DONE_SHARDS_MAX, DEFAULT_DONE_SHARDS),
+            retention_days: reader.number(
+                "PUNCTUAL_RETENTION_DAYS",
+                0..=RETENTION_DAYS_MAX,
+                DEFAULT_RETENTION_DAYS,
+            ),
         };
         reader.finish(settings)
     }

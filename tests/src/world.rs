@@ -64,6 +64,12 @@ impl World {
         Self { clock, entropy, embedded, receiver, hooks, ctx, settings, http }
     }
 
+    /// Another configuration, from now on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.ctx = self.process();
+    }
+
     /// A context with caches of its own, as another process has it.
     pub fn process(&self) -> Context {
         self.process_with(self.embedded.clients().clone())
@@ -254,6 +260,11 @@ impl World {
 
     fn queue_name(&self) -> &str {
         self.settings.queue_url.rsplit('/').next().unwrap()
+    }
+
+    /// Has the tables' time to live delete what has expired; how many items.
+    pub async fn expire(&self) -> usize {
+        self.embedded.mount().expire(self.clock.now()).await.unwrap()
     }
 
     /// Every item of the work table.

@@ -4,6 +4,7 @@
 //! otherwise does nothing, goes on with it.
 
 mod body;
+mod expired;
 mod parts;
 mod read;
 mod retired;
@@ -12,18 +13,19 @@ mod roll;
 pub use roll::RollError;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use expired::Expired;
 use futures::{FutureExt, StreamExt, stream};
 use lambda_runtime::{Error, LambdaEvent};
 use read::Memory;
 use roll::{Progress, Rolled, Roller};
 use rules::names::Tenant;
-use rules::rolling::{LogKind, cutoff};
+use rules::rolling::{LogKind, cutoff, overdue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::telemetry::Metrics;
-use shared::tenancy::{KindEntry, Solution};
+use shared::tenancy::{KindEntry, SliceEntry, Solution};
 use shared::turns::{After, Deadline, Share, Standing, named, names, take_turns};
 use std::collections::BTreeMap;
 
@@ -62,7 +64,7 @@ pub struct RollReport {
     pub batches: usize,
     /// Batches that were not; their activities are kept for the next day's round.
     pub refused: usize,
-    /// Activities deleted.
+    /// Activities deleted, and reminders and notifications that were kept for their time.
     pub deleted: usize,
     /// Deletions of solutions and companies, and erasures, of which something is left to remove.
     pub deletions_left: usize,
@@ -74,8 +76,11 @@ pub struct RollReport {
 #[derive(Default)]
 struct Rolling {
     kinds: Vec<KindEntry>,
-    /// Which of the rollers is at it.
+    /// Slices of types that were deleted.
+    retired: Vec<SliceEntry>,
+    /// Which of the rollers is at it; after them, what was kept for its time.
     stage: usize,
+    expired: Expired,
     /// How far that one has come in the index.
     after: Option<String>,
     /// Whether it was looked at.
@@ -89,7 +94,7 @@ impl RollReport {
         self.solutions += usize::from(share.is_rolled);
         self.batches += share.rolled.batches;
         self.refused += share.rolled.refused;
-        self.deleted += share.rolled.deleted;
+        self.deleted += share.rolled.deleted + share.expired.removed;
     }
 }
 
@@ -175,13 +180,20 @@ impl LogRoller {
 
     /// Every solution that has or had activities and runs.
     async fn shares(&self) -> Result<Vec<Share<Rolling>>, RollError> {
-        let mut solutions: BTreeMap<Tenant, Vec<KindEntry>> = BTreeMap::new();
+        let mut solutions: BTreeMap<Tenant, Rolling> = BTreeMap::new();
         for slice in self.ctx.tenancy.slices().await? {
-            let kind = KindEntry { kind: slice.kind, shards: slice.shards };
-            solutions.entry(slice.tenant).or_default().push(kind);
+            let of = solutions.entry(slice.tenant.clone()).or_default();
+            of.kinds.push(KindEntry { kind: slice.kind.clone(), shards: slice.shards });
+            of.retired.extend(Some(slice).filter(|slice| slice.retired_at.is_some()));
         }
-        let looks = solutions.into_iter().map(|(tenant, kinds)| async move {
-            let state = Rolling { kinds, ..Rolling::default() };
+        // Those that have reminders or notifications alone have something that is kept for its time too.
+        for slice in self.ctx.tenancy.notification_slices().await? {
+            solutions.entry(slice.tenant).or_default();
+        }
+        for configuration in self.ctx.tenancy.reminder_configurations().await? {
+            solutions.entry(configuration.tenant).or_default();
+        }
+        let looks = solutions.into_iter().map(|(tenant, state)| async move {
             // Its turn looks again; for now it is about its place alone.
             let levels = match self.ctx.tenancy.solution(&tenant).await {
                 Ok(None) => return None,
@@ -220,7 +232,6 @@ impl LogRoller {
         share.is_rolled = true;
         while let Some(kind) = LogKind::ALL.get(share.stage).copied() {
             let (uri, cutoff) = self.settings(&solution, kind, began);
-            // Without a period what is finished is kept for good.
             if let Some(cutoff) = cutoff {
                 let roller = Roller {
                     ctx: &self.ctx,
@@ -242,9 +253,14 @@ impl LogRoller {
             }
             (share.stage, share.after) = (share.stage + 1, None);
         }
+        if share.expired.turn(&self.ctx, tenant, began).await? {
+            return Ok(After::More);
+        }
+        Expired::slices(&self.ctx, &solution, &share.retired).await?;
         Ok(After::Nothing)
     }
 
+    /// Where what ends as `kind` is handed on, and by when it has to have ended to be due.
     fn settings(
         &self,
         solution: &Solution,
@@ -255,7 +271,12 @@ impl LogRoller {
         let (uri, period) = match kind {
             LogKind::Success => (&rolling.success_uri, &rolling.success_period_days),
             LogKind::DeadLetter => (&rolling.dead_letter_uri, &rolling.dead_letter_period_days),
+            LogKind::Canceled => (&None, &None),
         };
-        (uri.clone(), period.as_ref().and_then(|days| cutoff(days, now)))
+        match (uri, period) {
+            (Some(uri), Some(days)) => (Some(uri.clone()), cutoff(days, now)),
+            // Most of it has gone by itself by then, and costs neither a read nor a write. The rest is removed.
+            _ => (None, self.ctx.work.period(solution, kind).and_then(|period| overdue(period, now))),
+        }
     }
 }

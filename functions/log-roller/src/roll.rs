@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use shared::context::Context;
 use shared::lease::Values;
 use shared::outbound::Outbound;
+use shared::removal::RemovalError;
 use shared::signed_call::{CallFailure, SignedCall};
 use shared::telemetry::{AttemptRecord, CallTarget};
 use shared::tenancy::{KindEntry, TenancyError};
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 /// How long a roller is held: more than one batch takes.
 const LEASE: TimeDelta = TimeDelta::seconds(180);
+/// How long a roller whose batch was refused sees to what else is due.
+const KEEP_TIME: TimeDelta = TimeDelta::seconds(30);
 /// A batch's whole call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a batch's key.
@@ -35,6 +38,9 @@ pub enum RollError {
     /// The work table or a lease.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was kept for its time could not be removed.
+    #[error(transparent)]
+    Removal(#[from] RemovalError),
     /// A batch could not be written.
     #[error("a batch could not be written: {0}")]
     Body(#[from] serde_json::Error),
@@ -222,6 +228,7 @@ impl Roller<'_> {
                 "batch not acknowledged; its activities are kept for the next run"
             );
             rolled.refused += 1;
+            self.keep_due().await?;
             return Ok(Some(Progress::Done));
         }
         self.ctx.work.acknowledge_batch(self.tenant, self.kind, batch).await?;
@@ -235,6 +242,22 @@ impl Roller<'_> {
         // Where it is not written, another roller is at it.
         self.ctx.work.write_batch(self.tenant, self.kind, &half, Some(batch)).await?;
         Ok(Progress::More)
+    }
+
+    /// Has what is due stay until it is handed on: some of it may have ended while there was no URI, and would go by itself.
+    async fn keep_due(&self) -> Result<(), StoreError> {
+        let until = self.ctx.clock.now() + KEEP_TIME;
+        let mut after: Option<String> = None;
+        loop {
+            let rows = self.due(after.as_deref(), IN_FLIGHT).await?;
+            let ids: Vec<_> = rows.iter().map(|(_, id)| id.clone()).collect();
+            self.ctx.work.keep_for_roller(self.tenant, &ids).await?;
+            // What there is no time for has time until the next rounds.
+            match rows.into_iter().nth(IN_FLIGHT - 1) {
+                Some((sort, _)) if self.ctx.clock.now() < until => after = Some(sort),
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// POSTs a batch; `None` if its solution was paused meanwhile.

@@ -179,6 +179,14 @@ impl Mount {
         self.sqs.next_visible(name)
     }
 
+    /// Deletes the items of all tables whose time to live has passed by `now`; how many.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn expire(&self, now: DateTime<Utc>) -> Result<usize, String> {
+        self.dynamodb.delete_expired(now.timestamp()).await.map_err(|error| error.to_string())
+    }
+
     /// Deletes items past their time to live every hour, for ever.
     pub async fn expire_items(self: Arc<Self>, clock: SharedClock) {
         loop {

@@ -110,23 +110,32 @@ async fn create_table(clients: &Clients, table: &Table) -> Result<String, Provis
         if shape(&existing) != table.shape() {
             return Err(ProvisionError::Changed { table: name.clone() });
         }
+        // A data directory may be older than the table's time to live.
+        expire(clients, table).await?;
         return Ok(existing.table_arn.unwrap_or_default());
     }
     let request = table.creation().map_err(|fault| TemplateError::at(name, fault))?;
     let created = request.send_with(&clients.dynamodb).await.map_err(|error| refused(name, &error))?;
-    if let Some(expiry) = &table.time_to_live_specification {
-        let specification =
-            TimeToLiveSpecification::builder().attribute_name(&expiry.attribute_name).enabled(expiry.enabled);
-        let specification =
-            specification.build().map_err(|error| TemplateError::at(name, error.to_string()))?;
-        let request = clients.dynamodb.update_time_to_live().table_name(name);
-        request
-            .time_to_live_specification(specification)
-            .send()
-            .await
-            .map_err(|error| refused(name, &error))?;
-    }
+    expire(clients, table).await?;
     Ok(created.table_description.and_then(|created| created.table_arn).unwrap_or_default())
+}
+
+/// Gives a table its time to live, if it has not that one already.
+async fn expire(clients: &Clients, table: &Table) -> Result<(), ProvisionError> {
+    let name = &table.table_name;
+    let Some(expiry) = &table.time_to_live_specification else { return Ok(()) };
+    let described = clients.dynamodb.describe_time_to_live().table_name(name).send().await;
+    let described = described.map_err(|error| refused(name, &error))?.time_to_live_description;
+    if described.is_some_and(|found| found.attribute_name.as_ref() == Some(&expiry.attribute_name)) {
+        return Ok(());
+    }
+    let specification =
+        TimeToLiveSpecification::builder().attribute_name(&expiry.attribute_name).enabled(expiry.enabled);
+    let specification = specification.build().map_err(|error| TemplateError::at(name, error.to_string()))?;
+    let request = clients.dynamodb.update_time_to_live().table_name(name);
+    let updated = request.time_to_live_specification(specification).send().await;
+    updated.map_err(|error| refused(name, &error))?;
+    Ok(())
 }
 
 /// The same lines as [`Table::shape`], of a table that exists.

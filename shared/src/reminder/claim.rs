@@ -100,7 +100,8 @@ impl ReminderStore {
                 }
             }
             let to = claimed(&record.state, self.new_claim(By::Hand, now + lease));
-            let statement = statement::step(&self.work.table, &record, &to, None, now);
+            let kept = self.kept(&record, &to, now);
+            let statement = statement::step(&self.work.table, &record, &to, kept, None, now);
             found = match self.work.batcher.run(statement).await? {
                 Outcome::Applied(_) => return Ok(ByHand::Ours(Box::new(Record { state: to, ..record }))),
                 Outcome::Lost(item) => item.as_ref().map(Record::decode).transpose()?,

@@ -1,12 +1,13 @@
 //! The state of reminders as items of the work table: small, since every attempt writes it.
 
 use super::{attr, keys};
+use crate::work::Kept;
 use crate::work::attr as work;
 use crate::work::codec::{Attributes, DecodeError, Item, n, s, t};
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{ActivityId, Tenant};
-use rules::reminder::{By, Claim, Index, State, index};
+use rules::reminder::{By, Claim, Done, Index, State, index};
 
 /// A reminder as it is stored, but for its definition.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Record {
     pub shard: u32,
     /// Shard of the index `done`; of a reminder that was written before that had shards of its own, the same.
     pub done_shard: u32,
+    /// Until when it is kept, if it is over.
+    pub kept: Option<Kept>,
     /// The processor's fence when it last claimed; 0 before.
     pub fence: u64,
 }
@@ -43,6 +46,11 @@ impl Record {
     /// The item's partition key.
     pub fn pk(&self) -> String {
         keys::reminder(&self.tenant, &self.id)
+    }
+
+    /// Whether it is gone for readers.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.kept.is_some_and(|kept| kept.is_over(now))
     }
 
     /// The attributes that place `state` in its index: exactly one of `due` and `done`.
@@ -81,6 +89,7 @@ impl Record {
             (attr::FENCE, n(self.fence)),
         ];
         item.extend(self.index_attributes(state, now).map(|(name, value)| (name, s(value))));
+        item.extend(self.kept.map(Kept::attribute));
         item.extend(optional(state).into_iter().filter_map(|(name, value)| Some((name, value?))));
         item
     }
@@ -119,9 +128,21 @@ impl Record {
             shard: read.number(work::SHARD)?,
             done_shard: read.done_shard()?,
             fence: read.number(attr::FENCE)?,
+            kept: read.kept()?,
             tenant,
             id,
         })
+    }
+}
+
+/// Until when a reminder is kept that stands at `state` from `now` on. One that needs review stays until its owner has
+/// looked. Never by DynamoDB's time to live, since its definition and its history lie beside it.
+pub(super) fn kept(state: &State, now: DateTime<Utc>, retention: Option<TimeDelta>) -> Option<Kept> {
+    match index(state) {
+        Index::Done(Done::Completed | Done::Cancelled) => {
+            Some(Kept::new(now.checked_add_signed(retention?)?, false))
+        }
+        Index::Done(Done::Review) | Index::Due(_) => None,
     }
 }
 
@@ -162,6 +183,7 @@ mod tests {
             shard: 2,
             done_shard: 13,
             fence: 0,
+            kept: None,
         }
     }
 

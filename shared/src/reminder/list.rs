@@ -90,7 +90,7 @@ impl ReminderStore {
         let mut records = HashMap::new();
         for item in self.work.items(pks, ITEM, GET_BATCH_MAX).await? {
             let record = Record::decode(&item)?;
-            if filter.may_match(&record) {
+            if filter.may_match(&record) && !record.is_over(self.work.clock.now()) {
                 records.insert(record.pk(), record);
             }
         }
@@ -132,6 +132,12 @@ fn phases(tenant: &Tenant, shards: Shards, filter: &Filter) -> Vec<Phase> {
     let partitions = done.iter().flat_map(|done| done_partitions(tenant, *done, shards));
     phases.push(Phase::done(partitions.collect()));
     phases
+}
+
+/// The partitions of what is over, of which the log roller removes what has been kept for its time.
+pub(crate) fn over_partitions(tenant: &Tenant, shards: Shards) -> Vec<String> {
+    let over = [Done::Completed, Done::Cancelled].into_iter();
+    over.flat_map(|done| done_partitions(tenant, done, shards)).collect()
 }
 
 /// The partitions of what is done; those in which reminders stand that were written before `done` had shards of its own

@@ -39,18 +39,19 @@ pub use definition::Definition;
 pub use due::DueRow;
 pub use history::Entry;
 pub use list::Filter;
-pub(crate) use list::phases_of_all;
+pub(crate) use list::{over_partitions, phases_of_all};
 pub use put::{Cancelled, NewReminder, Put};
 pub use settle::Settled;
 pub use stats::Stats;
 
+use crate::work::Kept;
 use crate::work::attr::{ITEM, PAYLOAD, PK, SK};
 use crate::work::codec::Item;
 use crate::work::{StoreError, WorkStore};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{ActivityId, Tenant};
-use rules::reminder::Outstanding;
+use rules::reminder::{Outstanding, State, index};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -83,7 +84,15 @@ impl ReminderStore {
         Self { work }
     }
 
-    /// A reminder, as the last writes left it.
+    /// Until when a reminder is kept once it stands at `to`; one that was over before, as before.
+    fn kept(&self, record: &Record, to: &State, now: DateTime<Utc>) -> Option<Kept> {
+        match index(&record.state) == index(to) {
+            true => record.kept,
+            false => codec::kept(to, now, self.work.retention()),
+        }
+    }
+
+    /// A reminder, as the last writes left it; none that is gone for readers.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -93,8 +102,12 @@ impl ReminderStore {
         let (state, definition) = (items.remove(ITEM), items.remove(PAYLOAD));
         match (state, definition) {
             (Some(state), Some(definition)) => {
+                let record = Record::decode(&state)?;
+                if record.is_over(self.work.clock.now()) {
+                    return Ok(None);
+                }
                 let (definition, outstanding) = Definition::decode(&definition)?;
-                Ok(Some(Reminder { record: Record::decode(&state)?, definition, outstanding }))
+                Ok(Some(Reminder { record, definition, outstanding }))
             }
             // Both are written in one transaction, but this read may fall between the two.
             _ => Ok(None),
@@ -140,7 +153,7 @@ impl ReminderStore {
         Ok(found)
     }
 
-    /// The state of one reminder, as the last write left it.
+    /// The state of one reminder, as the last write left it; none that is gone for readers.
     async fn record(&self, tenant: &Tenant, id: &ActivityId) -> Result<Option<Record>, StoreError> {
         let output = self
             .work
@@ -153,6 +166,7 @@ impl ReminderStore {
             .send()
             .await
             .map_err(StoreError::from_sdk)?;
-        Ok(output.item.as_ref().map(Record::decode).transpose()?)
+        let record = output.item.as_ref().map(Record::decode).transpose()?;
+        Ok(record.filter(|record| !record.is_over(self.work.clock.now())))
     }
 }

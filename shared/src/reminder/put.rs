@@ -1,6 +1,6 @@
 //! What an owner does to a reminder: write it, write it anew, call it off.
 
-use super::codec::Record;
+use super::codec::{self, Record};
 use super::{Definition, Reminder, ReminderStore, TRIES, attr, keys, statement};
 use crate::tenancy::Shards;
 use crate::work::StoreError;
@@ -68,8 +68,10 @@ impl ReminderStore {
         for _ in 0..TRIES {
             let now = rules::time::truncate(self.work.clock.now());
             let Some(old) = self.record(&new.tenant, &new.id).await? else {
+                // What has the id may be gone for readers.
+                self.work.make_room(&keys::reminder(&new.tenant, &new.id)).await?;
                 let outstanding = new.outstanding(&BTreeMap::new(), None, now);
-                let record = new.record(State::accepted(&outstanding.times), now);
+                let record = self.placed(new.record(State::accepted(&outstanding.times), now), now);
                 let reminder = Reminder { record, definition: new.definition.clone(), outstanding };
                 if self.write(&reminder, None, now).await? {
                     return Ok(Put::Created(Box::new(self.caught_up(reminder).await)));
@@ -101,6 +103,7 @@ impl ReminderStore {
                 fence: old.fence,
                 ..new.record(step.to, now)
             };
+            let record = self.placed(record, now);
             let reminder = Reminder { record, definition: new.definition.clone(), outstanding };
             if self.write(&reminder, Some(&old), now).await? {
                 return Ok(Put::Replaced(Box::new(self.caught_up(reminder).await)));
@@ -108,6 +111,11 @@ impl ReminderStore {
         }
         // It moved under every try: somebody is at work on it.
         Ok(Put::Refused(Refusal::InHand))
+    }
+
+    /// A reminder as it is written at `now`.
+    fn placed(&self, record: Record, now: DateTime<Utc>) -> Record {
+        Record { kept: codec::kept(&record.state, now, self.work.retention()), ..record }
     }
 
     /// A reminder just written, without the send times that are left out.
@@ -137,8 +145,9 @@ impl ReminderStore {
                 Err(refusal) => return Ok(Cancelled::Refused(refusal)),
             };
             let revision = record.revision + 1;
-            let statement = statement::step(&self.work.table, record, &step.to, Some(revision), now);
-            let cancelled = Record { state: step.to, revision, updated_at: now, ..record.clone() };
+            let kept = self.kept(record, &step.to, now);
+            let statement = statement::step(&self.work.table, record, &step.to, kept, Some(revision), now);
+            let cancelled = Record { state: step.to, kept, revision, updated_at: now, ..record.clone() };
             match self.work.batcher.run(statement).await? {
                 Outcome::Applied(_) => {}
                 // Our own write, retried by the SDK after it had succeeded.
@@ -214,6 +223,7 @@ impl NewReminder {
             done_shard: rules::due::shard(self.id.as_str(), self.shards.done),
             recipient,
             fence: 0,
+            kept: None,
             tenant: self.tenant.clone(),
             id: self.id.clone(),
         }

@@ -25,7 +25,8 @@ impl ReminderStore {
         let mut record = std::borrow::Cow::Borrowed(record);
         for _ in 0..TRIES {
             let Ok(step) = decide(&record.state, event, now) else { return Ok(Settled::Stale) };
-            let statement = statement::step(&self.work.table, &record, &step.to, None, now);
+            let kept = self.kept(&record, &step.to, now);
+            let statement = statement::step(&self.work.table, &record, &step.to, kept, None, now);
             let found = match self.work.batcher.run(statement).await? {
                 Outcome::Applied(_) => return Ok(Settled::Applied(step)),
                 Outcome::Lost(Some(item)) => Record::decode(&item)?,

@@ -41,6 +41,7 @@ impl ReminderStore {
             let Ok(step) = decide(&record.state, event, now) else { break };
             if self.write_skips(record, &step.to, catch_up, &skips, now).await? {
                 tracing::info!(tenant = %record.tenant, id = %record.id, count, %catch_up, "send times skipped");
+                found.record.kept = self.kept(&found.record, &step.to, now);
                 found.record.state = step.to;
                 continue;
             }
@@ -75,7 +76,7 @@ impl ReminderStore {
             let item = entry.encode(&pk, &sk);
             statements::insert(table, pk, &sk, item)
         });
-        let step = statement::step(table, record, to, None, now);
+        let step = statement::step(table, record, to, self.kept(record, to, now), None, now);
         let writes =
             std::iter::once(step).chain(entries).map(statements::Statement::for_transaction).collect();
         let sent = self.work.client.execute_transaction().set_transact_statements(Some(writes)).send().await;

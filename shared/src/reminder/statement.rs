@@ -2,6 +2,7 @@
 
 use super::attr;
 use super::codec::{Record, optional};
+use crate::work::Kept;
 use crate::work::attr as work;
 use crate::work::codec::{n, s, t};
 use crate::work::statements::{Builder, Statement};
@@ -30,12 +31,13 @@ pub fn claim(table: &str, pk: String, claim: &Claim, fence: u64, now: DateTime<U
 
 /// Writes the step from `record` to `to`: only what changes, and only if nobody else has changed it.
 ///
-/// `revision` is given where its owner makes the step. The guard holds all there is to tell states
+/// `kept` is until when it is kept after the step. `revision` is given where its owner makes the step. The guard holds all there is to tell states
 /// apart: claims raise the sequence, owners the revision, and a settle ends a claim.
 pub fn step(
     table: &str,
     record: &Record,
     to: &State,
+    kept: Option<Kept>,
     revision: Option<u32>,
     now: DateTime<Utc>,
 ) -> Statement {
@@ -60,6 +62,7 @@ pub fn step(
             builder.set(attribute, s(value));
         }
     }
+    builder.keep(record.kept, kept);
     for ((attribute, before), (_, after)) in optional(from).into_iter().zip(optional(to)) {
         match after {
             Some(after) if before.as_ref() != Some(&after) => builder.set(attribute, after),

@@ -4,7 +4,8 @@ use super::list::done_partitions;
 use super::{ReminderStore, keys};
 use crate::tenancy::Shards;
 use crate::work::StoreError;
-use crate::work::attr::{DONE_INDEX, DONE_PARTITION, DUE_INDEX, DUE_PARTITION};
+use crate::work::attr::{DUE_INDEX, DUE_PARTITION};
+use crate::work::stats::Span;
 use chrono::TimeDelta;
 use rules::names::Tenant;
 use rules::reminder::Done;
@@ -35,12 +36,13 @@ impl ReminderStore {
         let now = self.work.clock.now() + TimeDelta::milliseconds(1);
         for shard in 0..shards.due {
             let due = keys::due_partition(tenant, shard);
-            stats.waiting += self.work.count(DUE_INDEX, DUE_PARTITION, &due, None).await?.0;
-            stats.pending += self.work.count(DUE_INDEX, DUE_PARTITION, &due, Some(now)).await?.0;
+            stats.waiting += self.work.count(DUE_INDEX, DUE_PARTITION, &due, Span::All).await?.0;
+            stats.pending += self.work.count(DUE_INDEX, DUE_PARTITION, &due, Span::DueBefore(now)).await?.0;
         }
         for done in Done::ALL {
             let partitions = done_partitions(tenant, done, shards).collect();
-            let (count, _) = self.work.count_all(DONE_INDEX, DONE_PARTITION, partitions).await?;
+            let period = self.work.retention().filter(|_| done != Done::Review);
+            let (count, _) = self.work.count_done(partitions, period).await?;
             match done {
                 Done::Review => stats.needs_review = count,
                 Done::Completed => stats.completed = count,

@@ -4,7 +4,7 @@ use super::item::{DecodeError, Item, Key, Reader, Writer};
 use super::page::Listing;
 use super::{Page, PageRequest, Tenancy, TenancyError};
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{CompanyName, Tenant};
 use serde_json::Value;
 use std::fmt;
@@ -102,8 +102,9 @@ impl AuditEntry {
         Self { to: Some(to), ..self }
     }
 
-    fn encode(&self, key: &Key) -> Item {
+    fn encode(&self, key: &Key, retention: Option<TimeDelta>) -> Item {
         Writer::new(key)
+            .expires(self.at, retention)
             .time(AT, self.at)
             .text(ACTOR, &self.actor)
             .text(ACTION, &self.action)
@@ -134,7 +135,7 @@ impl Tenancy {
         let turn = self.audit_turns.fetch_add(1, Ordering::Relaxed);
         let id = self.entropy.uuid_v7(entry.at);
         let sk = format!("{:015}#{turn:08x}-{id}", entry.at.timestamp_millis());
-        self.put(entry.encode(&Key::new(scope.partition(), sk)), None)
+        self.put(entry.encode(&Key::new(scope.partition(), sk), self.retention), None)
     }
 
     /// A page of a log, newest first.
@@ -148,7 +149,13 @@ impl Tenancy {
     ) -> Result<Page<AuditEntry>, TenancyError> {
         let listing =
             Listing { operation: "read audit log", pk: scope.partition(), prefix: "", newest_first: true };
-        self.page(&listing, request, AuditEntry::decode).await
+        let mut page = self.page(&listing, request, AuditEntry::decode).await?;
+        // DynamoDB removes what has expired within days. All that is older has expired too.
+        let now = self.clock.now();
+        let is_kept = |entry: &AuditEntry| self.retention.is_none_or(|retention| now < entry.at + retention);
+        let kept = page.items.iter().take_while(|entry| is_kept(entry)).count();
+        page.end_behind(kept);
+        Ok(page)
     }
 }
 
@@ -169,7 +176,7 @@ mod tests {
             reason: Some("night".to_owned()),
         };
         for entry in [whole, AuditEntry::new(at, &Actor::Admin, "company.deleted")] {
-            let item = entry.encode(&Key::new("AUDIT#acme", "1"));
+            let item = entry.encode(&Key::new("AUDIT#acme", "1"), Some(TimeDelta::days(365)));
             assert_eq!(AuditEntry::decode(&item), Ok(entry));
         }
     }

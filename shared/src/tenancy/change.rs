@@ -168,6 +168,23 @@ impl Tenancy {
         TransactWriteItem::builder().delete(delete).build()
     }
 
+    /// Deletes an item whose attribute `name` is at `time` still.
+    pub(super) fn delete_unchanged(
+        &self,
+        key: &Key,
+        name: &'static str,
+        time: DateTime<Utc>,
+    ) -> TransactWriteItem {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .condition_expression("#name = :time")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":time", AttributeValue::N(time.timestamp_millis().to_string()));
+        let delete = delete.build().expect("table and key are given");
+        TransactWriteItem::builder().delete(delete).build()
+    }
+
     /// Holds only while an item is as `when` says; writes nothing.
     pub(super) fn check(&self, key: &Key, when: When) -> TransactWriteItem {
         let check = ConditionCheck::builder()

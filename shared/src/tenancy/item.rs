@@ -1,7 +1,7 @@
 //! Attributes of items: written by [`Writer`], read strictly by [`Reader`].
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -13,6 +13,8 @@ pub(super) const REVISION: &str = "revision";
 pub(super) const CREATED_AT: &str = "createdAt";
 pub(super) const UPDATED_AT: &str = "updatedAt";
 pub(super) const QOS_LEVEL: &str = "qosLevel";
+/// The time to live of the configuration table, in Unix seconds.
+pub(crate) const EXPIRES_AT: &str = "expiresAt";
 
 /// An item as DynamoDB has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -82,6 +84,12 @@ impl Writer {
     /// A time, as milliseconds since the epoch.
     pub(super) fn time(self, name: &str, value: DateTime<Utc>) -> Self {
         self.number(name, value.timestamp_millis())
+    }
+
+    /// When DynamoDB removes the item: `retention` after `from`, or never.
+    pub(super) fn expires(self, from: DateTime<Utc>, retention: Option<TimeDelta>) -> Self {
+        let at = retention.and_then(|retention| from.checked_add_signed(retention));
+        self.optional_number(EXPIRES_AT, at.map(|at| at.timestamp()))
     }
 
     pub(super) fn texts(mut self, name: &str, values: impl IntoIterator<Item = impl Display>) -> Self {

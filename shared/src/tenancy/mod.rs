@@ -37,6 +37,7 @@ mod reminder_configuration;
 mod reminder_secret;
 mod reminder_webhook;
 mod retired;
+mod rolling;
 mod server_state;
 mod signing_secret;
 mod slice;
@@ -52,19 +53,22 @@ pub use cursor_secret::CursorSecret;
 pub use dispatch_config::{DispatchConfig, NewDispatchConfig};
 pub use error::TenancyError;
 pub use item::DecodeError;
+pub(crate) use item::EXPIRES_AT;
 pub use notification_type::{NotificationSlice, NotificationType};
 pub use reminder_configuration::{ReminderConfiguration, ReminderSettings};
 pub use reminder_secret::{ReminderSecrets, SecretKind};
 pub use reminder_webhook::REMINDER_WEBHOOK;
 pub use retired::{ErasureSubject, LATE_WRITES, Retired, RetiredSubject};
+pub use rolling::Rolling;
 pub use server_state::ServerState;
 pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
 pub use slice::{KindEntry, Shards, SliceEntry};
-pub use solution::{Rolling, Solution};
+pub use solution::Solution;
 
 use crate::clock::SharedClock;
 use crate::crypto::Envelope;
 use crate::entropy::SharedEntropy;
+use crate::settings::Settings;
 use cache::Cache;
 use chrono::TimeDelta;
 use rules::names::{Channel, CompanyName, SolutionName, Tenant, TypeName};
@@ -83,6 +87,8 @@ pub struct Tenancy {
     envelope: Arc<Envelope>,
     /// Shards of the indexes that a new activity type gets.
     shards: Shards,
+    /// How long what is over is kept; `None` for ever.
+    retention: Option<TimeDelta>,
     companies: Cache<CompanyName, Company>,
     solutions: Cache<(CompanyName, SolutionName), Solution>,
     types: Cache<(Tenant, TypeName), ActivityType>,
@@ -99,19 +105,17 @@ pub struct Tenancy {
 }
 
 impl Tenancy {
-    /// The configuration in `table`. `shards` is what a new activity type gets
-    /// (`PUNCTUAL_DUE_SHARDS`, `PUNCTUAL_DONE_SHARDS`); one that has more keeps them.
+    /// The configuration in the table of `settings`, whose shards a new activity type gets; one that has more keeps them.
     pub fn new(
         dynamodb: aws_sdk_dynamodb::Client,
-        table: String,
+        settings: &Settings,
         clock: SharedClock,
         entropy: SharedEntropy,
         envelope: Arc<Envelope>,
-        shards: Shards,
     ) -> Self {
         Self {
             dynamodb,
-            table,
+            table: settings.config_table.clone(),
             companies: Cache::new(clock.clone()),
             solutions: Cache::new(clock.clone()),
             types: Cache::new(clock.clone()),
@@ -126,7 +130,8 @@ impl Tenancy {
             clock,
             entropy,
             envelope,
-            shards: shards.max(Shards { due: 1, done: 1 }),
+            shards: settings.shards(),
+            retention: settings.retention(),
         }
     }
 }

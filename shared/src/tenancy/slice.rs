@@ -1,11 +1,11 @@
 //! The slice registry: which partitions of the due index there are (SPEC §9.5).
 
-use super::change::{TRIES_MAX, When};
+use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
 use super::{ChangeError, Solution, Tenancy, TenancyError};
 use crate::settings::DEFAULT_DONE_SHARDS;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{Channel, Kind, Tenant};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -49,6 +49,10 @@ impl Shards {
     }
 }
 
+/// How much longer than the work of its type a retired slice stays: more than any attempt, and than what goes by itself is
+/// kept beyond its time.
+const RETIRED_MARGIN: TimeDelta = TimeDelta::days(30);
+
 /// A kind of a solution and over how many shards its work is spread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindEntry {
@@ -75,6 +79,15 @@ pub struct SliceEntry {
 impl SliceEntry {
     pub(super) fn key(tenant: &Tenant, kind: &Kind) -> Key {
         Key::new(PARTITION, format!("{tenant}/{kind}"))
+    }
+
+    /// Whether it is one of an activity type that was deleted so long ago that all it had finished has gone by itself, in
+    /// a solution that keeps nothing longer than `longest`; `None` if something stays for good. A channel's is always needed:
+    /// its activities are accepted without a config too.
+    pub fn is_over(&self, longest: Option<TimeDelta>, now: DateTime<Utc>) -> bool {
+        let kept = longest.and_then(|longest| longest.checked_add(&RETIRED_MARGIN));
+        let until = self.retired_at.zip(kept).and_then(|(at, kept)| at.checked_add_signed(kept));
+        matches!(self.kind, Kind::Type(_)) && until.is_some_and(|until| until <= now)
     }
 
     pub(super) fn encode(&self) -> Item {
@@ -162,6 +175,21 @@ impl Tenancy {
             self.commit("open channel", writes).await?;
         }
         Err(ChangeError::contended())
+    }
+
+    /// Removes the slice of an activity type that is over ([`SliceEntry::is_over`]) and of which nothing waits. Whether it was
+    /// as it had been read, and had no more shards than are read without it.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read or written.
+    pub async fn remove_retired_slice(&self, slice: &SliceEntry) -> Result<bool, TenancyError> {
+        let Some(retired_at) = slice.retired_at.filter(|_| slice.shards.max(self.shards) == self.shards)
+        else {
+            return Ok(false);
+        };
+        let delete =
+            self.delete_unchanged(&SliceEntry::key(&slice.tenant, &slice.kind), RETIRED_AT, retired_at);
+        Ok(self.commit("remove slice", vec![delete]).await? == Commit::Applied)
     }
 
     /// The slice of one kind, retired or not.

@@ -6,6 +6,7 @@ use super::company::Company;
 use super::item::{DecodeError, Item, Key, PK, QOS_LEVEL, Reader, SK, Writer};
 use super::page::Listing;
 use super::retired::NAME_REUSE_WAIT;
+use super::rolling::Rolling;
 use super::signing_secret::PreviousSecret;
 use super::{
     Actor, AuditEntry, AuditScope, CACHE_TTL, ChangeError, Changed, Meta, Page, PageRequest, SealedSecrets,
@@ -37,19 +38,6 @@ const PREVIOUS_SECRETS: &str = "previousSigningSecrets";
 /// How the one secret was written when there was never more than one. Read, no longer written.
 const PREVIOUS_SECRET: &str = "previousSigningSecret";
 const PREVIOUS_SECRET_UNTIL: &str = "previousSigningSecretUntil";
-
-/// How long finished activities are kept, and where their logs go then (SPEC §8).
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Rolling {
-    /// Where the logs of dispatched activities go.
-    pub success_uri: Option<String>,
-    /// How long they are kept, in days.
-    pub success_period_days: Option<Decimal>,
-    /// Where the logs of dead letters go.
-    pub dead_letter_uri: Option<String>,
-    /// How long they are kept, in days.
-    pub dead_letter_period_days: Option<Decimal>,
-}
 
 /// A solution.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,7 @@
 
 use super::batcher::Outcome;
 use super::codec::{Record, s};
+use super::kept::expires;
 use super::result_item::ActivityResult;
 use super::statements::{self, Statement};
 use super::{StoreError, WorkStore, attr, keys};
@@ -62,7 +63,7 @@ impl WorkStore {
             Applied::Known => {}
             // It comes too late for the activity, and is kept with it all the same.
             Applied::Refused(_) => {
-                self.store_result(&keys::activity(tenant, id), &result, Keep::Insert).await?;
+                self.store_late(tenant, id, &result, Keep::Insert).await?;
             }
         }
         Ok(self.status_of(tenant, id).await?.map(|(_, status)| status))
@@ -75,19 +76,27 @@ impl WorkStore {
         pk: &str,
         sk: &str,
     ) -> Vec<(&'static str, AttributeValue)> {
-        vec![
+        let now = self.clock.now();
+        let mut mark = vec![
             (attr::PK, s(pk)),
             (attr::SK, s(sk)),
             (attr::DONE_PARTITION, s(keys::early_partition(tenant, pk))),
             // Its own key, so that no two have the same.
-            (attr::DONE_SORT, s(format!("{}#{pk}", keys::instant(self.clock.now())))),
-        ]
+            (attr::DONE_SORT, s(format!("{}#{pk}", keys::instant(now)))),
+        ];
+        mark.extend(expires(now, self.retention()));
+        mark
     }
 
     /// Marks that a result lies with an activity that is not there yet.
     pub(super) async fn mark_early(&self, tenant: &Tenant, pk: &str) -> Result<(), StoreError> {
         let mark = self.early_mark(tenant, pk, attr::EARLY);
-        self.batcher.run(statements::insert(&self.table, pk.to_owned(), attr::EARLY, mark)).await?;
+        let marked =
+            self.batcher.run(statements::insert(&self.table, pk.to_owned(), attr::EARLY, mark)).await?;
+        if !matches!(marked, Outcome::Applied(_)) {
+            // It has to be there as long as the last of the results.
+            self.prolong(pk, attr::EARLY, expires(self.clock.now(), self.retention())).await?;
+        }
         Ok(())
     }
 
@@ -101,7 +110,7 @@ impl WorkStore {
             let Some(result) = self.known_result(&pk, &head.id).await? else { continue };
             let applied = self.apply(&record.tenant, &record.id, &result, Keep::Link, None).await?;
             if matches!(applied, Applied::Refused(_)) {
-                self.store_result(&pk, &result, Keep::Link).await?;
+                self.store_late(&record.tenant, &record.id, &result, Keep::Link).await?;
             }
         }
         Ok(())
@@ -125,8 +134,8 @@ impl WorkStore {
                 return Ok(Applied::Known);
             }
             let (status, written) = match &verdict {
-                None => (record.state.status, self.store_result(&record.pk(), result, keep).await?),
-                Some(verdict) => match self.judge(&record, verdict, result.hard_override) {
+                None => (record.state.status, self.store_beside(&record, result, keep).await?),
+                Some(verdict) => match self.judge(&record, verdict, result.hard_override).await {
                     Ok((status, step)) => {
                         let kept = self.keep(&record.pk(), result, keep);
                         (status, self.together(kept, step).await?)
@@ -144,7 +153,7 @@ impl WorkStore {
     }
 
     /// The write that a final result asks for, and the status after it.
-    fn judge(
+    async fn judge(
         &self,
         record: &Record,
         verdict: &Verdict,
@@ -155,7 +164,8 @@ impl WorkStore {
         let statement = if step.to.claim.is_some() {
             statements::note(&self.table, record, verdict)
         } else {
-            statements::step(&self.table, record, &step.to, record.success, None, now)
+            let kept = self.kept(record, &step.to, record.success, now).await;
+            statements::step(&self.table, record, &step.to, record.success, None, kept, now)
         };
         Ok((step.to.status, statement))
     }
@@ -163,9 +173,43 @@ impl WorkStore {
     fn keep(&self, pk: &str, result: &ActivityResult, keep: Keep) -> Statement {
         let sk = keys::result(&result.id);
         match keep {
-            Keep::Insert => statements::insert(&self.table, pk.to_owned(), &sk, result.encode(pk)),
+            Keep::Insert => {
+                let item = result.encode(pk, self.retention());
+                statements::insert(&self.table, pk.to_owned(), &sk, item)
+            }
             Keep::Link => statements::link_result(&self.table, pk.to_owned(), &sk),
         }
+    }
+
+    /// Has the result lie beside its activity, and changes nothing else but that the activity notes it.
+    async fn store_beside(
+        &self,
+        record: &Record,
+        result: &ActivityResult,
+        keep: Keep,
+    ) -> Result<Written, StoreError> {
+        let pk = record.pk();
+        if record.has_companions {
+            return self.store_result(&pk, result, keep).await;
+        }
+        self.together(self.keep(&pk, result, keep), statements::note_companions(&self.table, record)).await
+    }
+
+    /// The same of a result that comes too late to change anything.
+    async fn store_late(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+        result: &ActivityResult,
+        keep: Keep,
+    ) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let Some(record) = self.record(tenant, id).await? else { return Ok(()) };
+            if self.store_beside(&record, result, keep).await? != Written::Moved {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Throttled)
     }
 
     /// Has the result lie with `pk`, and changes nothing else.

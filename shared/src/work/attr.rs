@@ -47,6 +47,12 @@ pub const URI: &str = "u";
 pub const BODY_HASH: &str = "b";
 /// When the type was changed that it was judged by, Unix milliseconds.
 pub const TYPE_CHANGED: &str = "v";
+/// When DynamoDB removes the item, in Unix seconds: its time to live. On nothing that stands in `due`.
+pub const EXPIRES: &str = "xp";
+/// Until when a finished item is kept that has something beside it, in Unix seconds: the log roller removes both.
+pub const KEPT_UNTIL: &str = "ku";
+/// Whether a large parameter, object values or results lie beside an activity.
+pub const COMPANIONS: &str = "cm";
 /// Shard of the index `due`.
 pub const SHARD: &str = "sh";
 /// Shard of the index `done`, if it has one of its own.

@@ -106,7 +106,8 @@ impl WorkStore {
                         && sort.as_str() >= after.as_str();
                     let moved_by_us = continued
                         && matches!(action, BulkAction::Reschedule(date) if *date == record.state.date);
-                    !finished_by_us && !moved_by_us && seen.insert(record.id.clone())
+                    let is_over = record.is_over(self.clock.now());
+                    !is_over && !finished_by_us && !moved_by_us && seen.insert(record.id.clone())
                 })
                 .map(|(_, record)| record)
                 .collect();

@@ -57,8 +57,10 @@ impl WorkStore {
                 Asked::Event(event) => match decide(&record.state, event, now) {
                     Ok(step) => {
                         self.keep_success(&record).await?;
-                        let statement = statements::step(&self.table, &record, &step.to, None, None, now);
-                        let next = Record { state: step.to, success: None, ..record.clone() };
+                        let kept = self.kept(&record, &step.to, None, now).await;
+                        let statement =
+                            statements::step(&self.table, &record, &step.to, None, None, kept, now);
+                        let next = Record { state: step.to, success: None, kept, ..record.clone() };
                         Ok((statement, next, step.enqueue))
                     }
                     Err(refusal) => Err(refusal),

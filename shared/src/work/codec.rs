@@ -4,6 +4,7 @@
 pub use super::attributes::{Attributes, DecodeError, Item, n, s, t};
 
 use super::attr;
+use super::kept::Kept;
 use super::keys;
 use super::recurring::RULE_BODY_HASH;
 use crate::tenancy::REMINDER_WEBHOOK;
@@ -44,6 +45,11 @@ pub struct Record {
     pub success: Option<Success>,
     /// What its provider made of it, for one that was dispatched through a channel.
     pub dispatch: Option<Dispatch>,
+    /// Whether a large parameter, object values or results lie beside it, or may: of one that was accepted before this was
+    /// noted.
+    pub has_companions: bool,
+    /// Until when it is kept, if it goes by itself.
+    pub kept: Option<Kept>,
 }
 
 /// The successful attempt, kept on the item: the common case costs no item of its own.
@@ -127,6 +133,8 @@ impl Record {
         let dispatch = self.dispatch.as_ref();
         option(attr::PROVIDER_ACTIVITY, dispatch.map(|dispatch| s(&dispatch.provider_activity_id)));
         option(attr::DISPATCH_CONFIG, dispatch.map(|dispatch| s(&dispatch.dispatch_config_id)));
+        option(attr::COMPANIONS, self.has_companions.then(|| n(1)));
+        item.extend(self.kept.map(Kept::attribute));
         if let Some(success) = &self.success {
             item.push((attr::SUCCESS_MILLIS, n(success.duration_ms)));
             item.extend(success.http_status.map(|status| (attr::SUCCESS_STATUS, n(status))));
@@ -178,6 +186,8 @@ impl Record {
             done_shard: read.done_shard()?,
             type_changed_at: read.instant_option(attr::TYPE_CHANGED)?,
             object: text(attr::OBJECT_PARTITION)?,
+            has_companions: item.contains_key(attr::COMPANIONS) || !item.contains_key(attr::DONE_SHARD),
+            kept: read.kept()?,
             success: success.transpose()?,
             dispatch,
             tenant,
@@ -210,6 +220,8 @@ pub(crate) mod tests {
             success: None,
             type_changed_at: Some(now),
             dispatch: None,
+            has_companions: false,
+            kept: None,
         }
     }
 
@@ -243,7 +255,11 @@ pub(crate) mod tests {
         full.dispatch =
             Some(Dispatch { provider_activity_id: "p 1".into(), dispatch_config_id: "EMAIL-1".into() });
         full.state.verdict = Verdict::of(ResultStatus::NotExecuted, "r:1");
-        round_trip(&full);
+        full.has_companions = true;
+        for by_ttl in [true, false] {
+            full.kept = Some(Kept::new(full.created_at, by_ttl));
+            round_trip(&full);
+        }
     }
 
     #[test]
@@ -275,6 +291,7 @@ pub(crate) mod tests {
         record.body_hash = "x".repeat(22);
         record.state.claim = Some(Claim { token: "0123456789abcdef".into(), lease_until: record.created_at });
         record.success = Some(Success { http_status: Some(200), duration_ms: 1_000 });
+        record.kept = Some(Kept::new(record.created_at, true));
         let size: usize = record
             .encode(record.created_at)
             .iter()

@@ -93,7 +93,7 @@ impl WorkStore {
         for (prepared, outcome) in prepared.into_iter().zip(outcomes) {
             answers.push(match outcome.unwrap_or(Err(StoreError::Abandoned)) {
                 Ok(Outcome::Applied(_)) => Ok(Created::New(prepared.view())),
-                Ok(Outcome::Duplicate | Outcome::Lost(_)) => self.known(prepared).await,
+                Ok(Outcome::Duplicate | Outcome::Lost(_)) => self.known(prepared, now).await,
                 Err(error) => Err(error),
             });
         }
@@ -134,7 +134,7 @@ impl WorkStore {
             Ok(_) => Ok(Outcome::Applied(None)),
             Err(error) => match error.as_service_error() {
                 Some(cause) if cause.is_transaction_canceled_exception() => {
-                    match self.record(&prepared.record.tenant, &prepared.record.id).await? {
+                    match self.stored_record(&prepared.record.tenant, &prepared.record.id).await? {
                         Some(_) => Ok(Outcome::Duplicate),
                         None => Err(StoreError::Throttled),
                     }
@@ -159,7 +159,7 @@ impl WorkStore {
     }
 
     /// The id is taken: by the same request, or by another.
-    async fn known(&self, prepared: Prepared) -> Result<Created, StoreError> {
+    async fn known(&self, prepared: Prepared, now: DateTime<Utc>) -> Result<Created, StoreError> {
         let existing = self.get(&prepared.record.tenant, &prepared.record.id).await?;
         Ok(match existing {
             Some(view) if view.record.body_hash == prepared.record.body_hash => {
@@ -170,8 +170,26 @@ impl WorkStore {
                 }
                 Created::Existing(view)
             }
-            _ => Created::Conflict,
+            Some(_) => Created::Conflict,
+            // What the system makes itself has an id of its own.
+            None if prepared.record.is_own() => Created::Conflict,
+            None => return self.create_again(prepared, now).await,
         })
+    }
+
+    /// What had the id is gone for readers, and makes room.
+    async fn create_again(&self, prepared: Prepared, now: DateTime<Utc>) -> Result<Created, StoreError> {
+        self.make_room(&prepared.record.pk()).await?;
+        let outcome = match prepared.is_one_item() {
+            true => self.batcher.run(self.insert(&prepared, now)).await?,
+            false => self.insert_compound(&prepared, now).await?,
+        };
+        if !matches!(outcome, Outcome::Applied(_)) {
+            // Somebody else has made one of this id meanwhile, or there was no room to make.
+            return Err(StoreError::Throttled);
+        }
+        self.enqueue(&[due_activity(&prepared.record)]).await;
+        Ok(Created::New(prepared.view()))
     }
 }
 
@@ -211,6 +229,7 @@ impl Prepared {
             if inline { (Some(parameter), None) } else { (None, Some(parameter)) };
         objects.dedup();
         let object = (!objects.is_empty()).then(|| objects.remove(0));
+        let objects_beside = objects;
         let record = Record {
             shard: shard(id.as_str(), shards.due),
             done_shard: shard(id.as_str(), shards.done),
@@ -218,6 +237,8 @@ impl Prepared {
             created_at: now,
             success: None,
             dispatch: None,
+            has_companions: large_parameter.is_some() || !objects_beside.is_empty(),
+            kept: None,
             type_changed_at,
             tenant,
             kind,
@@ -227,7 +248,7 @@ impl Prepared {
             body_hash,
             object,
         };
-        Self { record, large_parameter, more_objects: objects }
+        Self { record, large_parameter, more_objects: objects_beside }
     }
 
     fn is_one_item(&self) -> bool {

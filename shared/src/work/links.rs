@@ -7,7 +7,9 @@
 
 use super::batcher::Outcome;
 use super::codec::{Attributes, Dispatch, Record, s};
+use super::kept::expires;
 use super::{StoreError, WorkStore, attr, keys, statements};
+use aws_sdk_dynamodb::types::AttributeValue;
 use rules::names::ActivityId;
 
 /// Most activities that one id of a provider's is linked to; more have to be named by their own ids.
@@ -66,12 +68,14 @@ impl WorkStore {
     /// Links the activity to its provider's id, and applies the results that came before.
     pub(super) async fn link_dispatch(&self, record: &Record, dispatch: &Dispatch) -> Result<(), StoreError> {
         let pk = keys::provider(&record.tenant, &dispatch.provider_activity_id);
+        let expires = self.link_expires(&record.tenant).await;
         let linked = Link { text: None }.with(record);
-        let item = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::ITEM)), (attr::LINKED, s(linked))];
+        let mut item = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::ITEM)), (attr::LINKED, s(linked))];
+        item.extend(expires.clone());
         // A part of recording a success, which waits for it.
         let insert = statements::insert(&self.table, pk.clone(), attr::ITEM, item).of_success(true);
         let inserted = self.batcher.run(insert).await?;
-        if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, record).await? {
+        if matches!(inserted, Outcome::Applied(_)) || !self.join(&pk, record, expires).await? {
             return Ok(());
         }
         for head in self.result_heads(&pk).await? {
@@ -83,7 +87,12 @@ impl WorkStore {
     }
 
     /// Adds the activity to a link that exists. Whether it is the only one there.
-    async fn join(&self, pk: &str, record: &Record) -> Result<bool, StoreError> {
+    async fn join(
+        &self,
+        pk: &str,
+        record: &Record,
+        expires: Option<(&'static str, AttributeValue)>,
+    ) -> Result<bool, StoreError> {
         let id = &record.id;
         for _ in 0..TRIES {
             let link = self.read_link(pk).await?;
@@ -96,13 +105,23 @@ impl WorkStore {
                 tracing::warn!(activity_id = %id, "the provider gives one id to very many activities");
                 return Ok(false);
             }
-            let statement = statements::link(&self.table, pk.to_owned(), link.text.as_deref(), &after);
+            let before = link.text.as_deref();
+            let statement = statements::link(&self.table, pk.to_owned(), before, &after, expires.clone());
             let statement = statement.of_success(true);
             if let Outcome::Applied(_) = self.batcher.run(statement).await? {
                 return Ok(others == 0);
             }
         }
         Err(StoreError::Throttled)
+    }
+
+    /// Has the mark of results without an activity stay as long as the last of them, unless it is a link by now, which
+    /// stays as long as its activities.
+    pub(super) async fn prolong_unlinked(&self, pk: &str) -> Result<(), StoreError> {
+        if self.read_link(pk).await?.text.is_none() {
+            self.prolong(pk, attr::ITEM, expires(self.clock.now(), self.retention())).await?;
+        }
+        Ok(())
     }
 
     /// The link of `pk`, as the last write left it.

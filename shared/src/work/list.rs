@@ -193,7 +193,8 @@ impl WorkStore {
         let mut page = Filling::begin(&phases, cursor, limit)?;
         while let Some(pks) = page.next(self).await? {
             let mut found = self.records(&pks).await?;
-            found.retain(|record| filter.matches(record));
+            let now = self.clock.now();
+            found.retain(|record| filter.matches(record) && !record.is_over(now));
             for part in found.chunks(PAYLOAD_BATCH_MAX) {
                 if page.is_full() {
                     break;

@@ -18,6 +18,7 @@ mod change;
 mod create;
 mod due;
 mod erase;
+pub(crate) mod kept;
 mod links;
 pub(crate) mod list;
 mod merge;
@@ -31,7 +32,7 @@ mod result_item;
 mod results;
 mod rolling;
 mod settle;
-mod stats;
+pub(crate) mod stats;
 
 pub use batches::{Batch, Member, PARTS_BEGIN, Part};
 pub use bulk::{BulkAction, BulkReport};
@@ -41,6 +42,7 @@ pub use codec::{Dispatch, Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
 pub use erase::Erased;
+pub use kept::{Kept, Swept};
 pub use list::Filter;
 pub use notification::{
     Deleted, NewNotification, Notification, NotificationCounts, NotificationFilter, NotificationView, Saved,
@@ -61,7 +63,8 @@ use crate::clock::SharedClock;
 use crate::entropy::SharedEntropy;
 use crate::patience::Patience;
 use crate::queue::{DueQueue, QueueError};
-use crate::tenancy::Shards;
+use crate::settings::Settings;
+use crate::tenancy::{Shards, Tenancy};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use batcher::Batcher;
@@ -137,23 +140,28 @@ pub struct WorkStore {
     pub(crate) batcher: Batcher,
     reads: Batcher,
     shards: Shards,
+    tenancy: Arc<Tenancy>,
+    retention_days: u32,
 }
 
 impl WorkStore {
     /// The table `table`; what becomes due within the horizon goes to `queue`.
     ///
-    /// `shards` are the most in which something may stand beside those of its own kind.
+    /// `settings` say its name, in how many shards something may stand beside those of its own kind, and how long what has no
+    /// period is kept. `tenancy` knows the periods.
     pub fn new(
         client: Client,
-        table: String,
-        shards: Shards,
+        settings: &Settings,
+        tenancy: Arc<Tenancy>,
         queue: Arc<DueQueue>,
         clock: SharedClock,
         entropy: SharedEntropy,
     ) -> Self {
         // Apart, since one call of DynamoDB's either reads or writes.
         let patience = Patience::new(clock.clone(), entropy.clone());
+        let (table, shards, retention_days) =
+            (settings.work_table.clone(), settings.shards(), settings.retention_days);
         let [batcher, reads] = [(); 2].map(|()| Batcher::new(&client, table.clone(), patience.clone()));
-        Self { client, table, clock, entropy, queue, batcher, reads, shards }
+        Self { client, table, clock, entropy, queue, batcher, reads, shards, tenancy, retention_days }
     }
 }

@@ -81,6 +81,11 @@ impl ActivityView {
 }
 
 impl Record {
+    /// Whether it is gone for readers.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.kept.is_some_and(|kept| kept.is_over(now))
+    }
+
     /// The history entry of the successful attempt.
     pub fn success_entry(&self) -> Option<HistoryEntry> {
         let (success, at) = (self.success?, self.state.executed_at?);
@@ -141,7 +146,7 @@ impl WorkStore {
             let mut view = ViewParts::default();
             items.iter().try_for_each(|item| view.add(item))?;
             if view.history.len() <= SHOWN_MAX && view.results.len() <= SHOWN_MAX {
-                return Ok(view.finish());
+                return Ok(view.finish().filter(|view| !view.record.is_over(self.clock.now())));
             }
         }
         let (record, history, results) = try_join!(
@@ -198,8 +203,18 @@ impl WorkStore {
         self.part(&part, decode_entry).await
     }
 
-    /// The item of one activity, as the last write left it.
+    /// One activity, as the last write left it; none that is gone for readers.
     pub(super) async fn record(
+        &self,
+        tenant: &Tenant,
+        id: &ActivityId,
+    ) -> Result<Option<Record>, StoreError> {
+        let stored = self.stored_record(tenant, id).await?;
+        Ok(stored.filter(|record| !record.is_over(self.clock.now())))
+    }
+
+    /// One activity that is stored, whether or not its time is over.
+    pub(super) async fn stored_record(
         &self,
         tenant: &Tenant,
         id: &ActivityId,

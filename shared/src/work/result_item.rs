@@ -3,9 +3,10 @@
 
 use super::attr;
 use super::codec::{Attributes, DecodeError, Item, n, s, t};
+use super::kept::expires;
 use super::keys;
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::ActivityId;
 use rules::verdict::ResultStatus;
 
@@ -58,8 +59,12 @@ impl Head {
 }
 
 impl ActivityResult {
-    /// The attributes of a new item that lies with `pk`.
-    pub(super) fn encode(&self, pk: &str) -> Vec<(&'static str, AttributeValue)> {
+    /// The attributes of a new item that lies with `pk`. One that met no activity is kept for `retention`.
+    pub(super) fn encode(
+        &self,
+        pk: &str,
+        retention: Option<TimeDelta>,
+    ) -> Vec<(&'static str, AttributeValue)> {
         let mut item = vec![
             (attr::PK, s(pk)),
             (attr::SK, s(keys::result(&self.id))),
@@ -71,7 +76,10 @@ impl ActivityResult {
         ];
         item.extend(self.provider_activity_id.as_ref().map(|id| (attr::PROVIDER_ACTIVITY, s(id))));
         item.extend(self.hard_override.then(|| (attr::RESULT_OVERRIDE, n(1))));
-        item.extend(self.standalone.then(|| (attr::RESULT_STANDALONE, n(1))));
+        if self.standalone {
+            item.push((attr::RESULT_STANDALONE, n(1)));
+            item.extend(expires(self.received_at, retention));
+        }
         item
     }
 
@@ -122,7 +130,7 @@ mod tests {
         };
         for result in [whole, bare] {
             let item: Item = result
-                .encode("A#acme/shop#a")
+                .encode("A#acme/shop#a", Some(TimeDelta::days(365)))
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();

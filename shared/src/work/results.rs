@@ -170,9 +170,10 @@ impl WorkStore {
         }
         let stored = known.clone().unwrap_or(stored);
         let mark = self.early_mark(tenant, &pk, attr::ITEM);
-        let marked = self.batcher.run(statements::insert(&self.table, pk, attr::ITEM, mark)).await?;
+        let marked = self.batcher.run(statements::insert(&self.table, pk.clone(), attr::ITEM, mark)).await?;
         let mut linked = None;
         if !matches!(marked, Outcome::Applied(_)) {
+            self.prolong_unlinked(&pk).await?;
             // Others came before; if a dispatch is among them it may have looked before we wrote.
             if let [one] = self.link(tenant, provider_id).await?.linked().as_slice() {
                 let status = self.adopt(tenant, &one.id, &stored, one.run).await?;

@@ -1,8 +1,9 @@
 //! Finished activities on their way out: found, read whole, and deleted once their log is acknowledged (SPEC §8).
 
 use super::batches::PARTS_BEGIN;
-use super::codec::{Attributes, Item, Record, n, s, t};
+use super::codec::{Attributes, Item, Record, s};
 use super::erase::Erased;
+use super::kept::{expires, unchanged};
 use super::links::Link;
 use super::list::Phase;
 use super::read::{HistoryEntry, ViewParts, decode_entry};
@@ -78,7 +79,7 @@ impl WorkStore {
     pub async fn finished(&self, tenant: &Tenant, id: &ActivityId) -> Result<Option<Finished>, StoreError> {
         let (items, more) = self.page(&keys::activity(tenant, id), PARTS_BEGIN).await?;
         if more.is_some() {
-            let view = self.record(tenant, id).await?.map(|record| ActivityView {
+            let view = self.stored_record(tenant, id).await?.map(|record| ActivityView {
                 record,
                 parameter: String::new(),
                 history: Vec::new(),
@@ -156,7 +157,7 @@ impl WorkStore {
             return self.roll_away_large(record, None, link).await;
         }
         let belongings = sort_keys.iter().filter(|sk| *sk != attr::ITEM).cloned().collect();
-        self.erase_known(&record.pk(), &guards(record), belongings, link).await
+        self.erase_known(&record.pk(), &unchanged(record), belongings, link).await
     }
 
     /// The same of a large one, of which `sent` attempts and results were acknowledged; it stays if it has more.
@@ -182,7 +183,7 @@ impl WorkStore {
         {
             return Ok(Erased::Kept);
         }
-        self.erase_with(&pk, &guards(record), &[], link).await
+        self.erase_with(&pk, &unchanged(record), &[], link).await
     }
 
     /// How many items `pk` has under sort keys that begin with `prefix`.
@@ -204,7 +205,12 @@ impl WorkStore {
         let Some(dispatch) = &record.dispatch else { return Ok(None) };
         let pk = keys::provider(&record.tenant, &dispatch.provider_activity_id);
         let link: Link = self.read_link(&pk).await?;
-        let text = link.is_of(&record.id).then_some(link.text).flatten();
+        let is_own = link.is_of(&record.id);
+        if !is_own && link.text.is_some() {
+            // Its other activities need it for a while; whichever is the last does not know.
+            self.prolong(&pk, attr::ITEM, expires(self.clock.now(), self.retention())).await?;
+        }
+        let text = link.text.filter(|_| is_own);
         Ok(text.map(|text| (pk, Guard::Equals(attr::LINKED, s(text)))))
     }
 
@@ -232,19 +238,4 @@ impl WorkStore {
         });
         Ok((output.items.unwrap_or_default(), more))
     }
-}
-
-/// It is as it was read: a retry by hand, a result, another activity of the same id would each change one of these.
-fn guards(record: &Record) -> Vec<Guard> {
-    let state = &record.state;
-    vec![
-        Guard::Missing(attr::TOKEN),
-        Guard::Equals(attr::STATUS, s(state.status.as_str())),
-        Guard::Equals(attr::RUN, n(state.run)),
-        Guard::Equals(attr::CREATED, t(record.created_at)),
-        match state.executed_at {
-            Some(at) => Guard::Equals(attr::EXECUTED, t(at)),
-            None => Guard::Missing(attr::EXECUTED),
-        },
-    ]
 }

@@ -89,7 +89,8 @@ impl WorkStore {
         }
         for _ in 0..TRIES {
             let Ok(step) = decide(&record.state, event, now) else { return Ok(Settled::Stale) };
-            let statement = statements::step(&self.table, &record, &step.to, success, dispatch, now);
+            let kept = self.kept(&record, &step.to, success, now).await;
+            let statement = statements::step(&self.table, &record, &step.to, success, dispatch, kept, now);
             let outcome = match lost {
                 Some(entry) => self.run_with_entry(&record, entry, statement).await?,
                 None => self.batcher.run(statement).await?,

@@ -6,6 +6,7 @@
 
 use super::attr;
 use super::codec::{Dispatch, Record, Success, n, s, t};
+use super::kept::Kept;
 use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementRequest, ParameterizedStatement, ReturnValuesOnConditionCheckFailure,
 };
@@ -59,6 +60,22 @@ impl Builder {
 
     pub(crate) fn remove(&mut self, attribute: &str) {
         self.text.push_str(&format!(" REMOVE \"{attribute}\""));
+    }
+
+    /// Writes until when an item is kept, where that changes.
+    pub(crate) fn keep(&mut self, before: Option<Kept>, after: Option<Kept>) {
+        if before == after {
+            return;
+        }
+        let (before, after) = (before.map(Kept::attribute), after.map(Kept::attribute));
+        if let Some((name, _)) = before
+            && after.as_ref().is_none_or(|(other, _)| *other != name)
+        {
+            self.remove(name);
+        }
+        if let Some((name, value)) = after {
+            self.set(name, value);
+        }
     }
 
     pub(crate) fn key(&mut self, pk: &str) {
@@ -127,13 +144,16 @@ pub fn claim(table: &str, pk: String, claim: &Claim, due_by: DateTime<Utc>) -> S
 /// Writes the step from `record` to `to`: only what changes, and only if nobody else has changed it.
 ///
 /// A claimed one is guarded by its token, a free one by everything a decision is made of.
-/// `success` is the successful attempt after the step, and `dispatch` what it came to at the provider.
+/// `success` is the successful attempt after the step, `dispatch` what it came to at the provider, and `kept` until when
+/// the activity is kept if the step ends it.
+#[allow(clippy::too_many_arguments)]
 pub fn step(
     table: &str,
     record: &Record,
     to: &State,
     success: Option<Success>,
     dispatch: Option<&Dispatch>,
+    kept: Option<Kept>,
     now: DateTime<Utc>,
 ) -> Statement {
     let from = &record.state;
@@ -190,6 +210,7 @@ pub fn step(
         }
         (Index::Due(_), Index::Due(_)) | (Index::Done, Index::Done) => [(), ()],
     };
+    builder.keep(record.kept, kept);
     if from.claim.is_some() {
         builder.remove(attr::TOKEN);
         builder.remove(attr::LEASE);
@@ -197,7 +218,40 @@ pub fn step(
     let pk = record.pk();
     builder.key(&pk);
     guard(&mut builder, from);
+    if kept.is_some_and(|kept| kept.by_ttl) {
+        // A result that came meanwhile would be left behind.
+        builder.and_missing(attr::COMPANIONS);
+    }
     builder.finish(pk, attr::ITEM).of_success(success.is_some())
+}
+
+/// Notes that results lie beside an activity, which therefore does not go by its time to live.
+pub fn note_companions(table: &str, record: &Record) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    builder.set(attr::COMPANIONS, n(1));
+    builder.keep(record.kept, record.kept.map(|kept| Kept { by_ttl: false, ..kept }));
+    let pk = record.pk();
+    builder.key(&pk);
+    guard(&mut builder, &record.state);
+    builder.finish(pk, attr::ITEM)
+}
+
+/// Takes from a finished activity until when it is kept.
+pub fn keep(table: &str, record: &Record, kept: Kept) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    builder.keep(Some(kept), None);
+    let pk = record.pk();
+    builder.key(&pk);
+    guard(&mut builder, &record.state);
+    builder.finish(pk, attr::ITEM)
+}
+
+/// Sets one attribute of an item that exists.
+pub fn set(table: &str, pk: String, sk: &str, attribute: &str, value: AttributeValue) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    builder.set(attribute, value);
+    builder.key_of(&pk, sk);
+    builder.finish(pk, sk)
 }
 
 /// Gives a free activity another URI pattern.
@@ -220,10 +274,21 @@ pub fn note(table: &str, record: &Record, verdict: &Verdict) -> Statement {
     builder.finish(pk, attr::ITEM)
 }
 
-/// Links activities to what their provider calls them, where they were linked `before`.
-pub fn link(table: &str, pk: String, before: Option<&str>, after: &str) -> Statement {
+/// Links activities to what their provider calls them, where they were linked `before`. What lay there until it
+/// `expires` lies there as long as the link does.
+pub fn link(
+    table: &str,
+    pk: String,
+    before: Option<&str>,
+    after: &str,
+    expires: Option<(&str, AttributeValue)>,
+) -> Statement {
     let mut builder = Builder::new(format!("UPDATE \"{table}\""));
     builder.set(attr::LINKED, s(after));
+    match expires {
+        Some((name, value)) => builder.set(name, value),
+        None => builder.remove(attr::EXPIRES),
+    }
     builder.key(&pk);
     match before {
         Some(before) => builder.and(attr::LINKED, "=", s(before)),
@@ -232,10 +297,11 @@ pub fn link(table: &str, pk: String, before: Option<&str>, after: &str) -> State
     builder.finish(pk, attr::ITEM)
 }
 
-/// Takes from a result that it is standalone.
+/// Takes from a result that it is standalone, and with it that it expires: it goes with its activity.
 pub fn link_result(table: &str, pk: String, sk: &str) -> Statement {
     let mut builder = Builder::new(format!("UPDATE \"{table}\""));
     builder.remove(attr::RESULT_STANDALONE);
+    builder.remove(attr::EXPIRES);
     builder.key_of(&pk, sk);
     builder.and(attr::RESULT_STANDALONE, "=", n(1));
     builder.finish(pk, sk)

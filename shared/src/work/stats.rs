@@ -3,16 +3,28 @@
 use super::{StoreError, WorkStore, attr, keys};
 use crate::tenancy::KindEntry;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use rules::activity::Status;
 use rules::names::{Kind, Tenant};
+use rules::rolling::LogKind;
 use std::collections::BTreeMap;
 
 /// Most pages counted in one partition: about a million activities.
 const PAGES_MAX: usize = 128;
 /// Partitions counted at a time.
 const COUNTS_IN_FLIGHT: usize = 16;
+
+/// Which part of a partition is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Span {
+    /// All of it.
+    All,
+    /// What is due before an instant.
+    DueBefore(DateTime<Utc>),
+    /// What ended after an instant.
+    After(DateTime<Utc>),
+}
 
 /// How a tenant's activities stand. Index reads are eventually consistent.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,15 +58,17 @@ impl WorkStore {
         for entry in kinds {
             for shard in 0..entry.shards.due {
                 let partition = keys::due_partition(tenant, &entry.kind, shard);
-                let (ready, cut) = self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, None).await?;
+                let (ready, cut) =
+                    self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Span::All).await?;
                 stats.truncated |= cut;
                 *stats.ready_by_kind.entry(entry.kind.clone()).or_default() += ready;
                 *stats.by_status.entry(Status::Ready).or_default() += ready;
                 if ready == 0 {
                     continue;
                 }
-                let (overdue, cut) =
-                    self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Some(now)).await?;
+                let (overdue, cut) = self
+                    .count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Span::DueBefore(now))
+                    .await?;
                 stats.truncated |= cut;
                 stats.overdue += overdue;
                 let first = self.first_due(&partition).await?.filter(|due| *due < now);
@@ -63,7 +77,11 @@ impl WorkStore {
         }
         for status in Status::ALL.into_iter().filter(|status| *status != Status::Ready) {
             let partitions = self.done_partitions(tenant, kinds, &[status]);
-            let (count, cut) = self.count_all(attr::DONE_INDEX, attr::DONE_PARTITION, partitions).await?;
+            let period = match LogKind::of(status) {
+                Some(kind) => self.keeping(tenant, kind).await?,
+                None => None,
+            };
+            let (count, cut) = self.count_done(partitions, period).await?;
             stats.by_status.insert(status, count);
             stats.truncated |= cut;
         }
@@ -92,16 +110,18 @@ impl WorkStore {
         Ok(page.first().map(|row| row.due))
     }
 
-    /// Counts several partitions, some at a time; and whether one of them was cut.
-    pub(crate) async fn count_all(
+    /// Counts what stands in partitions of the index `done`, some at a time; and whether one of them was cut. What is kept
+    /// for `period` and ended before that is gone for readers.
+    pub(crate) async fn count_done(
         &self,
-        index: &str,
-        partition_name: &str,
         partitions: Vec<String>,
+        period: Option<TimeDelta>,
     ) -> Result<(u64, bool), StoreError> {
-        let counts = partitions
-            .into_iter()
-            .map(|partition| async move { self.count(index, partition_name, &partition, None).await });
+        let from = period.and_then(|period| self.clock.now().checked_sub_signed(period));
+        let span = from.map_or(Span::All, Span::After);
+        let counts = partitions.into_iter().map(|partition| async move {
+            self.count(attr::DONE_INDEX, attr::DONE_PARTITION, &partition, span).await
+        });
         let counts: Vec<_> = counts.collect();
         let sum = |(count, cut): (u64, bool), (more, more_cut): (u64, bool)| {
             std::future::ready(Ok((count + more, cut | more_cut)))
@@ -109,13 +129,13 @@ impl WorkStore {
         stream::iter(counts).buffer_unordered(COUNTS_IN_FLIGHT).try_fold((0, false), sum).await
     }
 
-    /// Counts a partition, up to `before` in the due index; and whether it was cut.
+    /// Counts a partition; and whether it was cut.
     pub(crate) async fn count(
         &self,
         index: &str,
         partition_name: &str,
         partition: &str,
-        before: Option<DateTime<Utc>>,
+        span: Span,
     ) -> Result<(u64, bool), StoreError> {
         let mut count = 0;
         let mut start = None;
@@ -129,13 +149,17 @@ impl WorkStore {
                 .expression_attribute_names("#p", partition_name)
                 .expression_attribute_values(":p", AttributeValue::S(partition.to_owned()))
                 .set_exclusive_start_key(start.take());
-            query = match before {
-                None => query.key_condition_expression("#p = :p"),
-                Some(before) => query
-                    .key_condition_expression("#p = :p AND #s < :s")
-                    .expression_attribute_names("#s", attr::DUE_SORT)
-                    .expression_attribute_values(":s", AttributeValue::S(keys::instant(before))),
+            let (condition, name, at) = match span {
+                Span::All => ("#p = :p", None, None),
+                Span::DueBefore(at) => ("#p = :p AND #s < :s", Some(attr::DUE_SORT), Some(at)),
+                Span::After(at) => ("#p = :p AND #s > :s", Some(attr::DONE_SORT), Some(at)),
             };
+            query = query.key_condition_expression(condition);
+            if let Some((name, at)) = name.zip(at) {
+                query = query
+                    .expression_attribute_names("#s", name)
+                    .expression_attribute_values(":s", AttributeValue::S(keys::instant(at)));
+            }
             let output = query.send().await.map_err(StoreError::from_sdk)?;
             count += u64::try_from(output.count).unwrap_or_default();
             start = output.last_evaluated_key;

@@ -132,6 +132,36 @@ pub fn places(table: &Table, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What waits never expires; and what DynamoDB removes by itself has nothing beside it that would be left.
+pub fn expiry(table: &Table, findings: &mut Vec<Finding>) {
+    for letter in ['A', 'N', 'R', 'Q'] {
+        for (subject, entity) in table.all(letter) {
+            let Some(item) = &entity.item else { continue };
+            let mut report = |what: String| {
+                findings.push(Finding { property: "expiry", subject: subject.clone(), what });
+            };
+            let (by_ttl, by_roller) = (item.has("xp"), item.has("ku"));
+            if item.has("dp") && (by_ttl || by_roller) {
+                report(format!("{} waits, and expires", item.text("st")));
+            }
+            if by_ttl && by_roller {
+                report("expires in two ways".to_owned());
+            }
+            // A result that met no activity expires by itself, wherever it lies.
+            let left = entity.beside.iter().find(|(sk, item)| !item.has("xp") && *sk != "EARLY");
+            if let Some((sk, _)) = left.filter(|_| by_ttl) {
+                report(format!("expires, and would leave {sk} behind"));
+            }
+            // Whole days, of which one is the least.
+            let ended = item.instant("x");
+            let expires = item.number("xp").max(item.number("ku"));
+            if letter == 'A' && expires > 0 && ended.is_some_and(|at| expires < at.timestamp() + 86_400) {
+                report(format!("ended at {ended:?}, and expires at {expires}"));
+            }
+        }
+    }
+}
+
 /// Whether a rule's state and its next occurrence fit: one that runs has one, one that has ended has none.
 fn is_rule(item: &Item) -> bool {
     match item.text("st") {

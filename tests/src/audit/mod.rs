@@ -46,6 +46,7 @@ pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     let table = Table::read(&evidence.work);
     let wishes = Wishes::of(&evidence.exchanges);
     items::places(&table, &mut findings);
+    items::expiry(&table, &mut findings);
     activities::ends(evidence, &table, &wishes, &mut findings);
     executions::check(evidence, &table, &wishes, &mut findings);
     history::check(evidence, &table, &mut findings);

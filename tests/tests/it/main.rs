@@ -40,6 +40,8 @@ mod delivery;
 mod done_shards;
 mod echoed_secrets;
 mod erasure;
+mod expiry;
+mod expiry_kinds;
 mod fairness;
 mod isolation;
 mod model;

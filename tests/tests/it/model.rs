@@ -135,7 +135,7 @@ fn statement(table: &str, write: Write) -> statements::Statement {
         }
         Write::Step { from, to } => {
             let success = to.success.then_some(SUCCESS);
-            statements::step(table, &record(&from), &to.state(), success, None, now())
+            statements::step(table, &record(&from), &to.state(), success, None, None, now())
         }
         Write::Note { from } => statements::note(table, &record(&from), &verdict()),
     }
@@ -160,6 +160,8 @@ fn record(item: &Item) -> Record {
         type_changed_at: None,
         success: item.success.then_some(SUCCESS),
         dispatch: None,
+        has_companions: false,
+        kept: None,
     }
 }
 

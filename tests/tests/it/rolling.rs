@@ -122,23 +122,36 @@ async fn what_was_kept_for_its_period_leaves_with_its_log() {
     assert_eq!(signed.headers["webhook-id"], dead_key.as_str());
 }
 
+/// What has no roller goes by itself; the roller removes it later where that did not happen, as of what ended before ends
+/// were noted.
 #[tokio::test]
-async fn without_a_uri_kept_or_deleted_and_without_a_period_kept() {
+async fn without_a_uri_deleted_after_the_period_and_without_a_period_after_a_year() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
     let roll_with = async |edit: fn(&mut Rolling)| {
         set(&world, &tenant, edit).await;
         roll(&world).await.deleted
     };
+    // They end while a roller is to hand them on.
+    set(&world, &tenant, |_| {}).await;
     finish(&world, &tenant, ["a".to_owned(), "b".to_owned()]).await;
-    world.clock.advance(DAY * 400);
-    assert_eq!(roll_with(|rolling| *rolling = Rolling::default()).await, 0, "neither: kept");
-    assert_eq!(roll_with(|rolling| rolling.success_period_days = None).await, 0, "no period: kept for good");
-    let deleted = roll_with(|rolling| {
-        (rolling.success_uri, rolling.success_period_days) = (None, "399.5".parse().ok())
-    });
-    assert_eq!(deleted.await, 2, "a period and no URI: deleted");
+    world.clock.advance(DAY * 300);
+    assert_eq!(roll_with(|rolling| *rolling = Rolling::default()).await, 0, "neither: kept for a year");
+    assert_eq!(roll_with(|rolling| rolling.success_period_days = None).await, 0, "no period: for a year");
+    let without_uri = |days: &'static str| {
+        move |rolling: &mut Rolling| {
+            (rolling.success_uri, rolling.success_period_days) = (None, days.parse().ok());
+        }
+    };
+    set(&world, &tenant, without_uri("296.5")).await;
+    assert_eq!(roll(&world).await.deleted, 0, "the time to live has some days for it");
+    set(&world, &tenant, without_uri("296")).await;
+    assert_eq!(roll(&world).await.deleted, 2, "a period and no URI: deleted");
     assert!(batches(&world).is_empty() && left(&world, &tenant).await.is_empty());
+    set(&world, &tenant, |_| {}).await;
+    finish(&world, &tenant, ["old".to_owned()]).await;
+    world.clock.advance(DAY * 369);
+    assert_eq!(roll_with(|rolling| rolling.success_period_days = None).await, 1, "a year is over");
     // A period of 0: whatever is finished goes with the next round.
     finish(&world, &tenant, ["c".to_owned()]).await;
     assert_eq!(roll_with(|rolling| rolling.success_period_days = "0".parse().ok()).await, 1);

@@ -1,12 +1,12 @@
 //! Notifications as items of the work table.
 
 use crate::work::codec::{Attributes, DecodeError, Item, Success, n, s, t};
-use crate::work::{HistoryEntry, SUCCESS, attr, keys};
+use crate::work::{HistoryEntry, Kept, SUCCESS, attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rules::activity::{Claim, Index};
 use rules::names::{ActivityId, Tenant, TypeName};
-use rules::notification::{State, index};
+use rules::notification::{State, Status, index};
 
 /// A notification as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Notification {
     pub shard: u32,
     /// The attempt that published it.
     pub success: Option<Success>,
+    /// Until when it is kept, if it goes by itself.
+    pub kept: Option<Kept>,
 }
 
 impl Notification {
@@ -40,6 +42,20 @@ impl Notification {
     /// What a receiver knows its attempts by: the same on every attempt of a run.
     pub fn call_id(&self) -> String {
         format!("{}:{}", self.id, self.state.run)
+    }
+
+    /// Whether it is gone for readers.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.kept.is_some_and(|kept| kept.is_over(now))
+    }
+
+    /// The same once it has been published, kept for `retention` then: from when it stands in the index. One that is not
+    /// published in the end stays until its owner deletes it or sends it again.
+    pub(super) fn kept_for(self, retention: Option<TimeDelta>) -> Self {
+        let is_alone = self.payload.is_some() && self.state.sends <= 1;
+        let period = retention.filter(|_| self.state.status == Status::Published);
+        let until = period.and_then(|period| self.state.due.checked_add_signed(period));
+        Self { kept: until.map(|until| Kept::new(until, is_alone)), ..self }
     }
 
     /// The history entry of the attempt that published it.
@@ -92,6 +108,7 @@ impl Notification {
         option(attr::LEASE, state.claim.as_ref().map(|claim| t(claim.lease_until)));
         option(attr::SUCCESS_MILLIS, self.success.map(|success| n(success.duration_ms)));
         option(attr::SUCCESS_STATUS, self.success.and_then(|success| success.http_status).map(n));
+        item.extend(self.kept.map(Kept::attribute));
         item
     }
 
@@ -129,6 +146,7 @@ impl Notification {
             body_hash: read.text(attr::BODY_HASH)?.to_owned(),
             shard: read.number(attr::SHARD)?,
             success: success.transpose()?,
+            kept: read.kept()?,
             tenant,
             id,
         })
@@ -138,7 +156,7 @@ impl Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rules::notification::{Status, begun, held};
+    use rules::notification::{begun, held};
 
     #[test]
     fn notifications_round_trip_and_stand_in_one_index() {
@@ -154,6 +172,7 @@ mod tests {
             body_hash: "hash".into(),
             shard: 2,
             success: None,
+            kept: None,
         };
         let free = Notification { state: held(3, now), payload: None, ..whole.clone() };
         let over = |status, success| Notification {
@@ -167,6 +186,9 @@ mod tests {
             free.clone(),
             over(Status::MaxRetried, None),
             over(Status::Published, success),
+            over(Status::Published, success).kept_for(Some(TimeDelta::days(365))),
+            Notification { payload: None, ..over(Status::Published, success) }
+                .kept_for(Some(TimeDelta::days(1))),
             over(Status::Published, Some(Success { http_status: None, duration_ms: 0 })),
         ] {
             let item: Item = one.encode().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -7,6 +7,7 @@ use crate::work::codec::Attributes;
 use crate::work::list::{Filling, Phase};
 use crate::work::payload::PAYLOAD_BATCH_MAX;
 use crate::work::read::{SHOWN_MAX, decode_entry};
+use crate::work::stats::Span;
 use crate::work::{HistoryEntry, StoreError, WorkStore, attr, keys};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream, try_join};
@@ -78,7 +79,8 @@ impl WorkStore {
                 }
             }
             if history.len() <= SHOWN_MAX {
-                let Some(notification) = found else { return Ok(None) };
+                let now = self.clock.now();
+                let Some(notification) = found.filter(|one| !one.is_over(now)) else { return Ok(None) };
                 history.extend(notification.success_entry());
                 let payload =
                     notification.payload.clone().or(payload).unwrap_or_else(|| NO_PAYLOAD.to_owned());
@@ -248,11 +250,13 @@ impl WorkStore {
             }
         }
         let counts = places.into_iter().map(|(slice, status, partition)| async move {
-            let (index, name) = match status {
-                Status::Pending => (attr::DUE_INDEX, attr::DUE_PARTITION),
-                Status::Published | Status::MaxRetried => (attr::DONE_INDEX, attr::DONE_PARTITION),
+            let (count, _) = match status {
+                Status::Pending => {
+                    self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Span::All).await?
+                }
+                Status::Published => self.count_done(vec![partition], self.retention()).await?,
+                Status::MaxRetried => self.count_done(vec![partition], None).await?,
             };
-            let (count, _) = self.count(index, name, &partition, None).await?;
             Ok::<_, StoreError>((slice.name.clone(), status, count))
         });
         let counts: Vec<_> = counts.collect();
@@ -264,12 +268,19 @@ impl WorkStore {
         Ok(counted)
     }
 
-    /// The notifications of `pks`, in that order; those that are gone are left out.
+    /// The partitions of what was published, of which the log roller removes what has been kept for its time.
+    pub(crate) fn published_partitions(&self, slices: &[NotificationSlice]) -> Vec<String> {
+        slices.iter().flat_map(|slice| partitions(slice, Status::Published)).collect()
+    }
+
+    /// The notifications of `pks`, in that order; those that are gone are left out, for readers too.
     async fn notification_records(&self, pks: &[String]) -> Result<Vec<Notification>, StoreError> {
         let mut found = HashMap::new();
         for item in self.state_items(pks).await? {
             let notification = Notification::decode(&item)?;
-            found.insert(notification.pk(), notification);
+            if !notification.is_over(self.clock.now()) {
+                found.insert(notification.pk(), notification);
+            }
         }
         Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
     }

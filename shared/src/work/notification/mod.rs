@@ -100,18 +100,17 @@ impl WorkStore {
             created_at: now,
             payload: inline.then(|| payload.clone()),
             success: None,
+            kept: None,
             tenant,
             id,
             body_hash,
         };
-        let outcome = if inline {
-            let item = notification.encode();
-            self.batcher.run(statements::insert(&self.table, notification.pk(), attr::ITEM, item)).await?
-        } else {
-            let pk = notification.pk();
-            let large = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::PAYLOAD)), (attr::PARAMETER, s(payload))];
-            self.insert_all(vec![notification.encode(), large]).await?
-        };
+        let mut outcome = self.insert_notification(&notification, payload.clone()).await?;
+        if !matches!(outcome, Outcome::Applied(_)) {
+            // What has the id may be gone for readers.
+            self.make_room(&notification.pk()).await?;
+            outcome = self.insert_notification(&notification, payload).await?;
+        }
         if let Outcome::Applied(_) = outcome {
             return Ok(Saved::New(Box::new(notification)));
         }
@@ -128,6 +127,20 @@ impl WorkStore {
             None if matches!(outcome, Outcome::Duplicate) => Saved::Conflict,
             None => return Err(StoreError::Throttled),
         })
+    }
+
+    async fn insert_notification(
+        &self,
+        notification: &Notification,
+        payload: String,
+    ) -> Result<Outcome, StoreError> {
+        let pk = notification.pk();
+        if notification.payload.is_some() {
+            let item = notification.encode();
+            return self.batcher.run(statements::insert(&self.table, pk, attr::ITEM, item)).await;
+        }
+        let large = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::PAYLOAD)), (attr::PARAMETER, s(payload))];
+        self.insert_all(vec![notification.encode(), large]).await
     }
 
     /// Items of one partition that must not exist, all or none.
@@ -165,7 +178,7 @@ impl WorkStore {
             Ok(state) => state,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };
-        let to = Notification { state, success, ..from.clone() };
+        let to = Notification { state, success, ..from.clone() }.kept_for(self.retention());
         let step = self.step_statement(from, &to);
         if let Some(entry) = entry {
             let sk = keys::history(from.state.run, from.state.sends);

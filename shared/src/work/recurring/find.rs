@@ -113,7 +113,11 @@ impl WorkStore {
     ) -> Result<Page<SkipRecord>, StoreError> {
         let (pk, prefix) = (keys::rule(tenant, name), attr::SKIP_PREFIX);
         let part = Part { pk: &pk, prefix, newest_first: true, after, limit };
-        self.part(&part, SkipRecord::decode).await
+        let mut page = self.part(&part, SkipRecord::decode).await?;
+        // DynamoDB removes what has expired within days. They are in order of occurrence, not of when they were recorded.
+        let (now, retention) = (self.clock.now(), self.retention());
+        page.retain(|record| retention.is_none_or(|retention| now < record.at + retention));
+        Ok(page)
     }
 
     /// The rules of `pks`, in that order; those that are gone are left out.

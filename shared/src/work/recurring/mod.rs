@@ -11,6 +11,7 @@ use super::batcher::Outcome;
 use super::codec::{n, s, t};
 use super::create::INLINE_PARAMETER_MAX_BYTES;
 use super::erase::Erased;
+use super::kept::expires;
 use super::statements::{self, Guard};
 use super::{StoreError, WorkStore, attr, keys};
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
@@ -127,7 +128,8 @@ impl WorkStore {
         let pk = rule.pk();
         let records = skips.iter().map(|skip| {
             let sk = keys::skip(skip.from, skip.reason);
-            let item = SkipRecord { skip: *skip, at: rules::time::truncate(at) }.encode(&pk);
+            let record = SkipRecord { skip: *skip, at: rules::time::truncate(at) };
+            let item = record.encode(&pk).into_iter().chain(expires(record.at, self.retention())).collect();
             self.batcher.run(statements::insert(&self.table, pk.clone(), &sk, item))
         });
         try_join_all(records).await?;

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rules::activity::{Claim, Event, State, Status, accepted, decide};
 use shared::entropy::OsEntropy;
 use shared::patience::Patience;
+use shared::work::Kept;
 use shared::work::batcher::{Batcher, Outcome};
 use shared::work::codec::Record;
 use shared::work::statements::{self, Guard, Statement};
@@ -41,6 +42,11 @@ fn now() -> DateTime<Utc> {
     beginning()
 }
 
+/// For a year, by the time to live.
+fn kept() -> Kept {
+    Kept::new(now() + chrono::TimeDelta::days(365), true)
+}
+
 /// An activity that is due now.
 fn record(lab: &Lab, name: &str) -> Record {
     Record {
@@ -58,6 +64,8 @@ fn record(lab: &Lab, name: &str) -> Record {
         type_changed_at: None,
         success: None,
         dispatch: None,
+        has_companions: false,
+        kept: None,
     }
 }
 
@@ -76,7 +84,7 @@ fn insert(lab: &Lab, record: &Record) -> Statement {
 fn settle(lab: &Lab, claimed: &Record) -> Statement {
     let step = decide(&claimed.state, Event::Succeeded, now()).unwrap();
     let success = Success { http_status: Some(200), duration_ms: 12 };
-    statements::step(&lab.settings.work_table, claimed, &step.to, Some(success), None, now())
+    statements::step(&lab.settings.work_table, claimed, &step.to, Some(success), None, Some(kept()), now())
 }
 
 fn claimed(record: &Record, token: &str) -> Record {
@@ -166,8 +174,9 @@ async fn a_step_of_a_free_activity_needs_it_as_it_was(lab: Lab) {
     let before = record(&lab, "a");
     run(&lab, insert(&lab, &before)).await;
     let later = decide(&before.state, Event::Reschedule(now() + TimeDelta::hours(1)), now()).unwrap().to;
-    let step =
-        |from: &Record, to: &State| statements::step(&lab.settings.work_table, from, to, None, None, now());
+    let step = |from: &Record, to: &State| {
+        statements::step(&lab.settings.work_table, from, to, None, None, None, now())
+    };
     assert_eq!(run(&lab, step(&before, &later)).await, Outcome::Applied(None));
     let canceled = decide(&before.state, Event::Cancel, now()).unwrap().to;
     let moved = Record { state: later, ..before.clone() };
@@ -179,7 +188,7 @@ async fn a_link_is_made_once_and_replaced_from_what_it_was(lab: Lab) {
     let pk = format!("P#{}", lab.prefix);
     let item = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::ITEM)), ("other", n(1))];
     run(&lab, statements::insert(table, pk.clone(), attr::ITEM, item)).await;
-    let link = |before, after| statements::link(table, pk.clone(), before, after);
+    let link = |before, after| statements::link(table, pk.clone(), before, after, Some(kept().attribute()));
     assert_eq!(run(&lab, link(None, "one")).await, Outcome::Applied(None));
     assert!(matches!(run(&lab, link(None, "two")).await, Outcome::Lost(Some(_))));
     assert!(matches!(run(&lab, link(Some("two"), "three")).await, Outcome::Lost(Some(_))));
@@ -188,7 +197,7 @@ async fn a_link_is_made_once_and_replaced_from_what_it_was(lab: Lab) {
 
 async fn a_link_makes_no_item(lab: Lab) {
     let (table, pk) = (&lab.settings.work_table, format!("P#{}", lab.prefix));
-    assert_eq!(run(&lab, statements::link(table, pk.clone(), None, "one")).await, Outcome::Lost(None));
+    assert_eq!(run(&lab, statements::link(table, pk.clone(), None, "one", None)).await, Outcome::Lost(None));
     assert_eq!(stored(&lab, pk).await, None);
 }
 
