@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 use tests::audit::story;
-use tests::simulation::{MUTATION_SEEDS_MAX, Mutation, Report, first_caught, run};
+use tests::simulation::{MUTATION_SEEDS_MAX, Mutation, Report, caught_in, first_caught, run};
 use tracing_subscriber::EnvFilter;
 
 /// Lives seeds of the simulated system through, and says what was not kept.
@@ -29,6 +29,9 @@ struct Arguments {
     /// Breaks it in every way, one after the other, and says how soon each is caught.
     #[arg(long)]
     mutations: bool,
+    /// With --mutations: tries each in the one seed in which it is known to be caught.
+    #[arg(long, requires = "mutations")]
+    known: bool,
     /// Seeds at a time.
     #[arg(long)]
     jobs: Option<usize>,
@@ -58,14 +61,14 @@ fn main() -> anyhow::Result<()> {
     let mutation = match &arguments.mutation {
         None => None,
         Some(name) => Some(Mutation::by_name(name).with_context(|| {
-            let names: Vec<&str> = Mutation::ALL.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = Mutation::ALL.iter().map(|(name, ..)| *name).collect();
             format!("mutations are {}", names.join(", "))
         })?),
     };
     let jobs = arguments.jobs.unwrap_or_else(cores);
     anyhow::ensure!(jobs > 0, "0 seeds at a time are none");
     if arguments.mutations {
-        return mutations(jobs);
+        return if arguments.known { known_mutations(jobs) } else { mutations(jobs) };
     }
     let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
     let options = Options::in_memory()?;
@@ -129,7 +132,7 @@ fn cores() -> usize {
 fn mutations(jobs: usize) -> anyhow::Result<()> {
     let options = Options::in_memory()?;
     let mut unseen = 0;
-    for (name, mutation) in Mutation::ALL {
+    for (name, mutation, _) in Mutation::ALL {
         match first_caught(mutation, &options, jobs) {
             Some((seed, properties)) => println!("{name:<28} seed {seed:>3}  {}", properties.join(", ")),
             None => {
@@ -139,6 +142,33 @@ fn mutations(jobs: usize) -> anyhow::Result<()> {
         }
     }
     anyhow::ensure!(unseen == 0, "{unseen} mutations are not caught");
+    Ok(())
+}
+
+/// Each mutation in the seed that is known to show it.
+fn known_mutations(jobs: usize) -> anyhow::Result<()> {
+    let options = Options::in_memory()?;
+    let (next, unseen) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((name, mutation, seed)) =
+                    Mutation::ALL.get(next.fetch_add(1, Ordering::Relaxed)).copied()
+                {
+                    let properties = caught_in(seed, mutation, &options);
+                    unseen.fetch_add(usize::from(properties.is_empty()), Ordering::Relaxed);
+                    let told =
+                        if properties.is_empty() { "not caught".into() } else { properties.join(", ") };
+                    println!("{name:<28} seed {seed:>3}  {told}");
+                }
+            });
+        }
+    });
+    let unseen = unseen.into_inner();
+    anyhow::ensure!(
+        unseen == 0,
+        "{unseen} mutations are not caught in their seeds; --mutations looks for others"
+    );
     Ok(())
 }
 

@@ -116,6 +116,16 @@ pub fn run(seed: u64, options: &Options, mutation: Option<Mutation>) -> Report {
 /// In so many seeds a mutation has to be caught.
 pub const MUTATION_SEEDS_MAX: u64 = 200;
 
+/// What is not kept in a seed of a broken build; nothing, if it is not seen there.
+pub fn caught_in(seed: u64, mutation: Mutation, options: &Options) -> Vec<&'static str> {
+    let Report { findings, failure, .. } = run(seed, options, Some(mutation));
+    let mut properties: Vec<_> = findings.iter().map(|finding| finding.property).collect();
+    properties.extend(failure.map(|_| "run"));
+    properties.sort_unstable();
+    properties.dedup();
+    properties
+}
+
 /// The first seed in which the auditor sees a mutation, and the properties that it says are not kept; `jobs` seeds are
 /// lived at a time.
 pub fn first_caught(mutation: Mutation, options: &Options, jobs: usize) -> Option<(u64, Vec<&'static str>)> {
@@ -129,12 +139,8 @@ pub fn first_caught(mutation: Mutation, options: &Options, jobs: usize) -> Optio
                     if seed >= MUTATION_SEEDS_MAX || !found.lock().unwrap().is_empty() {
                         return;
                     }
-                    let Report { findings, failure, .. } = run(seed, options, Some(mutation));
-                    let mut properties: Vec<_> = findings.iter().map(|finding| finding.property).collect();
-                    properties.extend(failure.map(|_| "run"));
+                    let properties = caught_in(seed, mutation, options);
                     if !properties.is_empty() {
-                        properties.sort_unstable();
-                        properties.dedup();
                         found.lock().unwrap().insert(seed, properties);
                     }
                 }

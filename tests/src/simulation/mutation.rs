@@ -89,48 +89,48 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    /// Every one, by name.
-    pub const ALL: [(&str, Mutation); 35] = [
-        ("accept-unwritten", Mutation::AcceptUnwritten),
-        ("cancel-unwritten", Mutation::CancelUnwritten),
-        ("blind-sweep", Mutation::BlindSweep),
-        ("clock-ahead", Mutation::ClockAhead),
-        ("claim-without-condition", Mutation::ClaimWithoutCondition),
-        ("lease-ignored", Mutation::LeaseIgnored),
-        ("claim-uncounted", Mutation::ClaimUncounted),
-        ("lease-outlasted", Mutation::LeaseOutlasted),
-        ("settle-without-token", Mutation::SettleWithoutToken),
-        ("stays-due", Mutation::StaysDue),
-        ("no-history", Mutation::NoHistory),
-        ("key-per-attempt", Mutation::KeyPerAttempt),
-        ("refusal-is-success", Mutation::RefusalIsSuccess),
-        ("pause-unseen", Mutation::PauseUnseen),
-        ("others-list", Mutation::OthersList),
-        ("siblings-list", Mutation::SiblingsList),
-        ("delete-before-acknowledge", Mutation::DeleteBeforeAcknowledge),
-        ("occurrence-skipped", Mutation::OccurrenceSkipped),
-        ("occurrence-renamed", Mutation::OccurrenceRenamed),
-        ("result-unwritten", Mutation::ResultUnwritten),
-        ("retries-ignored", Mutation::RetriesIgnored),
-        ("rules-unseen", Mutation::RulesUnseen),
-        ("notification-forgotten", Mutation::NotificationForgotten),
-        ("notification-given-up", Mutation::NotificationGivenUp),
-        ("notification-rule-forgotten", Mutation::NotificationRuleForgotten),
-        ("notification-one-queue", Mutation::OneQueue),
-        ("reminder-given-up", Mutation::ReminderGivenUp),
-        ("reminder-lock-ignored", Mutation::ReminderLockIgnored),
-        ("share-ignored", Mutation::ShareIgnored),
-        ("incarnation-ignored", Mutation::IncarnationIgnored),
-        ("reminder-recipients-apart", Mutation::ReminderRecipientsApart),
-        ("reminder-catch-up-ignored", Mutation::ReminderCatchUpIgnored),
-        ("no-attempt-timeout", Mutation::NoAttemptTimeout),
-        ("settle-given-up", Mutation::SettleGivenUp),
-        ("refusal-is-absence", Mutation::RefusalIsAbsence),
+    /// Every one, by name, with a seed in which it is seen: the first, when they were looked for last.
+    pub const ALL: [(&str, Mutation, u64); 35] = [
+        ("accept-unwritten", Mutation::AcceptUnwritten, 0),
+        ("cancel-unwritten", Mutation::CancelUnwritten, 1),
+        ("blind-sweep", Mutation::BlindSweep, 4),
+        ("clock-ahead", Mutation::ClockAhead, 0),
+        ("claim-without-condition", Mutation::ClaimWithoutCondition, 1),
+        ("lease-ignored", Mutation::LeaseIgnored, 1),
+        ("claim-uncounted", Mutation::ClaimUncounted, 1),
+        ("lease-outlasted", Mutation::LeaseOutlasted, 1),
+        ("settle-without-token", Mutation::SettleWithoutToken, 4),
+        ("stays-due", Mutation::StaysDue, 0),
+        ("no-history", Mutation::NoHistory, 3),
+        ("key-per-attempt", Mutation::KeyPerAttempt, 0),
+        ("refusal-is-success", Mutation::RefusalIsSuccess, 3),
+        ("pause-unseen", Mutation::PauseUnseen, 5),
+        ("others-list", Mutation::OthersList, 9),
+        ("siblings-list", Mutation::SiblingsList, 9),
+        ("delete-before-acknowledge", Mutation::DeleteBeforeAcknowledge, 66),
+        ("occurrence-skipped", Mutation::OccurrenceSkipped, 3),
+        ("occurrence-renamed", Mutation::OccurrenceRenamed, 3),
+        ("result-unwritten", Mutation::ResultUnwritten, 1),
+        ("retries-ignored", Mutation::RetriesIgnored, 0),
+        ("rules-unseen", Mutation::RulesUnseen, 6),
+        ("notification-forgotten", Mutation::NotificationForgotten, 20),
+        ("notification-given-up", Mutation::NotificationGivenUp, 11),
+        ("notification-rule-forgotten", Mutation::NotificationRuleForgotten, 46),
+        ("notification-one-queue", Mutation::OneQueue, 7),
+        ("reminder-given-up", Mutation::ReminderGivenUp, 4),
+        ("reminder-lock-ignored", Mutation::ReminderLockIgnored, 4),
+        ("share-ignored", Mutation::ShareIgnored, 7),
+        ("incarnation-ignored", Mutation::IncarnationIgnored, 6),
+        ("reminder-recipients-apart", Mutation::ReminderRecipientsApart, 7),
+        ("reminder-catch-up-ignored", Mutation::ReminderCatchUpIgnored, 4),
+        ("no-attempt-timeout", Mutation::NoAttemptTimeout, 1),
+        ("settle-given-up", Mutation::SettleGivenUp, 3),
+        ("refusal-is-absence", Mutation::RefusalIsAbsence, 3),
     ];
 
     /// By its name.
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, mutation)| mutation)
+        Self::ALL.into_iter().find(|(known, ..)| *known == name).map(|(_, mutation, _)| mutation)
     }
 
     /// How far ahead of the true time the broken build takes it to be.

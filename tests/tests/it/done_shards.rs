@@ -19,7 +19,7 @@ fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 /// How many items stand in each partition of `done` that begins so.
 async fn partitions(world: &World, prefix: &str) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for item in activities(&world).await {
+    for item in world.dump().await {
         if let Some(partition) = text(&item, "fp").filter(|partition| partition.starts_with(prefix)) {
             *counts.entry(partition.to_owned()).or_default() += 1;
         }
