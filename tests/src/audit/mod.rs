@@ -57,7 +57,7 @@ pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     recurring::check(evidence, &table, &mut findings);
     notifications::check(evidence, &table, &mut findings);
     fairness::check(evidence, &table, &mut findings);
-    isolation::check(evidence, &wishes, &mut findings);
+    isolation::check(evidence, &table, &wishes, &mut findings);
     reminders::check(evidence, &table, &wishes, &mut findings);
     rolling::check(evidence, &wishes, &mut findings);
     findings
