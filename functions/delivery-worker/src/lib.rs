@@ -95,7 +95,7 @@ impl Worker {
                 Ok((body, due)) => {
                     companies.entry(body.company.clone()).or_default().push(Message { id, body, due });
                 }
-                // It will never do better, and ends in the dead-letter queue, where somebody is told.
+                // It fails every time, and ends in the dead-letter queue, which has an alarm.
                 Err(error) => failed.push((id, error.to_string())),
             }
         }
@@ -138,7 +138,7 @@ impl Worker {
     }
 }
 
-/// A message that comes again.
+/// A message that failed, by its id: SQS delivers it again.
 fn returned(id: String, error: String) -> BatchItemFailure {
     tracing::error!(message_id = id, error, "message goes back to the queue");
     let mut item = BatchItemFailure::default();

@@ -1,4 +1,4 @@
-//! What the function is told by its environment (SPEC §10).
+//! Settings of the function, from environment variables (SPEC §10).
 
 use rules::slots::Shares;
 use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};

@@ -132,7 +132,7 @@ pub fn instances(worker: Worker) -> QueueHandler {
         let worker = found.unwrap_or_else(|| worker.another_instance());
         Box::pin(async move {
             let answer = worker.handle(event).await;
-            // One that was given up, or crashed, does not come back.
+            // One that timed out or crashed is not used again.
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
             answer
         })
