@@ -13,7 +13,7 @@ use crate::{Sender, SenderError};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryFutureExt};
 use rules::names::Tenant;
 use rules::recurring::is_missed;
 use rules::reminder::Outcome;
@@ -75,13 +75,21 @@ impl RunReport {
     }
 }
 
-/// A pass under way.
-type Reading<'a> = Option<BoxFuture<'a, Result<Pass, SenderError>>>;
+/// What a read of the index has found.
+enum Read {
+    /// What a round begins with.
+    Round(Scan),
+    /// A pass of the round's walk.
+    Pass(Pass),
+}
 
-/// The pass that is under way; never comes while none is.
-async fn read(reading: &mut Reading<'_>) -> Result<Pass, SenderError> {
+/// A read under way. It is polled together with the turns: either may wait for what the other is reading.
+type Reading<'a> = Option<BoxFuture<'a, Result<Read, SenderError>>>;
+
+/// The read that is under way; never resolves while none is.
+async fn read(reading: &mut Reading<'_>) -> Result<Read, SenderError> {
     match reading {
-        Some(pass) => pass.await,
+        Some(read) => read.await,
         None => std::future::pending().await,
     }
 }
@@ -138,23 +146,14 @@ impl Sender {
             if open && reading.is_none() && drained && now >= next_round && (first || !idle) {
                 groups.begin_round();
                 next_round = now + ROUND;
-                let begun = self.scan(&mut groups).await;
-                match begun {
-                    Ok(begun) => {
-                        report.skipped += begun.skipped as u64;
-                        report.processed += begun.skipped as u64;
-                        scan = Some(begun);
-                    }
-                    Err(error) => failed = Some(error),
-                }
-                continue;
+                reading = Some(self.scan().map_ok(Read::Round).boxed());
             }
             if open
                 && reading.is_none()
                 && let Some(more) = scan.take_if(|scan| scan.wants(|of| is_wanted(&groups, of)))
             {
                 let (wanted, later) = more.split(|of| is_wanted(&groups, of));
-                reading = Some(self.pass(wanted, later).boxed());
+                reading = Some(self.pass(wanted, later).map_ok(Read::Pass).boxed());
             }
             while open && groups.has_place(now) {
                 let Some(row) = groups.take(now) else { break };
@@ -166,10 +165,16 @@ impl Sender {
             tokio::select! {
                 biased;
                 Some(done) = out.next(), if !out.is_empty() => self.note(done, &mut groups, report),
-                pass = read(&mut reading), if reading.is_some() => {
+                read = read(&mut reading), if reading.is_some() => {
                     reading = None;
-                    match pass {
-                        Ok(pass) => {
+                    match read {
+                        Ok(Read::Round(begun)) => {
+                            report.skipped += begun.skipped as u64;
+                            report.processed += begun.skipped as u64;
+                            begun.levels.iter().for_each(|(of, levels)| groups.set_levels(of, *levels));
+                            scan = Some(begun);
+                        }
+                        Ok(Read::Pass(pass)) => {
                             let read = pass.into_groups(&mut groups);
                             report.note_next(read.next_due);
                             scan = Some(read);

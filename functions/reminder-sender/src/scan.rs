@@ -5,7 +5,7 @@ use crate::{Sender, SenderError};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use rules::names::Tenant;
-use rules::qos::page_length;
+use rules::qos::{Levels, page_length};
 use shared::reminder::DueRow;
 use std::collections::VecDeque;
 
@@ -31,6 +31,8 @@ struct Partition {
 pub struct Scan {
     now: DateTime<Utc>,
     left: VecDeque<Partition>,
+    /// The levels by which the tenants in it take turns.
+    pub levels: Vec<(Tenant, Levels)>,
     /// Reminders whose solution is paused.
     pub skipped: usize,
     /// The first instant after the walk's at which something is due.
@@ -74,13 +76,13 @@ impl Scan {
 }
 
 impl Sender {
-    /// Begins a walk: every configuration whose solution runs. Sets the levels by which tenants take turns.
+    /// Begins a walk: every configuration whose solution runs.
     ///
     /// # Errors
     /// [`SenderError`] when the configurations or what is paused cannot be read.
-    pub(crate) async fn scan(&self, groups: &mut Groups) -> Result<Scan, SenderError> {
+    pub(crate) async fn scan(&self) -> Result<Scan, SenderError> {
         let now = self.ctx.clock.now();
-        let mut scan = Scan { now, left: VecDeque::new(), skipped: 0, next_due: None };
+        let mut scan = Scan { now, left: VecDeque::new(), levels: Vec::new(), skipped: 0, next_due: None };
         for configuration in self.ctx.tenancy.reminder_configurations().await? {
             let tenant = configuration.tenant;
             let solution = self.ctx.tenancy.solution(&tenant).await?;
@@ -91,7 +93,8 @@ impl Sender {
                 }
                 continue;
             }
-            groups.set_levels(&tenant, self.ctx.tenancy.levels(&tenant, solution.as_deref()).await?);
+            let levels = self.ctx.tenancy.levels(&tenant, solution.as_deref()).await?;
+            scan.levels.push((tenant.clone(), levels));
             let partitions = 0..configuration.shards.due;
             scan.left.extend(partitions.map(|shard| Partition {
                 tenant: tenant.clone(),
