@@ -12,6 +12,7 @@ use crate::reminder::ReminderStore;
 use crate::settings::{Settings, SettingsError, environment};
 use crate::slots::Slots;
 use crate::tenancy::Tenancy;
+use crate::unreadable::Unreadable;
 use crate::work::WorkStore;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct Context {
     pub leases: Arc<Leases>,
     /// How much of what all share this process works for whom.
     pub slots: Arc<Slots>,
+    /// Items of both tables that could not be read.
+    pub unreadable: Unreadable,
 }
 
 impl Context {
@@ -63,6 +66,7 @@ impl Context {
             entropy.clone(),
         ));
         Self {
+            unreadable: tenancy.unreadable.clone(),
             tenancy,
             slots: Arc::new(Slots::new(
                 dynamodb.clone(),

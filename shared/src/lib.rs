@@ -26,4 +26,5 @@ pub mod sweep;
 pub mod telemetry;
 pub mod tenancy;
 pub mod turns;
+pub mod unreadable;
 pub mod work;

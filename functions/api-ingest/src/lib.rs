@@ -34,6 +34,7 @@ mod service;
 mod settings;
 mod solutions;
 mod type_headers;
+mod unreadable;
 
 pub use body::JsonText;
 pub use faults::Fault;
@@ -136,6 +137,7 @@ pub fn router(context: ApiContext) -> Router {
 async fn count(State(context): State<ApiContext>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     context.metrics.flush(context.clock.now());
+    context.metrics.unreadable(context.clock.now(), &context.unreadable);
     response
 }
 

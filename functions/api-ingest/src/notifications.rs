@@ -15,6 +15,7 @@ use crate::openapi::{Change, Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::{Query, Scope};
 use crate::solutions::existing;
+use crate::unreadable;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -23,7 +24,9 @@ use rules::notification::Status;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::publisher::{PublishError, Published, Resent};
-use shared::work::{Deleted, NewNotification, Notification, NotificationFilter, NotificationView as Found};
+use shared::work::{
+    Deleted, NewNotification, Notification, NotificationFilter, NotificationView as Found, StoreError, keys,
+};
 use utoipa::{IntoParams, ToSchema};
 
 const PAYLOAD: &str = "payload";
@@ -336,10 +339,14 @@ pub async fn delete(
     State(context): State<ApiContext>,
     In { tenant, name, .. }: In<ActivityId>,
 ) -> Result<Response, Problem> {
-    match context.work.delete_notification(&tenant, &name).await? {
-        Deleted::Yes => Ok(answer::nothing()),
-        Deleted::NotFound => Err(not_found()),
-        Deleted::InHand => Err(Problem::conflict("the notification is being sent")),
+    match context.work.delete_notification(&tenant, &name).await {
+        Ok(Deleted::Yes) => Ok(answer::nothing()),
+        Ok(Deleted::NotFound) => Err(not_found()),
+        Ok(Deleted::InHand) => Err(Problem::conflict("the notification is being sent")),
+        Err(StoreError::Decode(_)) => {
+            unreadable::removed(&context, &tenant, &keys::notification(&tenant, &name)).await
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

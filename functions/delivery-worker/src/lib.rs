@@ -102,6 +102,7 @@ impl Worker {
         let handled = companies.into_iter().map(|(company, messages)| self.company(company, messages));
         let handled = join_all(handled).await.into_iter().flatten();
         failed.extend(handled.map(|(id, error)| (id, error.to_string())));
+        self.metrics.unreadable(self.ctx.clock.now(), &self.ctx.unreadable);
         self.metrics.flush(self.ctx.clock.now());
         let mut response = SqsBatchResponse::default();
         response.batch_item_failures = failed.into_iter().map(|(id, error)| returned(id, error)).collect();

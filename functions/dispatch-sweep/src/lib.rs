@@ -73,6 +73,7 @@ impl Sweeper {
         );
         let overdue = u64::try_from(report.oldest_overdue_seconds).unwrap_or_default();
         self.metrics.sweep(self.ctx.clock.now(), report.backlog as u64, overdue);
+        self.metrics.unreadable(self.ctx.clock.now(), &self.ctx.unreadable);
         Ok(report)
     }
 

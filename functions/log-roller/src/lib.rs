@@ -159,6 +159,7 @@ impl LogRoller {
             self.ctx.leases.leave_word(ROUND, (UNFINISHED, after)).await?;
         }
         self.metrics.rolling(self.ctx.clock.now(), report.deleted as u64, report.refused as u64);
+        self.metrics.unreadable(self.ctx.clock.now(), &self.ctx.unreadable);
         tracing::info!(
             solutions = report.solutions,
             batches = report.batches,

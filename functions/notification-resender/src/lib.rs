@@ -115,6 +115,7 @@ impl Resender {
         let mut report = ResendReport::default();
         left.iter().for_each(|(_, backlog, standing)| report.note(backlog, *standing));
         self.metrics.flush(self.ctx.clock.now());
+        self.metrics.unreadable(self.ctx.clock.now(), &self.ctx.unreadable);
         let untouched = left.iter().filter(|(_, _, standing)| *standing == Standing::Untouched);
         let values = Values::from([
             (CYCLE_AT.to_owned(), AttributeValue::N(began.timestamp_millis().to_string())),

@@ -54,6 +54,7 @@ impl Expander {
         let deadline = self.ctx.clock.now() + RUN_TIME;
         let Expanded { rules, created, skipped, left, next_due_at } = expand_due(&self.ctx, deadline).await?;
         self.metrics.expansion(self.ctx.clock.now(), created as u64, skipped);
+        self.metrics.unreadable(self.ctx.clock.now(), &self.ctx.unreadable);
         if rules > 0 || left {
             tracing::info!(rules, created, skipped, left, "expanded");
         }

@@ -119,6 +119,7 @@ impl Sender {
             "processed reminders"
         );
         self.metrics.flush(self.ctx.clock.now());
+        self.metrics.unreadable(self.ctx.clock.now(), &self.ctx.unreadable);
         result.map(|()| Some(report))
     }
 

@@ -60,10 +60,13 @@ impl ReminderStore {
             },
         };
         let record = match record {
-            Outcome::Applied(Some(item)) => return Ok(Claimed::Ours(Box::new(Record::decode(&item)?))),
+            Outcome::Applied(Some(item)) => {
+                let record = self.work.unreadable.skip(Record::decode(&item));
+                return Ok(record.map_or(Claimed::NotOurs, |record| Claimed::Ours(Box::new(record))));
+            }
             // Some endpoints do not return what a statement of a batch wrote.
             Outcome::Applied(None) => self.record(tenant, id).await?,
-            Outcome::Lost(item) => item.as_ref().map(Record::decode).transpose()?,
+            Outcome::Lost(item) => item.and_then(|item| self.work.unreadable.skip(Record::decode(&item))),
             Outcome::Duplicate => None,
         };
         let Some(record) = record else { return Ok(Claimed::NotOurs) };

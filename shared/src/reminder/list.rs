@@ -89,7 +89,7 @@ impl ReminderStore {
     async fn matching(&self, pks: &[String], filter: &Filter) -> Result<Vec<Reminder>, StoreError> {
         let mut records = HashMap::new();
         for item in self.work.items(pks, ITEM, GET_BATCH_MAX).await? {
-            let record = Record::decode(&item)?;
+            let Some(record) = self.work.unreadable.skip(Record::decode(&item)) else { continue };
             if filter.may_match(&record) && !record.is_over(self.work.clock.now()) {
                 records.insert(record.pk(), record);
             }
@@ -98,7 +98,8 @@ impl ReminderStore {
         let mut definitions = HashMap::new();
         for item in self.work.items(&kept, PAYLOAD, PAYLOAD_BATCH_MAX).await? {
             let Some(pk) = item.get(PK).and_then(|pk| pk.as_s().ok()) else { continue };
-            definitions.insert(pk.clone(), Definition::decode(&item)?);
+            let definition = self.work.unreadable.skip(Definition::decode(&item));
+            definitions.extend(definition.map(|definition| (pk.clone(), definition)));
         }
         let reminder = |pk: &String| {
             let (record, (definition, outstanding)) = (records.remove(pk)?, definitions.remove(pk)?);

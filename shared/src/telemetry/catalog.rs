@@ -39,6 +39,9 @@ pub const ACTIVITIES_ROLLED: MetricKind =
 /// Batches of finished activities that their receiver did not acknowledge.
 pub const BATCHES_REFUSED: MetricKind =
     MetricKind { name: "BatchesRefused", unit: "Count", by_outcome: false };
+/// Stored items that could not be read and were left out, each time they were met.
+pub const UNREADABLE_ITEMS: MetricKind =
+    MetricKind { name: "UnreadableItems", unit: "Count", by_outcome: false };
 
 /// All of them.
 pub const METRICS: &[&MetricKind] = &[
@@ -54,4 +57,5 @@ pub const METRICS: &[&MetricKind] = &[
     &OCCURRENCES_SKIPPED,
     &ACTIVITIES_ROLLED,
     &BATCHES_REFUSED,
+    &UNREADABLE_ITEMS,
 ];

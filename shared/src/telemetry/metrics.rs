@@ -3,10 +3,11 @@
 use super::AttemptRecord;
 use super::catalog::{
     ACTIVITIES_ROLLED, ATTEMPTS, BATCHES_REFUSED, DURATION, GIVEN_UP, HELD_BACK, LATENESS, MetricKind,
-    OCCURRENCES_CREATED, OCCURRENCES_SKIPPED, OLDEST_OVERDUE, SWEEP_BACKLOG, WITHOUT_SLOT,
+    OCCURRENCES_CREATED, OCCURRENCES_SKIPPED, OLDEST_OVERDUE, SWEEP_BACKLOG, UNREADABLE_ITEMS, WITHOUT_SLOT,
 };
 use super::emf::{Metric, documents};
 use crate::settings::environment;
+use crate::unreadable::Unreadable;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -119,6 +120,17 @@ impl Metrics {
     pub fn rolling(&self, now: DateTime<Utc>, deleted: u64, refused: u64) {
         if deleted > 0 || refused > 0 {
             self.write(now, &[(&ACTIVITIES_ROLLED, deleted), (&BATCHES_REFUSED, refused)]);
+        }
+    }
+
+    /// Writes how many stored items could not be read since the last time, if any.
+    pub fn unreadable(&self, now: DateTime<Utc>, unreadable: &Unreadable) {
+        if self.0.is_none() {
+            return;
+        }
+        let count = unreadable.take();
+        if count > 0 {
+            self.write(now, &[(&UNREADABLE_ITEMS, count)]);
         }
     }
 

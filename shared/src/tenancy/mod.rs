@@ -69,6 +69,7 @@ use crate::clock::SharedClock;
 use crate::crypto::Envelope;
 use crate::entropy::SharedEntropy;
 use crate::settings::Settings;
+use crate::unreadable::Unreadable;
 use cache::Cache;
 use chrono::TimeDelta;
 use rules::names::{Channel, CompanyName, SolutionName, Tenant, TypeName};
@@ -102,6 +103,8 @@ pub struct Tenancy {
     cursor_secret: tokio::sync::OnceCell<CursorSecret>,
     /// Audit entries made by this process.
     audit_turns: AtomicU32,
+    /// Items of both tables that could not be read.
+    pub(crate) unreadable: Unreadable,
 }
 
 impl Tenancy {
@@ -127,6 +130,7 @@ impl Tenancy {
             reminders: Cache::new(clock.clone()),
             cursor_secret: tokio::sync::OnceCell::new(),
             audit_turns: AtomicU32::new(0),
+            unreadable: Unreadable::default(),
             clock,
             entropy,
             envelope,

@@ -18,7 +18,7 @@ pub(super) struct Listing<'a> {
 }
 
 impl Tenancy {
-    /// Reads one page, decoding each item. Where to go on is a sort key.
+    /// Reads one page, decoding each item; those that cannot be decoded are left out. Where to go on is a sort key.
     pub(super) async fn page<T>(
         &self,
         listing: &Listing<'_>,
@@ -30,22 +30,24 @@ impl Tenancy {
         let (items, left) = self.query(listing, request.after.as_deref(), Some(limit)).await?;
         let more = left || items.len() > request.limit;
         let mut page = Page::default();
+        let position = |item: &Item| item.get(SK).and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
         for item in items.iter().take(request.limit) {
-            let position = item.get(SK).and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-            page.push(decode(item)?, position, bytes_of(item));
+            if let Some(value) = self.unreadable.skip(decode(item)) {
+                page.push(value, position(item), bytes_of(item));
+            }
         }
-        page.next = page.last_position().filter(|_| more);
+        page.next = items.iter().take(request.limit).next_back().map(position).filter(|_| more);
         Ok(page)
     }
 
-    /// Reads everything there is, decoding each item.
+    /// Reads everything there is, decoding each item; those that cannot be decoded are left out.
     pub(super) async fn all<T>(
         &self,
         listing: &Listing<'_>,
         decode: impl Fn(&Item) -> Result<T, super::DecodeError>,
     ) -> Result<Vec<T>, TenancyError> {
         let (items, _) = self.query(listing, None, None).await?;
-        Ok(items.iter().map(decode).collect::<Result<_, _>>()?)
+        Ok(items.iter().filter_map(|item| self.unreadable.skip(decode(item))).collect())
     }
 
     /// Reads everything, or up to `limit` items or about [`PAGE_MAX_BYTES`], however many calls that takes (one

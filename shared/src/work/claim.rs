@@ -29,7 +29,7 @@ pub enum Claimed {
     Abandoned(Box<Record>),
     /// Another worker has it, until its lease runs out.
     InHand(Box<Record>),
-    /// Finished, gone, or due later: none of our business.
+    /// Finished, gone, due later, or an item that cannot be read: none of our business.
     NotOurs,
 }
 
@@ -59,15 +59,15 @@ impl WorkStore {
         let mut answers = Vec::with_capacity(refs.len());
         for ((one, claim), outcome) in refs.iter().zip(&claims).zip(outcomes) {
             answers.push(match outcome {
-                Ok(Outcome::Applied(Some(item))) => ours(&item),
+                Ok(Outcome::Applied(Some(item))) => Ok(self.ours(&item)),
                 // Some endpoints do not return what a statement of a batch wrote.
                 Ok(Outcome::Applied(None)) => match self.record(&one.tenant, &one.id).await {
                     Ok(record) => Ok(found(record, claim, lead, now)),
                     Err(error) => Err(error),
                 },
-                Ok(Outcome::Lost(Some(item))) => Record::decode(&item)
-                    .map(|record| found(Some(record), claim, lead, now))
-                    .map_err(StoreError::from),
+                Ok(Outcome::Lost(Some(item))) => {
+                    Ok(found(self.unreadable.skip(Record::decode(&item)), claim, lead, now))
+                }
                 Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
                 // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
                 Err(error) => match self.record(&one.tenant, &one.id).await {
@@ -81,10 +81,12 @@ impl WorkStore {
         }
         answers
     }
-}
 
-fn ours(item: &Item) -> Result<Claimed, StoreError> {
-    Ok(Claimed::Ours(Box::new(Record::decode(item)?)))
+    /// A claim that was written, unless its item cannot be read: then nobody can work on it, and its message is spent.
+    fn ours(&self, item: &Item) -> Claimed {
+        let record = self.unreadable.skip(Record::decode(item));
+        record.map_or(Claimed::NotOurs, |record| Claimed::Ours(Box::new(record)))
+    }
 }
 
 /// Judges an item by its token: the SDK's own retry of a claim that succeeded looks lost, and is ours.

@@ -65,6 +65,7 @@ use crate::patience::Patience;
 use crate::queue::{DueQueue, QueueError};
 use crate::settings::Settings;
 use crate::tenancy::{Shards, Tenancy};
+use crate::unreadable::Unreadable;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use batcher::Batcher;
@@ -141,6 +142,7 @@ pub struct WorkStore {
     reads: Batcher,
     shards: Shards,
     tenancy: Arc<Tenancy>,
+    pub(crate) unreadable: Unreadable,
     retention_days: u32,
 }
 
@@ -162,6 +164,19 @@ impl WorkStore {
         let (table, shards, retention_days) =
             (settings.work_table.clone(), settings.shards(), settings.retention_days);
         let [batcher, reads] = [(); 2].map(|()| Batcher::new(&client, table.clone(), patience.clone()));
-        Self { client, table, clock, entropy, queue, batcher, reads, shards, tenancy, retention_days }
+        let unreadable = tenancy.unreadable.clone();
+        Self {
+            client,
+            table,
+            clock,
+            entropy,
+            queue,
+            batcher,
+            reads,
+            shards,
+            tenancy,
+            unreadable,
+            retention_days,
+        }
     }
 }

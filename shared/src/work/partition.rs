@@ -1,6 +1,6 @@
 //! What lies in one partition, a page at a time: an item's history, its results, its belongings.
 
-use super::codec::{Item, s};
+use super::codec::{DecodeError, Item, s};
 use super::{StoreError, WorkStore, attr};
 use crate::page::Page;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -22,18 +22,15 @@ pub(crate) struct Part<'a> {
 
 impl WorkStore {
     /// A page of a partition as the last writes left it: one call of DynamoDB, which answers 1 MB at most. Its
-    /// positions are sort keys.
+    /// positions are sort keys. Items that cannot be decoded are left out.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be read, or an item cannot be decoded.
-    pub(crate) async fn part<T, E>(
+    /// [`StoreError`] when the table cannot be read.
+    pub(crate) async fn part<T>(
         &self,
         part: &Part<'_>,
-        decode: impl Fn(&Item) -> Result<T, E>,
-    ) -> Result<Page<T>, StoreError>
-    where
-        StoreError: From<E>,
-    {
+        decode: impl Fn(&Item) -> Result<T, DecodeError>,
+    ) -> Result<Page<T>, StoreError> {
         let key = |sk: &str| Item::from([(attr::PK.to_owned(), s(part.pk)), (attr::SK.to_owned(), s(sk))]);
         let limit = part.limit.max(1);
         let query = self.query_of(part.pk, part.prefix).scan_index_forward(!part.newest_first);
@@ -45,9 +42,11 @@ impl WorkStore {
         let more = items.len() > limit || output.last_evaluated_key.is_some();
         let mut page = Page::default();
         for item in items.iter().take(limit) {
-            page.push(decode(item)?, sort_key(item), 0);
+            if let Some(value) = self.unreadable.skip(decode(item)) {
+                page.push(value, sort_key(item), 0);
+            }
         }
-        page.next = page.last_position().filter(|_| more);
+        page.next = items.iter().take(limit).next_back().map(sort_key).filter(|_| more);
         Ok(page)
     }
 

@@ -61,12 +61,13 @@ impl WorkStore {
         self.items(pks, attr::ITEM, GET_BATCH_MAX).await
     }
 
-    /// The records of `pks`, in that order; those that are gone are left out.
+    /// The records of `pks`, in that order; those that are gone or cannot be read are left out.
     pub(super) async fn records(&self, pks: &[String]) -> Result<Vec<Record>, StoreError> {
         let mut found = HashMap::new();
         for item in self.state_items(pks).await? {
-            let record = Record::decode(&item)?;
-            found.insert(record.pk(), record);
+            if let Some(record) = self.unreadable.skip(Record::decode(&item)) {
+                found.insert(record.pk(), record);
+            }
         }
         Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
     }

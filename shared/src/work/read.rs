@@ -1,6 +1,6 @@
 //! One activity as its owner sees it.
 
-use super::codec::{Attributes, Dispatch, Item, Record};
+use super::codec::{Attributes, DecodeError, Dispatch, Item, Record};
 use super::partition::Part;
 use super::result_item::ActivityResult;
 use super::{StoreError, WorkStore, attr, keys};
@@ -122,7 +122,7 @@ pub(super) fn encode_entry(
     item
 }
 
-pub(super) fn decode_entry(item: &Item) -> Result<HistoryEntry, StoreError> {
+pub(super) fn decode_entry(item: &Item) -> Result<HistoryEntry, DecodeError> {
     let read = Attributes::new(item)?;
     Ok(HistoryEntry {
         at: read.instant(attr::ENTRY_AT)?,

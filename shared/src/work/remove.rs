@@ -2,12 +2,13 @@
 //!
 //! Works on items of every kind alike, by their keys and claims, so that nothing is left because it cannot be decoded.
 
-use super::codec::{Attributes, Record, s};
+use super::codec::{Attributes, Item, Record};
 use super::erase::Erased;
 use super::list::{Phase, Position, STRIDE};
 use super::statements::Guard;
 use super::{Filter, StoreError, WorkStore, attr, keys};
 use crate::tenancy::KindEntry;
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use rules::names::Tenant;
@@ -41,10 +42,11 @@ impl Removal {
     }
 }
 
-/// What the item of the state says about who holds it, and what a provider calls it.
+/// What the item of the state says about who holds it, and what a provider calls it. What cannot be read of it says
+/// nothing, so that it can be removed all the same.
 #[derive(Default)]
 struct Held {
-    token: Option<String>,
+    token: Option<AttributeValue>,
     lease_until: Option<DateTime<Utc>>,
     provider_id: Option<String>,
 }
@@ -104,8 +106,7 @@ impl WorkStore {
     /// [`StoreError`] when it could not be read or written; the same call may be made again.
     pub async fn remove(&self, tenant: &Tenant, pk: &str, is_retired: bool) -> Result<Removed, StoreError> {
         let item = self.item(pk, attr::ITEM).await?;
-        let held =
-            item.as_ref().map(|item| Held::of(&Attributes::new(item)?)).transpose()?.unwrap_or_default();
+        let held = item.as_ref().map(Held::of).unwrap_or_default();
         if held.lease_until.is_some_and(|until| self.clock.now() < until) {
             return Ok(Removed::InFlight);
         }
@@ -118,7 +119,7 @@ impl WorkStore {
             }
         }
         let guard = match held.token {
-            Some(token) => Guard::Equals(attr::TOKEN, s(&token)),
+            Some(token) => Guard::Equals(attr::TOKEN, token),
             None => Guard::Missing(attr::TOKEN),
         };
         match self.erase(pk, &[guard]).await? {
@@ -160,11 +161,13 @@ impl WorkStore {
 }
 
 impl Held {
-    fn of(read: &Attributes<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            token: read.text_option(attr::TOKEN)?.map(str::to_owned),
-            lease_until: read.instant_option(attr::LEASE)?,
-            provider_id: read.text_option(attr::PROVIDER_ACTIVITY)?.map(str::to_owned),
-        })
+    fn of(item: &Item) -> Self {
+        let Ok(read) = Attributes::new(item) else { return Self::default() };
+        let provider_id = read.text_option(attr::PROVIDER_ACTIVITY).ok().flatten();
+        Self {
+            token: item.get(attr::TOKEN).cloned(),
+            lease_until: read.instant_option(attr::LEASE).ok().flatten(),
+            provider_id: provider_id.map(str::to_owned),
+        }
     }
 }

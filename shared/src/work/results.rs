@@ -210,9 +210,8 @@ impl WorkStore {
                 });
             let output = query.projection_expression("#0, #1, #2, #3, #4").send().await;
             let output = output.map_err(StoreError::from_sdk)?;
-            for item in output.items.unwrap_or_default() {
-                heads.push(Head::decode(&item)?);
-            }
+            let items = output.items.unwrap_or_default();
+            heads.extend(items.iter().filter_map(|item| self.unreadable.skip(Head::decode(item))));
             start = output.last_evaluated_key;
             if start.is_none() {
                 heads.sort_by(|a: &Head, b: &Head| (a.received_at, &a.id).cmp(&(b.received_at, &b.id)));

@@ -3,7 +3,7 @@
 
 use crate::notifications::{event as resender_event, publish, put_type};
 use crate::template_scenes::{CALLS_MAX, Stage};
-use crate::template_scenes_removals;
+use crate::{template_scenes_removals, template_scenes_unreadable};
 use chrono::TimeDelta;
 use delivery_worker::Worker;
 use dispatch_sweep::Sweeper;
@@ -44,6 +44,7 @@ pub async fn play(stage: &Stage) {
     Box::pin(resends(stage)).await;
     Box::pin(rolling(stage)).await;
     Box::pin(template_scenes_removals::play(stage)).await;
+    Box::pin(template_scenes_unreadable::play(stage)).await;
 }
 
 /// Runs `act` until it is done, or stopped; whether it was stopped.
@@ -178,7 +179,7 @@ async fn dispatches(stage: &Stage) {
     }
 }
 
-fn sender_on(stage: &Stage, process: Context) -> Sender {
+pub fn sender_on(stage: &Stage, process: Context) -> Sender {
     let variables = stage.world.embedded.settings(SENDER);
     let settings = SenderSettings::read(&|name| variables.get(name).cloned()).unwrap();
     Sender::new(process, stage.http.clone(), stage.metrics(SENDER), settings)

@@ -8,12 +8,13 @@ use crate::body::JsonText;
 use crate::openapi::{Change as ChangeProblems, Delete};
 use crate::problem::Problem;
 use crate::solutions::existing_now;
+use crate::unreadable;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use rules::activity::Event;
 use rules::names::{ActivityId, Kind, Tenant};
-use shared::work::Change;
+use shared::work::{Change, StoreError, keys};
 use utoipa::ToSchema;
 
 /// Another date.
@@ -42,10 +43,14 @@ async fn change(
     {
         return Err(Problem::conflict(format!("the solution has no activity type {name} any more")));
     }
-    match context.work.change(tenant, id, event).await? {
-        Change::Applied(activity) => Ok(answer::ok(&ActivityView::brief(*activity))),
-        Change::NotFound => Err(Problem::not_found("activity")),
-        Change::Refused(refusal) => Err(Problem::conflict(refusal.to_string())),
+    match context.work.change(tenant, id, event).await {
+        Ok(Change::Applied(activity)) => Ok(answer::ok(&ActivityView::brief(*activity))),
+        Ok(Change::NotFound) => Err(Problem::not_found("activity")),
+        Ok(Change::Refused(refusal)) => Err(Problem::conflict(refusal.to_string())),
+        Err(StoreError::Decode(_)) if event == Event::Cancel => {
+            unreadable::removed(context, tenant, &keys::activity(tenant, id)).await
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

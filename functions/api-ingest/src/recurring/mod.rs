@@ -14,12 +14,13 @@ use crate::problem::Problem;
 use crate::query::{Query, Scope};
 use crate::server_state::ServerStateBody;
 use crate::solutions::existing;
+use crate::unreadable;
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use rules::names::{RecurringName, Tenant};
 use shared::recurring::{self, RecurringError, occurrences};
-use shared::work::RuleView;
+use shared::work::{RuleView, StoreError, keys};
 use utoipa::IntoParams;
 use view::{OccurrenceView, OccurrencesView, RecurringBody, RecurringStateView, RecurringView, SkippedView};
 
@@ -102,8 +103,13 @@ pub async fn delete(
     State(context): State<ApiContext>,
     In { actor, tenant, name }: In<RecurringName>,
 ) -> Result<Response, Problem> {
-    recurring::delete(&context, &actor, &tenant, &name).await?;
-    Ok(answer::nothing())
+    match recurring::delete(&context, &actor, &tenant, &name).await {
+        Ok(()) => Ok(answer::nothing()),
+        Err(RecurringError::Store(StoreError::Decode(_))) => {
+            unreadable::removed(&context, &tenant, &keys::rule(&tenant, &name)).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The solution's recurring activities, by name.

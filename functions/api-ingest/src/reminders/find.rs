@@ -11,11 +11,13 @@ use crate::openapi::schemas::ReminderStatus;
 use crate::openapi::{Delete, ListParameters, Read};
 use crate::problem::Problem;
 use crate::query::{Query, Scope};
+use crate::unreadable;
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use serde::Serialize;
-use shared::reminder::{Cancelled, Filter};
+use shared::reminder::{Cancelled, Filter, keys};
+use shared::work::StoreError;
 use utoipa::{IntoParams, ToSchema};
 
 /// A reminder.
@@ -48,10 +50,14 @@ pub async fn cancel(
     uri: Uri,
 ) -> Result<Response, Problem> {
     only_secret(&uri)?;
-    match context.reminders.cancel(&tenant, &id).await? {
-        Cancelled::Applied(reminder) => Ok(answer::ok(&ReminderView::of(*reminder))),
-        Cancelled::NotFound => Err(Problem::not_found("reminder")),
-        Cancelled::Refused(refusal) => Err(Problem::conflict(refusal.to_string())),
+    match context.reminders.cancel(&tenant, &id).await {
+        Ok(Cancelled::Applied(reminder)) => Ok(answer::ok(&ReminderView::of(*reminder))),
+        Ok(Cancelled::NotFound) => Err(Problem::not_found("reminder")),
+        Ok(Cancelled::Refused(refusal)) => Err(Problem::conflict(refusal.to_string())),
+        Err(StoreError::Decode(_)) => {
+            unreadable::removed(&context, &tenant, &keys::reminder(&tenant, &id)).await
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -104,7 +104,9 @@ impl WorkStore {
         tenant: &Tenant,
         id: &ActivityId,
     ) -> Result<Option<Notification>, StoreError> {
-        Ok(self.notification_records(&[keys::notification(tenant, id)]).await?.pop())
+        let item = self.item(&keys::notification(tenant, id), attr::ITEM).await?;
+        let found = item.as_ref().map(Notification::decode).transpose()?;
+        Ok(found.filter(|found| !found.is_over(self.clock.now())))
     }
 
     /// A page of a notification's attempts, the last one first; `None` without the notification.
@@ -273,11 +275,11 @@ impl WorkStore {
         slices.iter().flat_map(|slice| partitions(slice, Status::Published)).collect()
     }
 
-    /// The notifications of `pks`, in that order; those that are gone are left out, for readers too.
+    /// The notifications of `pks`, in that order; those that are gone, for readers too, or cannot be read are left out.
     async fn notification_records(&self, pks: &[String]) -> Result<Vec<Notification>, StoreError> {
         let mut found = HashMap::new();
         for item in self.state_items(pks).await? {
-            let notification = Notification::decode(&item)?;
+            let Some(notification) = self.unreadable.skip(Notification::decode(&item)) else { continue };
             if !notification.is_over(self.clock.now()) {
                 found.insert(notification.pk(), notification);
             }

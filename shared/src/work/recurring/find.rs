@@ -120,12 +120,13 @@ impl WorkStore {
         Ok(page)
     }
 
-    /// The rules of `pks`, in that order; those that are gone are left out.
+    /// The rules of `pks`, in that order; those that are gone or cannot be read are left out.
     pub(crate) async fn rule_records(&self, pks: &[String]) -> Result<Vec<Rule>, StoreError> {
         let mut found = HashMap::new();
         for item in self.state_items(pks).await? {
-            let rule = Rule::decode(&item)?;
-            found.insert(rule.pk(), rule);
+            if let Some(rule) = self.unreadable.skip(Rule::decode(&item)) {
+                found.insert(rule.pk(), rule);
+            }
         }
         Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
     }

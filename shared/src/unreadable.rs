@@ -1,0 +1,31 @@
+//! Stored items that this version cannot read: written by another version, damaged, or by a defect.
+//!
+//! Where many items are read, one that cannot be decoded is left out, so that it stops no list, no sweep and no deletion
+//! of anything else. Each is logged by its key and counted for the metric `UnreadableItems`. A `DELETE` of it removes it.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts unreadable items of one process. Cheap to clone; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Unreadable(Arc<AtomicU64>);
+
+impl Unreadable {
+    /// What was decoded; `None` for an item that could not be, which is logged and counted. The error names its key.
+    pub(crate) fn skip<T, E: Display>(&self, decoded: Result<T, E>) -> Option<T> {
+        match decoded {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, "stored item cannot be read; it is left out");
+                None
+            }
+        }
+    }
+
+    /// How many there were since this was asked for the last time.
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
