@@ -18,6 +18,11 @@ use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// The finest level that is ever logged, whatever `RUST_LOG` asks for: at `trace` the AWS SDK writes whole responses, KMS's data
+/// keys and what was decrypted among them. Punctual itself logs nothing there.
+pub const FINEST: LevelFilter = LevelFilter::DEBUG;
 
 /// Starts logging as Lambda wants it: JSON lines on stdout, `RUST_LOG` honoured, `info` without it.
 /// Does nothing where logging was started before.
@@ -27,7 +32,7 @@ pub fn init() {
     let _ = tracing::subscriber::set_global_default(json(filter, std::io::stdout));
 }
 
-/// JSON lines of what `filter` lets through, to `writer`. Shown on a terminal they are text and nothing else.
+/// JSON lines of what `filter` and [`FINEST`] let through, to `writer`. Shown on a terminal they are text and nothing else.
 pub fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -40,6 +45,7 @@ where
         .with_env_filter(filter)
         .with_writer(Escaped(writer))
         .finish()
+        .with(FINEST)
 }
 
 /// Escapes what JSON lets through and terminals act on.

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use line::{Line, Palette, Value};
 use shared::clock::{Clock, SystemClock};
+use shared::telemetry::FINEST;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IsTerminal;
@@ -20,7 +21,9 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 use writer::Lines;
 
 /// Warnings, errors, and each attempt's one line.
@@ -90,7 +93,7 @@ impl Log {
             let palette = if is_coloured(is_terminal, variable) { Palette::COLOURED } else { Palette::PLAIN };
             let readable = Readable { palette, clock: Arc::clone(&clock) };
             let subscriber = tracing_subscriber::fmt().event_format(readable).with_env_filter(filter);
-            subscriber.with_writer(move || writer.clone()).init();
+            subscriber.with_writer(move || writer.clone()).finish().with(FINEST).init();
         } else {
             let subscriber = shared::telemetry::json(filter, move || writer.clone());
             // The one possible error is that somebody else was first.

@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Everything that is logged.
 #[derive(Clone, Default)]
-struct Logs(Arc<Mutex<Vec<u8>>>);
+pub struct Logs(pub Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Logs {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

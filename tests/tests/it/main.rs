@@ -44,6 +44,7 @@ mod expiry;
 mod expiry_kinds;
 mod fairness;
 mod isolation;
+mod log_secrets;
 mod model;
 mod notification_crashes;
 mod notifications;
