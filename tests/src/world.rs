@@ -70,6 +70,11 @@ impl World {
         self.ctx = self.process();
     }
 
+    /// The name of the configuration table.
+    pub fn config_table(&self) -> &str {
+        &self.settings.config_table
+    }
+
     /// A context with caches of its own, as another process has it.
     pub fn process(&self) -> Context {
         self.process_with(self.embedded.clients().clone())

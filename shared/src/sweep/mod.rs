@@ -3,20 +3,25 @@
 //! For each slice of the due index it enqueues what enters the horizon, and
 //! again what is overdue and seems lost. Tenants take turns by their QoS levels.
 
+mod registry;
 mod slice;
+mod turns;
 
 use crate::context::Context;
 use crate::queue::{DueActivity, QueueError};
 use crate::tenancy::TenancyError;
 use crate::work::{DueRow, StoreError};
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
+use registry::Registry;
 use rules::due::SWEEP_HORIZON;
-use rules::names::Tenant;
-use rules::qos::{Levels, SLOT_ACTIVITIES_MAX, TenantTurns};
+use rules::names::{CompanyName, Tenant};
+use rules::qos::{Levels, SLOT_ACTIVITIES_MAX};
 use serde::Serialize;
 use slice::{Held, Slice};
 use std::collections::{BTreeMap, VecDeque};
+use turns::Turns;
 
 /// How long a sweep goes on; what is left then is the next one's, which follows within the minute.
 pub const SWEEP_TIME: TimeDelta = TimeDelta::seconds(50);
@@ -24,6 +29,15 @@ pub const SWEEP_TIME: TimeDelta = TimeDelta::seconds(50);
 pub const RESUME_TIME: TimeDelta = TimeDelta::seconds(5);
 /// Slices looked at, and turns taken, at a time.
 const IN_FLIGHT: usize = 16;
+/// Slices looked at while 16 turns are taken.
+const LOOKS_A_ROUND: usize = 128;
+/// Of how many slices a company's leases are held before no further one of it is looked at.
+const COMPANY_HELD_MAX: usize = 64;
+/// Of how many in all, of a KiB each, before a company that has one waits with further ones.
+const HELD_MAX: usize = 4_096;
+/// The item on which it is noted what a sweep had no time to look at.
+const SWEEP: &str = "dispatch-sweep";
+const UNSEEN: &str = "unseen";
 
 /// Why a sweep stopped early. What it had enqueued is enqueued; the next one goes on.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +57,14 @@ pub enum SweepError {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SweepReport {
-    /// Slices there are, paused ones included.
+    /// Slices looked at, paused ones included.
     pub slices: usize,
     /// Activities enqueued.
     pub enqueued: usize,
     /// Of these, overdue ones that seemed lost.
     pub recovered: usize,
-    /// Slices in which work is left that this sweep had no time for, or that another sweep holds.
+    /// Slices that this sweep had no time to look at, as far as it knows of them, in which work is left, or that another
+    /// sweep holds.
     pub backlog: usize,
     /// How long the oldest activity of a running solution has been due.
     pub oldest_overdue_seconds: i64,
@@ -69,73 +84,88 @@ impl SweepReport {
 /// # Errors
 /// [`SweepError`]; the next sweep goes on where this one stopped.
 pub async fn sweep(ctx: &Context) -> Result<SweepReport, SweepError> {
-    Box::pin(run(ctx, all_slices(ctx).await?, SWEEP_TIME)).await
+    Box::pin(sweep_all(ctx, None)).await
 }
 
 /// Enqueues again everything due within the horizon, as after a loss of the queue.
 ///
 /// # Errors
-/// [`SweepError`]; the slices that were told so enqueue everything at their next sweep.
+/// [`SweepError`]; what could not be enqueued again is what the same call, made again, enqueues.
 pub async fn requeue(ctx: &Context) -> Result<SweepReport, SweepError> {
-    let slices = all_slices(ctx).await?;
-    ask_requeue(ctx, &slices).await?;
-    Box::pin(run(ctx, slices, SWEEP_TIME)).await
+    let ask = ctx.entropy.uuid_v7(ctx.clock.now()).to_string();
+    Box::pin(sweep_all(ctx, Some(&ask))).await
 }
 
 /// Enqueues at once what is overdue of a solution that goes to running.
 ///
 /// Messages that came up while it was paused were dropped, so everything is
-/// enqueued again; what this call has no time for, the sweep does.
+/// enqueued again. What this call has no time for was last swept before the pause: the sweep finds it
+/// once it is overdue by a minute.
 ///
 /// # Errors
 /// [`SweepError`]; what could not be enqueued the sweep does.
 pub async fn resume(ctx: &Context, tenant: &Tenant) -> Result<SweepReport, SweepError> {
-    let kinds = ctx.tenancy.kinds(tenant).await?;
-    let slices = kinds.iter().flat_map(|entry| {
-        (0..entry.shards.due).map(|shard| Slice::new(tenant.clone(), entry.kind.clone(), shard))
-    });
-    let slices: Vec<Slice> = slices.collect();
-    ask_requeue(ctx, &slices).await?;
-    Box::pin(run(ctx, slices, RESUME_TIME)).await
-}
-
-async fn all_slices(ctx: &Context) -> Result<Vec<Slice>, SweepError> {
-    let entries = ctx.tenancy.slices().await?;
-    let slices = entries.into_iter().flat_map(|entry| {
-        (0..entry.shards.due).map(move |shard| Slice::new(entry.tenant.clone(), entry.kind.clone(), shard))
-    });
-    Ok(slices.collect())
-}
-
-async fn ask_requeue(ctx: &Context, slices: &[Slice]) -> Result<(), SweepError> {
     let ask = ctx.entropy.uuid_v7(ctx.clock.now()).to_string();
-    let asks = slices.iter().map(|slice| slice.ask_requeue(&ctx.leases, &ask));
-    let asks: Vec<_> = asks.collect();
-    Ok(stream::iter(asks).buffer_unordered(IN_FLIGHT).try_collect().await?)
+    let mut registry = Registry::of(tenant, &ask);
+    Box::pin(run(ctx, &mut registry, RESUME_TIME)).await
 }
 
-async fn run(ctx: &Context, slices: Vec<Slice>, time: TimeDelta) -> Result<SweepReport, SweepError> {
-    let began = ctx.clock.now();
-    let mut report = SweepReport { slices: slices.len(), ..SweepReport::default() };
-    let mut turns = Turns::default();
-    let looks = slices.into_iter().map(|slice| look(ctx, slice, began));
-    let looks: Vec<_> = looks.collect();
-    let mut looks = stream::iter(looks).buffer_unordered(IN_FLIGHT);
-    let mut failed = None;
-    while let Some(look) = looks.next().await {
-        match look {
-            Ok(Look::Idle(next)) => report.note_next(next),
-            Ok(Look::Busy) => report.backlog += 1,
-            Ok(Look::Held(held, levels, oldest)) => {
-                let overdue = (began - oldest).num_seconds();
-                report.oldest_overdue_seconds = report.oldest_overdue_seconds.max(overdue);
-                turns.add(*held, levels);
-            }
-            // One slice that cannot be looked at keeps no other tenant waiting.
-            Err(error) => failed = Some(error),
-        }
+async fn sweep_all(ctx: &Context, ask: Option<&str>) -> Result<SweepReport, SweepError> {
+    let values = ctx.leases.values(SWEEP).await?;
+    let left = values.get(UNSEEN).and_then(|left| left.as_s().ok()).map_or("", String::as_str);
+    let mut registry = Registry::all(left, ask);
+    let result = run(ctx, &mut registry, SWEEP_TIME).await;
+    let note = registry.note();
+    if note != left {
+        ctx.leases.leave_word(SWEEP, (UNSEEN, AttributeValue::S(note))).await?;
     }
-    let result = take_turns(ctx, &mut turns, began + time, &mut report, &mut failed).await;
+    result
+}
+
+/// Looks at slices and gives turns to those in which something is due, both at the same time.
+async fn run(ctx: &Context, registry: &mut Registry, time: TimeDelta) -> Result<SweepReport, SweepError> {
+    let began = ctx.clock.now();
+    let mut report = SweepReport::default();
+    let (mut turns, mut failed, mut is_readable) = (Turns::default(), None, true);
+    let result = loop {
+        if ctx.clock.now() >= began + time {
+            break Ok(());
+        }
+        let looks = match is_readable {
+            true => next_looks(ctx, registry, &turns, &mut failed).await,
+            false => Vec::new(),
+        };
+        is_readable = failed.is_none();
+        let (order, hands) = turns.next(IN_FLIGHT);
+        if looks.is_empty() && hands.is_empty() {
+            break Ok(());
+        }
+        let looks = stream::iter(looks).map(|(slice, ask)| look(ctx, slice, ask, began));
+        let played = stream::iter(hands).map(|(held, slots)| play(ctx, held, slots));
+        // All are finished before an error is looked at, so that none is dropped with its lease held.
+        let (looks, played): (Vec<_>, Vec<_>) = futures::join!(
+            looks.buffered(IN_FLIGHT).collect::<Vec<_>>(),
+            played.buffered(IN_FLIGHT).collect::<Vec<_>>()
+        );
+        for look in looks {
+            report.slices += 1;
+            match look {
+                Ok(Look::Idle(next)) => report.note_next(next),
+                Ok(Look::Busy) => report.backlog += 1,
+                Ok(Look::Held(held, levels, oldest)) => {
+                    let overdue = (began - oldest).num_seconds();
+                    report.oldest_overdue_seconds = report.oldest_overdue_seconds.max(overdue);
+                    turns.add(*held, levels);
+                }
+                // One slice that cannot be looked at keeps no other tenant waiting.
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Err(error) = settle(ctx, &mut turns, order, played, &mut report, &mut failed).await {
+            break Err(error);
+        }
+    };
+    report.backlog += registry.left();
     // Whatever happened, the slices are free for the next sweep. What was enqueued is noted, but not after an error:
     // then the next sweep reads the same again.
     for held in turns.into_held() {
@@ -149,6 +179,27 @@ async fn run(ctx: &Context, slices: Vec<Slice>, time: TimeDelta) -> Result<Sweep
     failed.map_or(Ok(report), Err)
 }
 
+/// The slices to look at next. A company of which many are held has its turns before further ones are looked at.
+async fn next_looks(
+    ctx: &Context,
+    registry: &mut Registry,
+    turns: &Turns,
+    failed: &mut Option<SweepError>,
+) -> Vec<(Slice, Option<String>)> {
+    let (all, by_company) = turns.held();
+    let most = if all < HELD_MAX { COMPANY_HELD_MAX } else { 1 };
+    let may_look = |company: &CompanyName| by_company.get(company).is_none_or(|held| *held < most);
+    let (looks, error) = registry.next(&ctx.tenancy, LOOKS_A_ROUND, may_look).await;
+    if let Some(error) = error {
+        *failed = Some(error.into());
+    }
+    let slices = looks.into_iter().flat_map(|registry::Look { entry, ask }| {
+        let slice = move |shard| (Slice::new(entry.tenant.clone(), entry.kind.clone(), shard), ask.clone());
+        (0..entry.shards.due).map(slice)
+    });
+    slices.collect()
+}
+
 /// What a first look at a slice shows.
 enum Look {
     /// Nothing within the horizon; the next instant after it.
@@ -159,7 +210,12 @@ enum Look {
     Held(Box<Held>, Levels, DateTime<Utc>),
 }
 
-async fn look(ctx: &Context, slice: Slice, now: DateTime<Utc>) -> Result<Look, SweepError> {
+async fn look(
+    ctx: &Context,
+    slice: Slice,
+    ask: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<Look, SweepError> {
     let solution = ctx.tenancy.solution(&slice.tenant).await?;
     if solution.as_ref().is_some_and(|solution| solution.is_paused()) {
         return Ok(Look::Idle(None));
@@ -167,6 +223,9 @@ async fn look(ctx: &Context, slice: Slice, now: DateTime<Utc>) -> Result<Look, S
     let Some(oldest) = ctx.work.first_due(&slice.partition).await? else { return Ok(Look::Idle(None)) };
     if oldest > now + SWEEP_HORIZON {
         return Ok(Look::Idle(Some(oldest)));
+    }
+    if let Some(ask) = ask {
+        slice.ask_requeue(&ctx.leases, &ask).await?;
     }
     // What a deleted solution left behind is brought to its end like anything else.
     let levels = ctx.tenancy.levels(&slice.tenant, solution.as_deref()).await?;
@@ -176,68 +235,55 @@ async fn look(ctx: &Context, slice: Slice, now: DateTime<Utc>) -> Result<Look, S
     }
 }
 
-/// Gives turns until nothing is left or `deadline` has come. A slice that cannot be read is left out, with its error in
-/// `failed`: it keeps no other tenant waiting.
-async fn take_turns(
+/// Enqueues what turns brought, in their `order`. A slice that cannot be read is left out, with its error in `failed`: it
+/// keeps no other tenant waiting.
+async fn settle(
     ctx: &Context,
     turns: &mut Turns,
-    deadline: DateTime<Utc>,
+    order: Vec<String>,
+    played: Vec<Played>,
     report: &mut SweepReport,
     failed: &mut Option<SweepError>,
 ) -> Result<(), SweepError> {
-    loop {
-        let (order, hands) = turns.next(IN_FLIGHT);
-        if hands.is_empty() {
-            return Ok(());
-        }
-        if ctx.clock.now() >= deadline {
-            hands.into_iter().for_each(|(held, _)| turns.give_back(held));
-            return Ok(());
-        }
-        let played = hands.into_iter().map(|(held, slots)| play(ctx, held, slots));
-        let played: Vec<_> = played.collect();
-        // All hands are finished before an error is looked at, so that none is dropped with its lease held.
-        let played: Vec<_> = stream::iter(played).buffered(IN_FLIGHT).collect().await;
-        let mut taken: BTreeMap<String, VecDeque<DueActivity>> = BTreeMap::new();
-        for (held, result) in played {
-            match result {
-                Ok(Some(rows)) => {
-                    report.recovered += rows.recovered;
-                    taken.insert(held.slice().partition.clone(), due_activities(&held, rows));
-                    turns.give_back(held);
-                }
-                // Another sweep took it over: it notes its own progress.
-                Ok(None) => turns.forget(&held),
-                Err(error) => {
-                    turns.forget(&held);
-                    report.backlog += 1;
-                    *failed = Some(error.into());
-                }
+    let mut taken: BTreeMap<String, VecDeque<DueActivity>> = BTreeMap::new();
+    for (held, result) in played {
+        match result {
+            Ok(Some(rows)) => {
+                report.recovered += rows.recovered;
+                taken.insert(held.slice().partition.clone(), due_activities(&held, rows));
+                turns.give_back(held);
             }
-        }
-        report.enqueued += taken.values().map(VecDeque::len).sum::<usize>();
-        let slot = |partition: String| -> Vec<DueActivity> {
-            let rows = taken.get_mut(&partition);
-            rows.map(|rows| rows.drain(..rows.len().min(SLOT_ACTIVITIES_MAX)).collect()).unwrap_or_default()
-        };
-        let slots: Vec<Vec<DueActivity>> = order.into_iter().map(slot).collect();
-        ctx.queue.enqueue_in_order(slots.iter().map(Vec::as_slice)).await?;
-        for held in turns.exhausted() {
-            let next = next_after_horizon(ctx, &held).await;
-            match (next, held.release(&ctx.leases).await) {
-                (Ok(next), Ok(())) => report.note_next(next),
-                (Err(error), _) => *failed = Some(error),
-                (_, Err(error)) => *failed = Some(error.into()),
+            // Another sweep took it over: it notes its own progress.
+            Ok(None) => turns.forget(&held),
+            Err(error) => {
+                turns.forget(&held);
+                report.backlog += 1;
+                *failed = Some(error.into());
             }
         }
     }
+    report.enqueued += taken.values().map(VecDeque::len).sum::<usize>();
+    let slot = |partition: String| -> Vec<DueActivity> {
+        let rows = taken.get_mut(&partition);
+        rows.map(|rows| rows.drain(..rows.len().min(SLOT_ACTIVITIES_MAX)).collect()).unwrap_or_default()
+    };
+    let slots: Vec<Vec<DueActivity>> = order.into_iter().map(slot).collect();
+    ctx.queue.enqueue_in_order(slots.iter().map(Vec::as_slice)).await?;
+    for held in turns.exhausted() {
+        let next = next_after_horizon(ctx, &held).await;
+        match (next, held.release(&ctx.leases).await) {
+            (Ok(next), Ok(())) => report.note_next(next),
+            (Err(error), _) => *failed = Some(error),
+            (_, Err(error)) => *failed = Some(error.into()),
+        }
+    }
+    Ok(())
 }
 
-async fn play(
-    ctx: &Context,
-    mut held: Held,
-    slots: usize,
-) -> (Held, Result<Option<slice::Taken>, StoreError>) {
+/// A slice after its turns, with what they brought; nothing if another sweep has it now.
+type Played = (Held, Result<Option<slice::Taken>, StoreError>);
+
+async fn play(ctx: &Context, mut held: Held, slots: usize) -> Played {
     let taken = async {
         if !held.hold(&ctx.leases, ctx.clock.now()).await? {
             return Ok(None);
@@ -259,68 +305,4 @@ async fn next_after_horizon(ctx: &Context, held: &Held) -> Result<Option<DateTim
     let after = crate::work::keys::instant(ctx.clock.now() + SWEEP_HORIZON) + "~";
     let rows = ctx.work.due_page(&held.slice().partition, Some(&after), None, 1).await?;
     Ok(rows.first().map(|row| row.due))
-}
-
-/// Whose turn it is: solutions by their levels, a solution's slices in a ring.
-#[derive(Default)]
-struct Turns {
-    tenants: TenantTurns,
-    slices: BTreeMap<Tenant, VecDeque<String>>,
-    held: BTreeMap<String, Held>,
-}
-
-impl Turns {
-    fn add(&mut self, held: Held, levels: Levels) {
-        let Slice { tenant, partition, .. } = held.slice().clone();
-        self.tenants.set(&tenant, levels);
-        self.slices.entry(tenant).or_default().push_back(partition.clone());
-        self.held.insert(partition, held);
-    }
-
-    /// The slices of the next `count` turns in order, and each of them with the number of its turns.
-    fn next(&mut self, count: usize) -> (Vec<String>, Vec<(Held, usize)>) {
-        let mut order: Vec<String> = Vec::new();
-        for _ in 0..count {
-            let Some(tenant) = self.tenants.turn() else { break };
-            let Some(ring) = self.slices.get_mut(&tenant) else { break };
-            let Some(partition) = ring.pop_front() else { break };
-            ring.push_back(partition.clone());
-            order.push(partition);
-        }
-        let mut slots: BTreeMap<&String, usize> = BTreeMap::new();
-        order.iter().for_each(|partition| *slots.entry(partition).or_default() += 1);
-        let hands = slots
-            .into_iter()
-            .filter_map(|(partition, slots)| self.held.remove(partition).map(|held| (held, slots)))
-            .collect();
-        (order, hands)
-    }
-
-    fn give_back(&mut self, held: Held) {
-        self.held.insert(held.slice().partition.clone(), held);
-    }
-
-    /// Takes out a slice, and with the last one its solution.
-    fn forget(&mut self, held: &Held) {
-        let Slice { tenant, partition, .. } = held.slice();
-        let Some(ring) = self.slices.get_mut(tenant) else { return };
-        ring.retain(|other| other != partition);
-        if !ring.is_empty() {
-            return;
-        }
-        self.slices.remove(tenant);
-        self.tenants.remove(tenant);
-    }
-
-    /// Takes out the slices of which nothing is left to read.
-    fn exhausted(&mut self) -> Vec<Held> {
-        let done: Vec<Held> =
-            self.held.extract_if(.., |_, held| held.is_exhausted()).map(|(_, held)| held).collect();
-        done.iter().for_each(|held| self.forget(held));
-        done
-    }
-
-    fn into_held(self) -> impl Iterator<Item = Held> {
-        self.held.into_values()
-    }
 }

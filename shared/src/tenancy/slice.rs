@@ -3,7 +3,7 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::{ChangeError, Solution, Tenancy, TenancyError};
+use super::{ChangeError, Page, PageRequest, Solution, Tenancy, TenancyError};
 use crate::settings::DEFAULT_DONE_SHARDS;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{Channel, Kind, Tenant};
@@ -81,6 +81,11 @@ impl SliceEntry {
         Key::new(PARTITION, format!("{tenant}/{kind}"))
     }
 
+    /// Its place in the registry.
+    pub(crate) fn sort_key(&self) -> String {
+        Self::key(&self.tenant, &self.kind).sk
+    }
+
     /// Whether it is one of an activity type that was deleted so long ago that all it had finished has gone by itself, in
     /// a solution that keeps nothing longer than `longest`; `None` if something stays for good. A channel's is always needed:
     /// its activities are accepted without a config too.
@@ -115,7 +120,7 @@ fn named<T: FromStr<Err: Display>>(reader: &Reader<'_>, text: &str) -> Result<T,
 }
 
 impl Tenancy {
-    /// Every slice of every tenant, for the sweep. Not cached.
+    /// Every slice of every tenant. Not cached.
     ///
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
@@ -123,6 +128,20 @@ impl Tenancy {
         let listing =
             Listing { operation: "list slices", pk: PARTITION.to_owned(), prefix: "", newest_first: false };
         self.all(&listing, SliceEntry::decode).await
+    }
+
+    /// A page of the slices whose key in the registry, `{company}/{solution}/{kind}`, begins with `prefix`, for the sweep.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub(crate) async fn slice_page(
+        &self,
+        prefix: &str,
+        request: &PageRequest,
+    ) -> Result<Page<SliceEntry>, TenancyError> {
+        let listing =
+            Listing { operation: "list slices", pk: PARTITION.to_owned(), prefix, newest_first: false };
+        self.page(&listing, request, SliceEntry::decode).await
     }
 
     /// Whatever a solution's activities were made by, deleted types too: for its lists, counts and

@@ -64,6 +64,7 @@ mod signing;
 mod simulation;
 mod strangers;
 mod sweeping;
+mod sweeping_many;
 mod template;
 mod template_alarms;
 mod template_events;
