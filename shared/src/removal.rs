@@ -17,12 +17,15 @@ use crate::work::{
     ActivityResult, Filter, NotificationFilter, Removal, Removed, RuleView, StoreError, Target, keys,
 };
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
 use rules::activity::Status;
 use rules::field::{FieldPath, object_ids_meant};
 use rules::names::{ActivityId, Kind, Tenant};
 use rules::recipient::Recipient;
 use rules::verdict::ResultStatus;
 
+/// Leases removed at a time.
+const REMOVED_IN_FLIGHT: usize = 16;
 /// Items of a list read at a time.
 const PAGE: usize = 100;
 
@@ -106,11 +109,12 @@ async fn solution(ctx: &Context, tenant: &Tenant, deadline: DateTime<Utc>) -> Re
 }
 
 async fn remove_leases(leases: &Leases, tenant: &Tenant, kinds: &[KindEntry]) -> Result<(), StoreError> {
-    for entry in kinds {
-        for shard in 0..entry.shards.due {
-            leases.remove(&keys::due_partition(tenant, &entry.kind, shard)).await?;
-        }
-    }
+    let slices = kinds
+        .iter()
+        .flat_map(|entry| (0..entry.shards.due).map(|shard| keys::due_partition(tenant, &entry.kind, shard)));
+    let slices: Vec<String> = slices.collect();
+    let removals = slices.into_iter().map(|name| async move { leases.remove(&name).await });
+    stream::iter(removals).buffer_unordered(REMOVED_IN_FLIGHT).try_collect::<()>().await?;
     for kind in rules::rolling::LogKind::ALL {
         leases.remove(&keys::roller_lease(tenant, kind)).await?;
     }

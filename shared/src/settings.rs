@@ -19,6 +19,8 @@ pub const DEFAULT_DONE_SHARDS: u32 = 16;
 pub const DEFAULT_RETENTION_DAYS: u32 = 365;
 /// Most days of that.
 pub const RETENTION_DAYS_MAX: u32 = 36_500;
+/// Most that a quota may be.
+pub const QUOTA_MAX: u32 = 10_000_000;
 /// Most partitions of the index of finished work for each status of a solution.
 pub const DONE_SHARDS_MAX: u32 = 256;
 /// Fewest characters of the admin key and of the processor's secret. Of one that is configured as its hash nothing can
@@ -173,6 +175,48 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// How many of each a company may have, over all its solutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    /// `PUNCTUAL_MAX_API_KEYS`.
+    pub api_keys: u32,
+    /// `PUNCTUAL_MAX_SOLUTIONS`.
+    pub solutions: u32,
+    /// `PUNCTUAL_MAX_ACTIVITY_TYPES`.
+    pub activity_types: u32,
+    /// `PUNCTUAL_MAX_NOTIFICATION_TYPES`.
+    pub notification_types: u32,
+    /// `PUNCTUAL_MAX_RECURRING_ACTIVITIES`.
+    pub recurring_activities: u32,
+}
+
+impl Default for Quotas {
+    /// Those of template.yaml.
+    fn default() -> Self {
+        Self {
+            api_keys: 100,
+            solutions: 100,
+            activity_types: 1_000,
+            notification_types: 1_000,
+            recurring_activities: 100_000,
+        }
+    }
+}
+
+impl Quotas {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let default = Self::default();
+        let mut number = |name, default| reader.number(name, 1..=QUOTA_MAX, default);
+        Self {
+            api_keys: number("PUNCTUAL_MAX_API_KEYS", default.api_keys),
+            solutions: number("PUNCTUAL_MAX_SOLUTIONS", default.solutions),
+            activity_types: number("PUNCTUAL_MAX_ACTIVITY_TYPES", default.activity_types),
+            notification_types: number("PUNCTUAL_MAX_NOTIFICATION_TYPES", default.notification_types),
+            recurring_activities: number("PUNCTUAL_MAX_RECURRING_ACTIVITIES", default.recurring_activities),
+        }
+    }
+}
+
 /// What every function needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -190,6 +234,8 @@ pub struct Settings {
     pub done_shards: u32,
     /// `PUNCTUAL_RETENTION_DAYS`: how long what is over and has no period of its own is kept; 0, for ever.
     pub retention_days: u32,
+    /// How many of each a company may have.
+    pub quotas: Quotas,
 }
 
 impl Settings {
@@ -221,6 +267,7 @@ impl Settings {
                 0..=RETENTION_DAYS_MAX,
                 DEFAULT_RETENTION_DAYS,
             ),
+            quotas: Quotas::read(&mut reader),
         };
         reader.finish(settings)
     }

@@ -203,7 +203,6 @@ impl LogRoller {
             };
             Some(Share { tenant, levels: levels.unwrap_or_default(), state })
         });
-        let looks: Vec<_> = looks.collect();
         let shares: Vec<_> = stream::iter(looks).buffered(LOOKS_IN_FLIGHT).collect().await;
         Ok(shares.into_iter().flatten().collect())
     }

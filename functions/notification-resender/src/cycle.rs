@@ -95,7 +95,6 @@ impl Resender {
             let state = Backlog { slices, ..Backlog::default() };
             Ok::<_, ResendError>(Some(Share { tenant, levels, state }))
         });
-        let looks: Vec<_> = looks.collect();
         let shares: Vec<_> = stream::iter(looks).buffered(LOOKS_IN_FLIGHT).try_collect().await?;
         Ok(shares.into_iter().flatten().collect())
     }

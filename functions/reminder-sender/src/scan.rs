@@ -39,6 +39,12 @@ pub struct Scan {
     pub next_due: Option<DateTime<Utc>>,
 }
 
+/// What a look at a configuration shows.
+enum Look {
+    Paused { waiting: usize },
+    Running(Levels),
+}
+
 /// Partitions that a pass leaves out.
 pub struct Later(VecDeque<Partition>);
 
@@ -83,26 +89,44 @@ impl Sender {
     pub(crate) async fn scan(&self) -> Result<Scan, SenderError> {
         let now = self.ctx.clock.now();
         let mut scan = Scan { now, left: VecDeque::new(), levels: Vec::new(), skipped: 0, next_due: None };
-        for configuration in self.ctx.tenancy.reminder_configurations().await? {
-            let tenant = configuration.tenant;
-            let solution = self.ctx.tenancy.solution(&tenant).await?;
-            if solution.as_ref().is_some_and(|solution| solution.is_paused()) {
-                for shard in 0..configuration.shards.due {
-                    let rows = self.ctx.reminders.due_page(&tenant, shard, None, SKIPPED_MAX).await?;
-                    scan.skipped += rows.iter().take_while(|row| row.due <= now).count();
+        let configurations = self.ctx.tenancy.reminder_configurations().await?;
+        let looks = configurations.into_iter().map(|found| self.look(found.tenant, found.shards.due, now));
+        let mut looks = stream::iter(looks).buffered(READS_IN_FLIGHT);
+        while let Some((tenant, shards, look)) = looks.next().await {
+            match look? {
+                Look::Paused { waiting } => scan.skipped += waiting,
+                Look::Running(levels) => {
+                    let partition = |shard| Partition { tenant: tenant.clone(), shard, after: None };
+                    scan.left.extend((0..shards).map(partition));
+                    scan.levels.push((tenant, levels));
                 }
-                continue;
             }
-            let levels = self.ctx.tenancy.levels(&tenant, solution.as_deref()).await?;
-            scan.levels.push((tenant.clone(), levels));
-            let partitions = 0..configuration.shards.due;
-            scan.left.extend(partitions.map(|shard| Partition {
-                tenant: tenant.clone(),
-                shard,
-                after: None,
-            }));
         }
+        drop(looks);
         Ok(scan)
+    }
+
+    /// Whether a configuration's solution runs; of a paused one, how many reminders are due.
+    async fn look(
+        &self,
+        tenant: Tenant,
+        shards: u32,
+        now: DateTime<Utc>,
+    ) -> (Tenant, u32, Result<Look, SenderError>) {
+        let look = async {
+            let solution = self.ctx.tenancy.solution(&tenant).await?;
+            if !solution.as_ref().is_some_and(|solution| solution.is_paused()) {
+                return Ok(Look::Running(self.ctx.tenancy.levels(&tenant, solution.as_deref()).await?));
+            }
+            let mut waiting = 0;
+            for shard in 0..shards {
+                let rows = self.ctx.reminders.due_page(&tenant, shard, None, SKIPPED_MAX).await?;
+                waiting += rows.iter().take_while(|row| row.due <= now).count();
+            }
+            Ok(Look::Paused { waiting })
+        };
+        let look = look.await;
+        (tenant, shards, look)
     }
 
     /// Reads a page of every partition that may have more.
@@ -116,7 +140,6 @@ impl Sender {
             let page = self.ctx.reminders.due_page(tenant, *shard, after.as_deref(), length).await;
             (partition, page)
         });
-        let reads: Vec<_> = reads.collect();
         let mut reads = stream::iter(reads).buffered(READS_IN_FLIGHT);
         let mut rows = Vec::new();
         while let Some((mut partition, page)) = reads.next().await {

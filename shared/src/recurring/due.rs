@@ -134,7 +134,6 @@ impl Run {
             let levels = ctx.tenancy.levels(&tenant, solution.as_deref()).await?;
             Ok::<_, RecurringError>((tenant, levels))
         });
-        let levels: Vec<_> = levels.collect();
         let levels: BTreeMap<Tenant, Levels> =
             stream::iter(levels).buffered(LOOKS_IN_FLIGHT).try_collect().await?;
         let mut turns = TenantTurns::default();

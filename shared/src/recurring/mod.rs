@@ -12,7 +12,7 @@ pub(crate) use expand::objects;
 pub use expand::{Expanded, expand};
 
 use crate::context::Context;
-use crate::tenancy::{Actor, AuditEntry, ChangeError, Changed, ServerState, TenancyError};
+use crate::tenancy::{Actor, AuditEntry, ChangeError, Changed, Place, Quota, ServerState, TenancyError};
 use crate::work::{Rule, RuleSpec, RuleView, StoreError, inline_parameter, occurrence_id};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{RecurringName, Tenant};
@@ -59,6 +59,26 @@ pub async fn put(
     name: &RecurringName,
     spec: RuleSpec,
     parameter: String,
+) -> Result<Changed<RuleView>, RecurringError> {
+    let mut place = ctx.tenancy.place(&tenant.company, Quota::RecurringActivities);
+    let changed = write(ctx, actor, tenant, name, (spec, parameter), &mut place).await;
+    let made = match &changed {
+        Ok(changed) => Some(matches!(changed, Changed::Created(_))),
+        Err(RecurringError::Change(ChangeError::NotFound(_) | ChangeError::Conflict(_))) => Some(false),
+        Err(RecurringError::NoFuture) => Some(false),
+        Err(_) => None,
+    };
+    place.settle(made).await;
+    changed
+}
+
+async fn write(
+    ctx: &Context,
+    actor: &Actor,
+    tenant: &Tenant,
+    name: &RecurringName,
+    (spec, parameter): (RuleSpec, String),
+    place: &mut Place<'_>,
 ) -> Result<Changed<RuleView>, RecurringError> {
     for _ in 0..TRIES_MAX {
         let now = rules::time::truncate(ctx.clock.now());
@@ -111,6 +131,9 @@ pub async fn put(
         // solution is deleted in this moment ends at its next expansion.
         if old.is_none() && ctx.tenancy.solution_fresh(tenant).await?.is_none() {
             return Err(ChangeError::NotFound("solution").into());
+        }
+        if old.is_none() {
+            place.take().await?;
         }
         if !ctx.tenancy.commit_below("write recurring activity", tenant, &entry, writes).await? {
             continue;
@@ -219,6 +242,7 @@ pub async fn delete(
             AuditEntry { from: Some(audited(&rule)), ..entry(now, actor, "recurringActivity.deleted") };
         let deletes = ctx.work.rule_deletes(&rule);
         if ctx.tenancy.commit_below("delete recurring activity", tenant, &entry, deletes).await? {
+            ctx.tenancy.release(&tenant.company, Quota::RecurringActivities, 1).await;
             withdraw(ctx, &rule, None, now).await?;
             ctx.work.forget_skips(tenant, name).await?;
             return Ok(());

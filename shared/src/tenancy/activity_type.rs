@@ -3,6 +3,7 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
+use super::quota::{Place, Quota, made};
 use super::slice::{Shards, SliceEntry};
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
@@ -243,6 +244,19 @@ impl Tenancy {
         tenant: &Tenant,
         wanted: ActivityType,
     ) -> Result<Changed<ActivityType>, ChangeError> {
+        let mut place = self.place(&tenant.company, Quota::ActivityTypes);
+        let changed = self.write_activity_type(actor, tenant, wanted, &mut place).await;
+        place.settle(made(changed.as_ref())).await;
+        changed
+    }
+
+    async fn write_activity_type(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        wanted: ActivityType,
+        place: &mut Place<'_>,
+    ) -> Result<Changed<ActivityType>, ChangeError> {
         let scope = AuditScope::Solution(tenant.clone());
         for _ in 0..TRIES_MAX {
             let now = rules::time::truncate(self.clock.now());
@@ -275,6 +289,7 @@ impl Tenancy {
                 if self.solution_fresh(tenant).await?.is_none() {
                     return Err(ChangeError::NotFound("solution"));
                 }
+                place.take().await?;
                 writes.push(self.touch(&Solution::key(tenant), When::Exists));
             }
             let commit = self.commit("write activity type", writes).await;
@@ -318,6 +333,7 @@ impl Tenancy {
             let commit = self.commit("delete activity type", writes).await;
             self.types.forget(&(tenant.clone(), name.clone()));
             if commit? == Commit::Applied {
+                self.release(&tenant.company, Quota::ActivityTypes, 1).await;
                 return Ok(());
             }
         }

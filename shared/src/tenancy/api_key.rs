@@ -6,6 +6,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::company::Company;
 use super::item::{CREATED_AT, DecodeError, Item, Key, PK, Reader, Writer};
 use super::page::Listing;
+use super::quota::{Place, Quota};
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Page, PageRequest, Tenancy, TenancyError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -210,6 +211,23 @@ impl Tenancy {
     /// [`ChangeError::NotFound`] without its company, [`ChangeError::Conflict`] if another request
     /// has used its id, or the table failed.
     pub async fn create_api_key(&self, actor: &Actor, new: &NewApiKey) -> Result<KeyCreated, ChangeError> {
+        let mut place = self.place(&new.company, Quota::ApiKeys);
+        let created = self.write_api_key(actor, new, &mut place).await;
+        let made = match &created {
+            Ok(created) => Some(matches!(created, KeyCreated::New(..))),
+            Err(ChangeError::Tenancy(_)) => None,
+            Err(_) => Some(false),
+        };
+        place.settle(made).await;
+        created
+    }
+
+    async fn write_api_key(
+        &self,
+        actor: &Actor,
+        new: &NewApiKey,
+        place: &mut Place<'_>,
+    ) -> Result<KeyCreated, ChangeError> {
         let company_key = Company::key(&new.company);
         for _ in 0..TRIES_MAX {
             if self.company_fresh(&new.company).await?.is_none() {
@@ -226,6 +244,7 @@ impl Tenancy {
                 }
                 return Err(ChangeError::Conflict(format!("another API key has the id {id}")));
             }
+            place.take().await?;
             let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.entropy.bytes::<SECRET_BYTES>()));
             let text = Zeroizing::new(format!("{MARK}~{}~{id}~{}", new.company, *secret));
             let key = ApiKey {
@@ -329,7 +348,10 @@ impl Tenancy {
         let commit = self.commit("delete API key", writes).await;
         self.keys.forget(&(company.clone(), id.to_owned()));
         match commit? {
-            Commit::Applied => Ok(()),
+            Commit::Applied => {
+                self.release(company, Quota::ApiKeys, 1).await;
+                Ok(())
+            }
             // Keys never change, so a lost condition means that somebody else deleted it.
             Commit::Lost => Err(ChangeError::NotFound(WHAT)),
         }

@@ -13,6 +13,7 @@
 //! | reminder configuration | `REMINDERS` | `{company}/{solution}` |
 //! | slice registry | `SLICES` | `{company}/{solution}/{kind}` |
 //! | secret of cursors | `CURSORS` | `SECRET` |
+//! | count of a quota | `C#{company}` | `COUNT#{parameter}` |
 //! | audit entry | `AUDIT#{company}` or `AUDIT#{company}/{solution}` | `{millis:015}#{turn:08x}-{uuid}` |
 //!
 //! Every change is one transaction: the item under a condition on its revision, and the audit entry
@@ -33,6 +34,7 @@ mod error;
 mod item;
 mod notification_type;
 mod page;
+mod quota;
 mod reminder_configuration;
 mod reminder_secret;
 mod reminder_webhook;
@@ -55,6 +57,8 @@ pub use error::TenancyError;
 pub use item::DecodeError;
 pub(crate) use item::EXPIRES_AT;
 pub use notification_type::{NotificationSlice, NotificationType};
+pub(crate) use quota::Place;
+pub use quota::Quota;
 pub use reminder_configuration::{ReminderConfiguration, ReminderSettings};
 pub use reminder_secret::{ReminderSecrets, SecretKind};
 pub use reminder_webhook::REMINDER_WEBHOOK;
@@ -68,7 +72,7 @@ pub use solution::Solution;
 use crate::clock::SharedClock;
 use crate::crypto::Envelope;
 use crate::entropy::SharedEntropy;
-use crate::settings::Settings;
+use crate::settings::{Quotas, Settings};
 use crate::unreadable::Unreadable;
 use cache::Cache;
 use chrono::TimeDelta;
@@ -83,6 +87,9 @@ pub const CACHE_TTL: TimeDelta = TimeDelta::seconds(3);
 pub struct Tenancy {
     dynamodb: aws_sdk_dynamodb::Client,
     table: String,
+    /// Of the activities, where recurring rules are counted.
+    work_table: String,
+    quotas: Quotas,
     clock: SharedClock,
     entropy: SharedEntropy,
     envelope: Arc<Envelope>,
@@ -119,6 +126,8 @@ impl Tenancy {
         Self {
             dynamodb,
             table: settings.config_table.clone(),
+            work_table: settings.work_table.clone(),
+            quotas: settings.quotas,
             companies: Cache::new(clock.clone()),
             solutions: Cache::new(clock.clone()),
             types: Cache::new(clock.clone()),

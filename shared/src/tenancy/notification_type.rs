@@ -3,6 +3,7 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
+use super::quota::{Place, Quota, made};
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
     TenancyError,
@@ -223,6 +224,19 @@ impl Tenancy {
         tenant: &Tenant,
         wanted: NotificationType,
     ) -> Result<Changed<NotificationType>, ChangeError> {
+        let mut place = self.place(&tenant.company, Quota::NotificationTypes);
+        let changed = self.write_notification_type(actor, tenant, wanted, &mut place).await;
+        place.settle(made(changed.as_ref())).await;
+        changed
+    }
+
+    async fn write_notification_type(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        wanted: NotificationType,
+        place: &mut Place<'_>,
+    ) -> Result<Changed<NotificationType>, ChangeError> {
         let key = (tenant.clone(), wanted.name.clone());
         for _ in 0..TRIES_MAX {
             let now = rules::time::truncate(self.clock.now());
@@ -257,6 +271,7 @@ impl Tenancy {
                 if self.solution_fresh(tenant).await?.is_none() {
                     return Err(ChangeError::NotFound("solution"));
                 }
+                place.take().await?;
                 writes.push(self.touch(&Solution::key(tenant), When::Exists));
             }
             let commit = self.commit("write notification type", writes).await;
@@ -291,6 +306,7 @@ impl Tenancy {
             let commit = self.commit("delete notification type", writes).await;
             self.notification_types.forget(&(tenant.clone(), name.clone()));
             if commit? == Commit::Applied {
+                self.release(&tenant.company, Quota::NotificationTypes, 1).await;
                 return Ok(());
             }
         }

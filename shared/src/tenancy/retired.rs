@@ -254,6 +254,8 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be read or written; the same call may be made again.
     pub async fn remove_company(&self, name: &CompanyName, at: DateTime<Utc>) -> Result<(), TenancyError> {
+        // One that has the name by now counts anew.
+        self.remove("remove counts", &super::quota::keys(name)).await?;
         let last = super::audit::sort_key_after(at);
         self.remove_all(format!("AUDIT#{name}"), "", |sk| sk < last.as_str()).await
     }

@@ -5,6 +5,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::company::Company;
 use super::item::{DecodeError, Item, Key, PK, QOS_LEVEL, Reader, SK, Writer};
 use super::page::Listing;
+use super::quota::{Place, Quota, made};
 use super::retired::NAME_REUSE_WAIT;
 use super::rolling::Rolling;
 use super::signing_secret::PreviousSecret;
@@ -219,6 +220,20 @@ impl Tenancy {
         qos_level: u32,
         rolling: Rolling,
     ) -> Result<(Changed<Solution>, Option<Zeroizing<String>>), ChangeError> {
+        let mut place = self.place(&tenant.company, Quota::Solutions);
+        let changed = self.write_solution(actor, tenant, qos_level, rolling, &mut place).await;
+        place.settle(made(changed.as_ref().map(|(changed, _)| changed))).await;
+        changed
+    }
+
+    async fn write_solution(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        qos_level: u32,
+        rolling: Rolling,
+        place: &mut Place<'_>,
+    ) -> Result<(Changed<Solution>, Option<Zeroizing<String>>), ChangeError> {
         for _ in 0..TRIES_MAX {
             let now = rules::time::truncate(self.clock.now());
             if let Some(old) = self.solution_of_name_fresh(tenant).await? {
@@ -243,6 +258,7 @@ impl Tenancy {
             if self.company_fresh(&tenant.company).await?.is_none() {
                 return Err(ChangeError::NotFound("company"));
             }
+            place.take().await?;
             let before = self.predecessors(tenant).await?;
             if let Some(before) = before {
                 self.clock.sleep_until(rules::time::after(before.last_at, NAME_REUSE_WAIT)).await;
@@ -310,6 +326,7 @@ impl Tenancy {
             self.solutions.forget(&name_of(tenant));
             self.secrets.forget(tenant);
             if commit? == Commit::Applied {
+                self.release(&tenant.company, Quota::Solutions, 1).await;
                 return Ok(());
             }
         }

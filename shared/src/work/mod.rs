@@ -57,7 +57,7 @@ pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
 pub use rolling::{Finished, LogEntry};
 pub use settle::{Attempt, Settled};
-pub use stats::Stats;
+pub use stats::{KINDS_COUNTED_MAX, Stats};
 
 use crate::clock::SharedClock;
 use crate::entropy::SharedEntropy;

@@ -15,6 +15,27 @@ const PAGES_MAX: usize = 128;
 /// Partitions counted at a time.
 const COUNTS_IN_FLIGHT: usize = 16;
 
+/// Kinds of a solution that are counted; of more, an answer says that it is truncated.
+pub const KINDS_COUNTED_MAX: usize = 500;
+
+/// What waits in a partition.
+#[derive(Default)]
+struct Waiting {
+    ready: u64,
+    overdue: u64,
+    oldest_overdue: Option<DateTime<Utc>>,
+    is_cut: bool,
+}
+
+/// The partitions of the due index of `kinds`.
+fn due_partitions(tenant: &Tenant, kinds: &[KindEntry]) -> Vec<(Kind, String)> {
+    let partitions = kinds.iter().flat_map(|entry| {
+        let partition = |shard| (entry.kind.clone(), keys::due_partition(tenant, &entry.kind, shard));
+        (0..entry.shards.due).map(partition)
+    });
+    partitions.collect()
+}
+
 /// Which part of a partition is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Span {
@@ -37,7 +58,7 @@ pub struct Stats {
     pub overdue: u64,
     /// Since when the oldest of these has been due.
     pub oldest_overdue: Option<DateTime<Utc>>,
-    /// Whether a partition was too large to be counted to its end.
+    /// Whether a partition was too large to be counted to its end, or there are too many kinds.
     pub truncated: bool,
 }
 
@@ -47,34 +68,27 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when an index cannot be read.
     pub async fn stats(&self, tenant: &Tenant, kinds: &[KindEntry]) -> Result<Stats, StoreError> {
+        let counted = &kinds[..kinds.len().min(KINDS_COUNTED_MAX)];
         let mut stats = Stats {
             by_status: Status::ALL.into_iter().map(|status| (status, 0)).collect(),
-            ready_by_kind: kinds.iter().map(|entry| (entry.kind.clone(), 0)).collect(),
+            ready_by_kind: counted.iter().map(|entry| (entry.kind.clone(), 0)).collect(),
             overdue: 0,
             oldest_overdue: None,
-            truncated: false,
+            truncated: counted.len() < kinds.len(),
         };
         let now = self.clock.now();
-        for entry in kinds {
-            for shard in 0..entry.shards.due {
-                let partition = keys::due_partition(tenant, &entry.kind, shard);
-                let (ready, cut) =
-                    self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Span::All).await?;
-                stats.truncated |= cut;
-                *stats.ready_by_kind.entry(entry.kind.clone()).or_default() += ready;
-                *stats.by_status.entry(Status::Ready).or_default() += ready;
-                if ready == 0 {
-                    continue;
-                }
-                let (overdue, cut) = self
-                    .count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Span::DueBefore(now))
-                    .await?;
-                stats.truncated |= cut;
-                stats.overdue += overdue;
-                let first = self.first_due(&partition).await?.filter(|due| *due < now);
-                stats.oldest_overdue = stats.oldest_overdue.into_iter().chain(first).min();
-            }
+        let counts = due_partitions(tenant, counted).into_iter().map(|(kind, partition)| async move {
+            Ok::<_, StoreError>((kind, self.waiting_in(&partition, now).await?))
+        });
+        let mut counts = stream::iter(counts).buffered(COUNTS_IN_FLIGHT);
+        while let Some((kind, waiting)) = counts.try_next().await? {
+            stats.truncated |= waiting.is_cut;
+            *stats.ready_by_kind.entry(kind).or_default() += waiting.ready;
+            *stats.by_status.entry(Status::Ready).or_default() += waiting.ready;
+            stats.overdue += waiting.overdue;
+            stats.oldest_overdue = stats.oldest_overdue.into_iter().chain(waiting.oldest_overdue).min();
         }
+        drop(counts);
         for status in Status::ALL.into_iter().filter(|status| *status != Status::Ready) {
             let partitions = self.done_partitions(tenant, kinds, &[status]);
             let period = match LogKind::of(status) {
@@ -93,15 +107,28 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when the index cannot be read.
     pub async fn has_waiting(&self, tenant: &Tenant, kinds: &[KindEntry]) -> Result<bool, StoreError> {
-        for entry in kinds {
-            for shard in 0..entry.shards.due {
-                let partition = keys::due_partition(tenant, &entry.kind, shard);
-                if self.first_due(&partition).await?.is_some() {
-                    return Ok(true);
-                }
+        let looks = due_partitions(tenant, kinds)
+            .into_iter()
+            .map(|(_, partition)| async move { self.first_due(&partition).await });
+        let mut looks = stream::iter(looks).buffer_unordered(COUNTS_IN_FLIGHT);
+        while let Some(first) = looks.try_next().await? {
+            if first.is_some() {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Counts what waits in a partition of the due index.
+    async fn waiting_in(&self, partition: &str, now: DateTime<Utc>) -> Result<Waiting, StoreError> {
+        let (ready, is_cut) = self.count(attr::DUE_INDEX, attr::DUE_PARTITION, partition, Span::All).await?;
+        if ready == 0 {
+            return Ok(Waiting { is_cut, ..Waiting::default() });
+        }
+        let (overdue, overdue_is_cut) =
+            self.count(attr::DUE_INDEX, attr::DUE_PARTITION, partition, Span::DueBefore(now)).await?;
+        let oldest_overdue = self.first_due(partition).await?.filter(|due| *due < now);
+        Ok(Waiting { ready, overdue, oldest_overdue, is_cut: is_cut | overdue_is_cut })
     }
 
     /// The first instant in a partition of the due index.
@@ -122,7 +149,6 @@ impl WorkStore {
         let counts = partitions.into_iter().map(|partition| async move {
             self.count(attr::DONE_INDEX, attr::DONE_PARTITION, &partition, span).await
         });
-        let counts: Vec<_> = counts.collect();
         let sum = |(count, cut): (u64, bool), (more, more_cut): (u64, bool)| {
             std::future::ready(Ok((count + more, cut | more_cut)))
         };

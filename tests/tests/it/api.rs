@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 use shared::context::Context;
+use shared::settings::Settings;
 use tests::World;
 use tower::ServiceExt;
 
@@ -71,7 +72,15 @@ impl Answer {
 impl Api {
     /// An empty one.
     pub async fn new() -> Self {
-        let world = World::new().await;
+        Self::with_settings(&|_| None).await
+    }
+
+    /// The same, with what `lookup` sets of the common settings.
+    pub async fn with_settings(lookup: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut world = World::new().await;
+        let variables = world.embedded.settings("api-ingest");
+        let settings = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
+        world.set_settings(Settings::read(&settings).unwrap());
         let own = |name: &str| (name == "PUNCTUAL_ADMIN_KEY").then(|| ADMIN.to_owned());
         // As the template routes them: what sends is the sender's, all else the API's.
         let sender = world.sender_with(world.ctx.clone(), &own).routes();

@@ -50,6 +50,7 @@ mod notification_crashes;
 mod notifications;
 mod outbound_answers;
 mod owners;
+mod quotas;
 mod recurring;
 mod recurring_crashes;
 mod reminder_catch_up;

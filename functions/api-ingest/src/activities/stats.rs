@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use rules::names::Kind;
 use serde::Serialize;
+use shared::work::KINDS_COUNTED_MAX;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -25,7 +26,8 @@ pub struct StatsView {
     overdue: u64,
     /// How long the oldest of these has been due, in seconds; 0 if none is.
     oldest_overdue_seconds: f64,
-    /// Whether there are too many to be counted to the end.
+    /// Whether there are too many to be counted to the end: in one place, or more than 500 types of activities or notifications,
+    /// of which the first by name are counted.
     truncated: bool,
     /// How the notifications of each type stand.
     notifications: Vec<NotificationsView>,
@@ -86,7 +88,7 @@ pub async fn get(
         by_kind: stats.ready_by_kind.into_iter().map(kind).collect(),
         overdue: stats.overdue,
         oldest_overdue_seconds: overdue_ms as f64 / 1_000.0,
-        truncated: stats.truncated,
+        truncated: stats.truncated || slices.len() > KINDS_COUNTED_MAX,
         notifications: notifications.collect(),
     }))
 }

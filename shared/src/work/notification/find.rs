@@ -7,6 +7,7 @@ use crate::work::codec::Attributes;
 use crate::work::list::{Filling, Phase};
 use crate::work::payload::PAYLOAD_BATCH_MAX;
 use crate::work::read::{SHOWN_MAX, decode_entry};
+use crate::work::stats::KINDS_COUNTED_MAX;
 use crate::work::stats::Span;
 use crate::work::{HistoryEntry, StoreError, WorkStore, attr, keys};
 use chrono::{DateTime, Utc};
@@ -193,10 +194,9 @@ impl WorkStore {
     ) -> Result<DueNotifications, StoreError> {
         // Each partition is a phase of its own, so that they are asked a few at a time. One row more than is wanted says
         // whether there is more.
-        let phases: Vec<Phase> =
-            slices.iter().flat_map(due_partitions).map(|partition| Phase::due(vec![partition])).collect();
-        let reads = phases.iter().map(|phase| self.stride(phase, after, limit + 1));
-        let reads: Vec<_> = reads.collect();
+        let partitions: Vec<String> = slices.iter().flat_map(due_partitions).collect();
+        let phases = partitions.into_iter().map(|partition| Phase::due(vec![partition]));
+        let reads = phases.map(|phase| async move { self.stride(&phase, after, limit + 1).await });
         let mut reads = stream::iter(reads).buffer_unordered(READS_IN_FLIGHT);
         let mut rows: Vec<(String, String)> = Vec::new();
         while let Some(page) = reads.try_next().await? {
@@ -233,11 +233,20 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when the index cannot be read.
     pub async fn has_pending_notifications(&self, slices: &[NotificationSlice]) -> Result<bool, StoreError> {
-        let phase = Phase::due(slices.iter().flat_map(due_partitions).collect());
-        Ok(!self.stride(&phase, None, 1).await?.is_empty())
+        let partitions: Vec<String> = slices.iter().flat_map(due_partitions).collect();
+        let phases = partitions.into_iter().map(|partition| Phase::due(vec![partition]));
+        let reads = phases
+            .map(|phase| async move { Ok::<_, StoreError>(!self.stride(&phase, None, 1).await?.is_empty()) });
+        let mut reads = stream::iter(reads).buffer_unordered(READS_IN_FLIGHT);
+        while let Some(is_pending) = reads.try_next().await? {
+            if is_pending {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// Counts the notifications of `slices` by type and status.
+    /// Counts the notifications of `slices` by type and status, of the first [`KINDS_COUNTED_MAX`].
     ///
     /// # Errors
     /// [`StoreError`] when an index cannot be read.
@@ -246,12 +255,14 @@ impl WorkStore {
         slices: &[NotificationSlice],
     ) -> Result<NotificationCounts, StoreError> {
         let mut places = Vec::new();
-        for slice in slices {
+        for slice in slices.iter().take(KINDS_COUNTED_MAX) {
             for status in Status::ALL {
-                places.extend(partitions(slice, status).map(|partition| (slice, status, partition)));
+                places.extend(
+                    partitions(slice, status).map(|partition| (slice.name.clone(), status, partition)),
+                );
             }
         }
-        let counts = places.into_iter().map(|(slice, status, partition)| async move {
+        let counts = places.into_iter().map(|(name, status, partition)| async move {
             let (count, _) = match status {
                 Status::Pending => {
                     self.count(attr::DUE_INDEX, attr::DUE_PARTITION, &partition, Span::All).await?
@@ -259,12 +270,11 @@ impl WorkStore {
                 Status::Published => self.count_done(vec![partition], self.retention()).await?,
                 Status::MaxRetried => self.count_done(vec![partition], None).await?,
             };
-            Ok::<_, StoreError>((slice.name.clone(), status, count))
+            Ok::<_, StoreError>((name, status, count))
         });
-        let counts: Vec<_> = counts.collect();
-        let counts: Vec<_> = stream::iter(counts).buffer_unordered(READS_IN_FLIGHT).try_collect().await?;
+        let mut counts = stream::iter(counts).buffer_unordered(READS_IN_FLIGHT);
         let mut counted = NotificationCounts::new();
-        for (name, status, count) in counts {
+        while let Some((name, status, count)) = counts.try_next().await? {
             *counted.entry(name).or_default().entry(status).or_default() += count;
         }
         Ok(counted)
