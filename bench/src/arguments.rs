@@ -54,6 +54,9 @@ pub struct Arguments {
     /// Due reminders in `isolation` of the company whose Dialog service never answers
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub hanging_reminders: usize,
+    /// Empty activity types of a company in `many-types`
+    #[arg(long, value_name = "N", default_value_t = 12_000)]
+    pub many_types: usize,
     /// Overdue activities of each company in `qos`
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub qos: usize,
@@ -138,6 +141,8 @@ pub enum Scenario {
     Fairness,
     /// A company whose receiver never answers beside one whose receiver does
     Isolation,
+    /// A company with very many empty activity types beside one with ten activities
+    ManyTypes,
     /// Two companies with `qosLevel` 3 and 1, both overdue
     Qos,
     /// Activities through a channel beside those by an activity type
@@ -162,6 +167,7 @@ impl Scenario {
             Self::Spread => "spread",
             Self::Fairness => "fairness",
             Self::Isolation => "isolation",
+            Self::ManyTypes => "many-types",
             Self::Qos => "qos",
             Self::Channels => "channels",
             Self::Reminders => "reminders",
@@ -192,7 +198,7 @@ mod tests {
     #[test]
     fn only_narrows_what_is_run() {
         let all = Arguments::parse_from(["bench"]);
-        assert_eq!(all.scenarios().len(), 12);
+        assert_eq!(all.scenarios().len(), 13);
         let some = Arguments::parse_from(["bench", "--only", "qos,lone"]);
         assert_eq!(some.scenarios(), [Scenario::Qos, Scenario::Lone]);
     }

@@ -15,6 +15,7 @@ pub mod page;
 pub mod patience;
 pub mod publisher;
 pub mod queue;
+pub mod quotas;
 pub mod recurring;
 pub mod reminder;
 pub mod removal;

@@ -2,6 +2,7 @@
 //! refused with every fault named (SPEC §10).
 
 use crate::outbound::{ENDPOINT_VARIABLES, Listener};
+use crate::quotas::Quotas;
 use crate::tenancy::{AcceptedSecret, SecretHash, Shards};
 use chrono::TimeDelta;
 use ipnet::IpNet;
@@ -19,8 +20,6 @@ pub const DEFAULT_DONE_SHARDS: u32 = 16;
 pub const DEFAULT_RETENTION_DAYS: u32 = 365;
 /// Most days of that.
 pub const RETENTION_DAYS_MAX: u32 = 36_500;
-/// Most that a quota may be.
-pub const QUOTA_MAX: u32 = 10_000_000;
 /// Most partitions of the index of finished work for each status of a solution.
 pub const DONE_SHARDS_MAX: u32 = 256;
 /// Fewest characters of the admin key and of the processor's secret. Of one that is configured as its hash nothing can
@@ -173,48 +172,6 @@ pub fn secret_text(text: &str) -> Result<(), String> {
 /// The process's environment, as a [`Lookup`].
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-/// How many of each a company may have, over all its solutions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quotas {
-    /// `PUNCTUAL_MAX_API_KEYS`.
-    pub api_keys: u32,
-    /// `PUNCTUAL_MAX_SOLUTIONS`.
-    pub solutions: u32,
-    /// `PUNCTUAL_MAX_ACTIVITY_TYPES`.
-    pub activity_types: u32,
-    /// `PUNCTUAL_MAX_NOTIFICATION_TYPES`.
-    pub notification_types: u32,
-    /// `PUNCTUAL_MAX_RECURRING_ACTIVITIES`.
-    pub recurring_activities: u32,
-}
-
-impl Default for Quotas {
-    /// Those of template.yaml.
-    fn default() -> Self {
-        Self {
-            api_keys: 100,
-            solutions: 100,
-            activity_types: 1_000,
-            notification_types: 1_000,
-            recurring_activities: 100_000,
-        }
-    }
-}
-
-impl Quotas {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        let default = Self::default();
-        let mut number = |name, default| reader.number(name, 1..=QUOTA_MAX, default);
-        Self {
-            api_keys: number("PUNCTUAL_MAX_API_KEYS", default.api_keys),
-            solutions: number("PUNCTUAL_MAX_SOLUTIONS", default.solutions),
-            activity_types: number("PUNCTUAL_MAX_ACTIVITY_TYPES", default.activity_types),
-            notification_types: number("PUNCTUAL_MAX_NOTIFICATION_TYPES", default.notification_types),
-            recurring_activities: number("PUNCTUAL_MAX_RECURRING_ACTIVITIES", default.recurring_activities),
-        }
-    }
 }
 
 /// What every function needs.

@@ -7,6 +7,7 @@ pub mod crash;
 mod fairness;
 mod isolation;
 mod lone;
+mod many_types;
 mod punctuality;
 mod qos;
 mod recurring;
@@ -28,6 +29,7 @@ pub async fn run(scenario: Scenario, arguments: &Arguments, report: &mut Report)
         Scenario::Spread => punctuality::spread(arguments, report).await,
         Scenario::Fairness => fairness::run(arguments, report).await,
         Scenario::Isolation => isolation::run(arguments, report).await,
+        Scenario::ManyTypes => many_types::run(arguments, report).await,
         Scenario::Qos => qos::run(arguments, report).await,
         Scenario::Reminders => reminders::run(arguments, report).await,
         Scenario::Recurring => recurring::run(arguments, report).await,

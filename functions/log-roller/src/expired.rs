@@ -35,6 +35,24 @@ impl Expired {
         Ok(self.after.is_some())
     }
 
+    /// Removes the registrations of notification types that were deleted and of which nothing is left.
+    ///
+    /// # Errors
+    /// [`RollError`]; the next round goes on.
+    pub async fn notification_slices(ctx: &Context, tenant: &Tenant) -> Result<(), RollError> {
+        for slice in ctx.tenancy.notification_slices_of(tenant).await? {
+            let is_there = ctx.tenancy.notification_type(tenant, &slice.name).await?.is_some();
+            let one = std::slice::from_ref(&slice);
+            if !is_there
+                && !ctx.work.has_notifications(one).await?
+                && ctx.tenancy.remove_retired_notification_slice(&slice, ctx.clock.now()).await?
+            {
+                tracing::info!(%tenant, kind = %slice.name, "slice of a deleted type removed");
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the slices of types that were deleted so long ago that nothing of theirs is left.
     ///
     /// # Errors

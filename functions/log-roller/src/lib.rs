@@ -257,6 +257,7 @@ impl LogRoller {
             return Ok(After::More);
         }
         Expired::slices(&self.ctx, &solution, &share.retired).await?;
+        Expired::notification_slices(&self.ctx, tenant).await?;
         Ok(After::Nothing)
     }
 

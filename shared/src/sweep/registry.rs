@@ -226,7 +226,8 @@ impl Registry {
                 // It has begun with what was left of it.
                 feed.parts.push_back(own);
             } else {
-                feed.load(own, entries, page.next.is_some() && index + 1 == count, &first);
+                let next = page.next.clone().filter(|_| index + 1 == count);
+                feed.load(own, entries, next, &first);
             }
             self.first = first;
         }
@@ -259,7 +260,7 @@ impl Feed {
             let next = self.parts.iter().position(|part| !part.is_rest).unwrap_or(0);
             let Some(part) = self.parts.remove(next) else { return Ok(None) };
             match read(tenancy, &part, COMPANY_PAGE).await {
-                Ok(page) => self.load(part, page.items, page.next.is_some(), first),
+                Ok(page) => self.load(part, page.items, page.next, first),
                 Err(error) => {
                     self.parts.push_front(part);
                     return Err(error);
@@ -268,16 +269,17 @@ impl Feed {
         }
     }
 
-    /// Takes entries that were read at the beginning of `part`; behind them there is more, or not.
-    fn load(&mut self, part: Part, entries: Vec<SliceEntry>, has_more: bool, first: &[Part]) {
-        let has_more = has_more || entries.len() > COMPANY_PAGE;
+    /// Takes entries that were read at the beginning of `part`; behind `next` there is more.
+    fn load(&mut self, part: Part, entries: Vec<SliceEntry>, next: Option<String>, first: &[Part]) {
+        let is_cut = entries.len() > COMPANY_PAGE;
         let kept: Vec<SliceEntry> = entries.into_iter().take(COMPANY_PAGE).collect();
-        if let Some(last) = kept.last().filter(|_| has_more) {
-            let solution = format!("{}/", last.tenant);
+        let last = if is_cut { kept.last().map(SliceEntry::sort_key) } else { next };
+        if let Some(last) = last {
+            let solution = last.rsplit_once('/').map_or(String::new(), |(tenant, _)| format!("{tenant}/"));
             if part.prefix == solution || self.parts.len() >= PARTS_MAX {
-                self.parts.push_back(part.behind(&part.prefix, last.sort_key()));
+                self.parts.push_back(part.behind(&part.prefix, last));
             } else {
-                self.parts.push_back(part.behind(&solution, last.sort_key()));
+                self.parts.push_back(part.behind(&solution, last));
                 self.parts.push_back(part.behind(&part.prefix, format!("{solution}{AFTER_ALL}")));
             }
         }

@@ -3,7 +3,7 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::quota::{Place, Quota, made};
+use super::quota::{Place, Quota};
 use super::slice::{Shards, SliceEntry};
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
@@ -235,22 +235,7 @@ impl Tenancy {
     }
 
     /// Makes or replaces an activity type, and with it the slice of the due index.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`] without the solution, or the table failed.
-    pub async fn put_activity_type(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-        wanted: ActivityType,
-    ) -> Result<Changed<ActivityType>, ChangeError> {
-        let mut place = self.place(&tenant.company, Quota::ActivityTypes);
-        let changed = self.write_activity_type(actor, tenant, wanted, &mut place).await;
-        place.settle(made(changed.as_ref())).await;
-        changed
-    }
-
-    async fn write_activity_type(
+    pub(super) async fn write_activity_type(
         &self,
         actor: &Actor,
         tenant: &Tenant,

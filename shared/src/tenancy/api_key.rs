@@ -206,23 +206,7 @@ pub enum KeyCreated {
 
 impl Tenancy {
     /// Makes a key.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`] without its company, [`ChangeError::Conflict`] if another request
-    /// has used its id, or the table failed.
-    pub async fn create_api_key(&self, actor: &Actor, new: &NewApiKey) -> Result<KeyCreated, ChangeError> {
-        let mut place = self.place(&new.company, Quota::ApiKeys);
-        let created = self.write_api_key(actor, new, &mut place).await;
-        let made = match &created {
-            Ok(created) => Some(matches!(created, KeyCreated::New(..))),
-            Err(ChangeError::Tenancy(_)) => None,
-            Err(_) => Some(false),
-        };
-        place.settle(made).await;
-        created
-    }
-
-    async fn write_api_key(
+    pub(super) async fn write_api_key(
         &self,
         actor: &Actor,
         new: &NewApiKey,

@@ -3,11 +3,13 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::quota::{Place, Quota, made};
+use super::quota::{Place, Quota};
+use super::retired::LATE_WRITES;
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
     TenancyError,
 };
+use chrono::{DateTime, Utc};
 use rules::names::{Tenant, TypeName};
 use rules::retry::RescheduleRules;
 use serde_json::{Value, json};
@@ -22,6 +24,7 @@ const HEADERS: &str = "headers";
 const MAX_RETRIES: &str = "maxRetries";
 const RULES: &str = "rules";
 const SHARDS: &str = "shards";
+const RETIRED_AT: &str = "retiredAt";
 
 /// A notification type of a solution.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +54,8 @@ pub struct NotificationSlice {
     pub name: TypeName,
     /// Over how many shards its notifications are spread.
     pub shards: u32,
+    /// When the type was deleted, as far as that was noted.
+    pub retired_at: Option<DateTime<Utc>>,
 }
 
 impl NotificationType {
@@ -117,7 +122,10 @@ impl NotificationSlice {
     }
 
     fn encode(&self) -> Item {
-        Writer::new(&Self::key(&self.tenant, &self.name)).number(SHARDS, self.shards).finish()
+        Writer::new(&Self::key(&self.tenant, &self.name))
+            .number(SHARDS, self.shards)
+            .optional_number(RETIRED_AT, self.retired_at.map(|at| at.timestamp_millis()))
+            .finish()
     }
 
     fn decode(item: &Item) -> Result<Self, DecodeError> {
@@ -127,7 +135,12 @@ impl NotificationSlice {
             Some((tenant.parse().ok()?, name.parse().ok()?))
         };
         let (tenant, name) = parse().ok_or_else(|| reader.error(SK, "names no notification type"))?;
-        Ok(Self { tenant, name, shards: reader.number(SHARDS)? })
+        Ok(Self {
+            tenant,
+            name,
+            shards: reader.number(SHARDS)?,
+            retired_at: reader.optional_time(RETIRED_AT)?,
+        })
     }
 }
 
@@ -215,22 +228,7 @@ impl Tenancy {
     }
 
     /// Makes or replaces a notification type, and registers it.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`] without the solution, or the table failed.
-    pub async fn put_notification_type(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-        wanted: NotificationType,
-    ) -> Result<Changed<NotificationType>, ChangeError> {
-        let mut place = self.place(&tenant.company, Quota::NotificationTypes);
-        let changed = self.write_notification_type(actor, tenant, wanted, &mut place).await;
-        place.settle(made(changed.as_ref())).await;
-        changed
-    }
-
-    async fn write_notification_type(
+    pub(super) async fn write_notification_type(
         &self,
         actor: &Actor,
         tenant: &Tenant,
@@ -261,7 +259,12 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, action)
                 .from(old.as_deref().map(NotificationType::audited))
                 .to(new.audited());
-            let slice = NotificationSlice { tenant: tenant.clone(), name: new.name.clone(), shards };
+            let slice = NotificationSlice {
+                tenant: tenant.clone(),
+                name: new.name.clone(),
+                shards,
+                retired_at: None,
+            };
             let mut writes = vec![
                 self.put(new.encode(tenant)?, Some(when)),
                 self.put(slice.encode(), None),
@@ -299,8 +302,15 @@ impl Tenancy {
             };
             let now = rules::time::truncate(self.clock.now());
             let entry = AuditEntry::new(now, actor, "notificationType.deleted").from(Some(old.audited()));
+            let slice = NotificationSlice {
+                tenant: tenant.clone(),
+                name: name.clone(),
+                shards: old.shards,
+                retired_at: Some(now),
+            };
             let writes = vec![
                 self.delete(&NotificationType::key(tenant, name), Some(When::Revision(old.meta.revision))),
+                self.put(slice.encode(), None),
                 self.audit(&AuditScope::Solution(tenant.clone()), &entry),
             ];
             let commit = self.commit("delete notification type", writes).await;
@@ -311,6 +321,30 @@ impl Tenancy {
             }
         }
         Err(ChangeError::contended())
+    }
+
+    /// Removes the registration of a type that was deleted more than [`LATE_WRITES`] ago, and of which nothing is left, or
+    /// notes that it was deleted where that was not noted. Whether it was removed; not while the type is there.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read or written.
+    pub async fn remove_retired_notification_slice(
+        &self,
+        slice: &NotificationSlice,
+        now: DateTime<Utc>,
+    ) -> Result<bool, TenancyError> {
+        let key = NotificationSlice::key(&slice.tenant, &slice.name);
+        let gone = self.check(&NotificationType::key(&slice.tenant, &slice.name), When::Absent);
+        let Some(retired_at) = slice.retired_at else {
+            let noted = NotificationSlice { retired_at: Some(now), ..slice.clone() };
+            self.commit("retire notification type", vec![gone, self.put(noted.encode(), None)]).await?;
+            return Ok(false);
+        };
+        if now < rules::time::after(retired_at, LATE_WRITES) {
+            return Ok(false);
+        }
+        let delete = self.delete_unchanged(&key, RETIRED_AT, retired_at);
+        Ok(self.commit("remove notification type", vec![gone, delete]).await? == Commit::Applied)
     }
 
     /// Deletes every notification type of a solution, each with its own audit entry.
@@ -346,7 +380,10 @@ mod tests {
         for found in [bare, whole] {
             assert_eq!(NotificationType::decode(&found.encode(&tenant).unwrap()), Ok(found));
         }
-        let slice = NotificationSlice { tenant, name: "voicemail.new".parse().unwrap(), shards: 4 };
-        assert_eq!(NotificationSlice::decode(&slice.encode()), Ok(slice));
+        for retired_at in [None, Some(DateTime::UNIX_EPOCH)] {
+            let (tenant, name) = (tenant.clone(), "voicemail.new".parse().unwrap());
+            let slice = NotificationSlice { tenant, name, shards: 4, retired_at };
+            assert_eq!(NotificationSlice::decode(&slice.encode()), Ok(slice));
+        }
     }
 }

@@ -8,7 +8,7 @@
 use super::change::{ChangeError, Changed};
 use super::item::{Item, Key, Reader, Writer};
 use super::{Solution, Tenancy, TenancyError};
-use crate::settings::Quotas;
+use crate::quotas::Quotas;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select};

@@ -5,7 +5,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::company::Company;
 use super::item::{DecodeError, Item, Key, PK, QOS_LEVEL, Reader, SK, Writer};
 use super::page::Listing;
-use super::quota::{Place, Quota, made};
+use super::quota::{Place, Quota};
 use super::retired::NAME_REUSE_WAIT;
 use super::rolling::Rolling;
 use super::signing_secret::PreviousSecret;
@@ -210,23 +210,7 @@ impl Tenancy {
     /// Makes or replaces the settings of the solution that has the tenant's name; its server state and its secrets
     /// stay. The signing secret of a new one is answered this once. One of a name that was deleted just now is made
     /// after [`NAME_REUSE_WAIT`].
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`] without its company, or the table or KMS failed.
-    pub async fn put_solution(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-        qos_level: u32,
-        rolling: Rolling,
-    ) -> Result<(Changed<Solution>, Option<Zeroizing<String>>), ChangeError> {
-        let mut place = self.place(&tenant.company, Quota::Solutions);
-        let changed = self.write_solution(actor, tenant, qos_level, rolling, &mut place).await;
-        place.settle(made(changed.as_ref().map(|(changed, _)| changed))).await;
-        changed
-    }
-
-    async fn write_solution(
+    pub(super) async fn write_solution(
         &self,
         actor: &Actor,
         tenant: &Tenant,

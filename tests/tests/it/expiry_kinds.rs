@@ -231,3 +231,32 @@ async fn a_retention_of_nothing_keeps_for_ever() {
     let fault = settings("36501").unwrap_err().to_string();
     assert!(fault.contains("PUNCTUAL_RETENTION_DAYS must be a whole number from 0 to 36500"), "{fault}");
 }
+
+/// A deleted type's registration goes once nothing of it is left, and an hour has passed; not that of one made again.
+#[tokio::test]
+async fn the_registrations_of_deleted_notification_types_are_removed() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme", 1).await;
+    for name in ["used", "empty", "again"] {
+        put_type(&world, &tenant, name, 1, json!({})).await;
+    }
+    publish(&world, &tenant, "used", "once").await;
+    let registered = async || -> Vec<String> {
+        let slices = world.ctx.tenancy.notification_slices_of(&tenant).await.unwrap();
+        slices.into_iter().map(|slice| slice.name.to_string()).collect()
+    };
+    for name in ["used", "empty", "again"] {
+        let name = name.parse().unwrap();
+        world.ctx.tenancy.delete_notification_type(&Actor::Admin, &tenant, &name).await.unwrap();
+    }
+    roll(&world).await;
+    assert_eq!(registered().await, ["again", "empty", "used"], "what is accepted in this moment is found");
+    put_type(&world, &tenant, "again", 1, json!({})).await;
+    world.clock.advance(TimeDelta::hours(2));
+    roll(&world).await;
+    assert_eq!(registered().await, ["again", "used"]);
+    world.clock.advance(DAY * (YEAR + 4));
+    world.expire().await;
+    roll(&world).await;
+    assert_eq!(registered().await, ["again"]);
+}

@@ -23,6 +23,7 @@ mod api_recurring;
 mod api_reminder_recipients;
 mod api_reminders;
 mod api_repeats;
+mod api_sizes;
 mod api_solutions;
 mod api_story;
 mod api_tenants;

@@ -21,8 +21,10 @@ async fn small() -> Api {
     api
 }
 
-/// Each kind: where one of a name is made, its body, its limit's name, and how many there are at the beginning.
-fn kinds(api: &Api) -> Vec<(Box<dyn Fn(usize) -> String>, Value, &'static str, usize)> {
+/// A kind: where one of a name is made, its body, its limit's name, and how many there are at the beginning.
+type Kind = (Box<dyn Fn(usize) -> String>, Value, &'static str, usize);
+
+fn kinds(api: &Api) -> Vec<Kind> {
     let url = api.world.receiver.url();
     let in_solution = |kind: &'static str| -> Box<dyn Fn(usize) -> String> {
         Box::new(move |n| format!("{S}/{kind}/x{n}"))

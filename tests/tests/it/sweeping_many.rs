@@ -3,7 +3,6 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use dispatch_sweep::{Requeue, SweepEvent};
-use serde_json::Value;
 use shared::sweep::SweepReport;
 use shared::work::NewActivity;
 use std::collections::BTreeSet;
@@ -41,7 +40,7 @@ fn partition(asked: &Asked) -> Option<&str> {
 /// The slices that were looked at, each once.
 fn looked(asked: &[Asked]) -> Vec<String> {
     let is_first = |asked: &&Asked| asked.body["ExpressionAttributeValues"][":after"]["S"] == "0";
-    let looks = asked.iter().filter(|asked| asked.body["Limit"] == Value::from(2)).filter(is_first);
+    let looks = asked.iter().filter(|asked| asked.body["Limit"] == 2).filter(is_first);
     looks.filter_map(partition).map(str::to_owned).collect()
 }
 

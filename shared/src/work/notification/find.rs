@@ -246,6 +246,19 @@ impl WorkStore {
         Ok(false)
     }
 
+    /// Whether there is any notification of `slices`, pending or finished.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an index cannot be read.
+    pub async fn has_notifications(&self, slices: &[NotificationSlice]) -> Result<bool, StoreError> {
+        for phase in self.notification_phases(slices) {
+            if !self.stride(&phase, None, 1).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Counts the notifications of `slices` by type and status, of the first [`KINDS_COUNTED_MAX`].
     ///
     /// # Errors
@@ -314,7 +327,7 @@ fn due_partitions(slice: &NotificationSlice) -> impl Iterator<Item = String> {
 }
 
 fn partitions(slice: &NotificationSlice, status: Status) -> impl Iterator<Item = String> {
-    let NotificationSlice { tenant, name, shards } = slice;
+    let NotificationSlice { tenant, name, shards, .. } = slice;
     (0..*shards).map(move |shard| match status {
         Status::Pending => keys::notification_due_partition(tenant, name, shard),
         Status::Published | Status::MaxRetried => {
