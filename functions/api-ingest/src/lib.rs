@@ -19,6 +19,7 @@ mod dispatch_configs;
 mod dispatch_providers;
 mod erase;
 pub mod faults;
+pub mod headers;
 mod idempotency;
 mod json;
 mod notification_types;
@@ -130,6 +131,7 @@ pub fn router(context: ApiContext) -> Router {
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(context.clone(), problem::record))
         .layer(middleware::from_fn_with_state(context.clone(), count))
+        .layer(middleware::map_response(headers::add))
         .with_state(context)
 }
 

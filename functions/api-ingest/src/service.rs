@@ -2,6 +2,7 @@
 
 use crate::ApiContext;
 use crate::answer;
+use crate::headers;
 use crate::openapi::{self, Open};
 use crate::problem::Problem;
 use axum::Router;
@@ -10,7 +11,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde::Serialize;
 use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
@@ -63,11 +64,12 @@ pub fn documentation(description: OpenApi) -> Router<ApiContext> {
     let config = utoipa_swagger_ui::Config::new(["../openapi.json"]).validator_url("none");
     let page = SwaggerUi::new("/docs").config(config);
     // Of a file that it does not have the page says so in its own way.
-    let page = Router::from(page).layer(map_response(|response: Response| async {
-        match response.status() {
-            StatusCode::NOT_FOUND => Problem::not_found("path").into_response(),
-            _ => response,
+    let page = Router::from(page).layer(map_response(|mut response: Response| async {
+        if response.status() == StatusCode::NOT_FOUND {
+            return Problem::not_found("path").into_response();
         }
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, headers::DOCUMENTATION);
+        response
     }));
     Router::new().route("/openapi.json", get(document)).merge(page)
 }

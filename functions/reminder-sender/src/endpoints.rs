@@ -6,6 +6,7 @@ use api_ingest::ApiContext;
 use api_ingest::answer;
 use api_ingest::auth::{Caller, has_key};
 use api_ingest::faults::{Fault, Faults};
+use api_ingest::headers;
 use api_ingest::problem::{self, Problem};
 use api_ingest::query::Query;
 use api_ingest::reminders::access;
@@ -34,6 +35,7 @@ pub fn routes(sender: Sender) -> Router {
         .route(SEND_PATH, post(send))
         .method_not_allowed_fallback(problem::no_method)
         .layer(middleware::from_fn_with_state(api.clone(), problem::record))
+        .layer(middleware::map_response(headers::add))
         .with_state(Endpoints { sender, api })
 }
 

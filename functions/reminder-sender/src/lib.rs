@@ -117,6 +117,7 @@ impl Sender {
         match SenderEvent::of(event.payload)? {
             SenderEvent::Http(request) => {
                 let routes = self.routes().fallback(api_ingest::problem::no_route);
+                let routes = routes.layer(axum::middleware::map_response(api_ingest::headers::add));
                 let routes = base_path::mounted(routes, self.settings.base_path.as_deref());
                 let answer = event::answer(routes, *request).await?;
                 // One that was sent by hand: after the answer Lambda may end the process.

@@ -11,9 +11,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// the slot has cost one write.
 pub const GRACE: TimeDelta = TimeDelta::seconds(1);
 /// By how much a lease is prolonged while its slot is in use.
-pub const RENEWAL: TimeDelta = TimeDelta::seconds(4);
-/// A lease is renewed this long before its end, or when a third of it is left if that is less.
-const RENEW_BEFORE_MAX: TimeDelta = TimeDelta::seconds(1);
+pub const RENEWAL: TimeDelta = TimeDelta::seconds(9);
+/// A lease is renewed after this at the latest, and when a third of it is left. So clocks may differ by this before a
+/// prolonged lease is taken for over while its holder renews it.
+const RENEW_AFTER_MAX: TimeDelta = TimeDelta::milliseconds(4_500);
 /// Calls that last longer than this hold their slot for long.
 pub const LONG: TimeDelta = TimeDelta::seconds(10);
 /// A slot for bursts that was held for long rests for so many times as long.
@@ -98,7 +99,7 @@ pub fn lease_until(now: DateTime<Utc>, last_due: DateTime<Utc>) -> DateTime<Utc>
 
 /// When a lease that was written at `written` is renewed.
 pub fn renew_at(written: DateTime<Utc>, until: DateTime<Utc>) -> DateTime<Utc> {
-    until - ((until - written) / 3).clamp(TimeDelta::zero(), RENEW_BEFORE_MAX)
+    (until - (until - written) / 3).min(written + RENEW_AFTER_MAX)
 }
 
 /// Whole seconds after which a message comes again whose company has had no slot for `waited`: longer the longer it
@@ -152,9 +153,9 @@ mod tests {
         assert_eq!(until, at(6));
         assert_eq!(lease_until(at(0), at(-900)), at(1));
         assert_eq!(lease_until(at(0), at(9_000)), at(0) + AHEAD_MAX + GRACE);
-        assert_eq!(renew_at(at(0), until), at(5));
+        assert_eq!(renew_at(at(0), until), at(4));
         assert!(renew_at(at(0), at(1)) >= at(0) + TimeDelta::milliseconds(600));
-        assert_eq!(renew_at(at(0), at(0) + RENEWAL), at(3));
+        assert_eq!(renew_at(at(0), at(0) + RENEWAL), at(0) + RENEW_AFTER_MAX);
     }
 
     #[test]

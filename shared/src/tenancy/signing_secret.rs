@@ -2,7 +2,7 @@
 //! the one before it too.
 
 use super::change::{Commit, TRIES_MAX};
-use super::{Actor, AuditEntry, AuditScope, ChangeError, Solution, Tenancy, TenancyError};
+use super::{Actor, AuditEntry, AuditScope, CACHE_TTL, ChangeError, Solution, Tenancy, TenancyError};
 use crate::signing;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::Tenant;
@@ -96,8 +96,8 @@ impl Tenancy {
         Ok(Some(secrets))
     }
 
-    /// Makes a new secret and answers it this once, with the instant up to which the one before signs
-    /// too: [`ROTATION_OVERLAP`] from now.
+    /// Makes a new secret and answers it this once, when every process signs with it, which takes [`CACHE_TTL`]; with the instant
+    /// up to which the one before signs too: [`ROTATION_OVERLAP`] from then on.
     ///
     /// # Errors
     /// [`ChangeError::NotFound`] without the solution, [`ChangeError::Conflict`] while [`PREVIOUS_MAX`]
@@ -114,7 +114,8 @@ impl Tenancy {
                 return Err(ChangeError::NotFound("solution"));
             };
             let now = rules::time::truncate(self.clock.now());
-            let until = rules::time::after(now, ROTATION_OVERLAP);
+            let answered_at = rules::time::after(now, CACHE_TTL);
+            let until = rules::time::after(answered_at, ROTATION_OVERLAP);
             let replaced = PreviousSecret { sealed: old.signing.current.clone(), until };
             let signing = SealedSecrets {
                 current: sealed.clone(),
@@ -124,6 +125,8 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, "signingSecret.rotated");
             if self.replace_solution(&old, &new, self.audit(&scope, &entry)).await? == Commit::Applied {
                 self.secrets.forget(tenant);
+                // Until then others know the solution as it was, and would sign with the replaced secret alone.
+                self.clock.sleep_until(answered_at).await;
                 return Ok((secret, until));
             }
         }

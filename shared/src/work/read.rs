@@ -97,7 +97,9 @@ impl Record {
             // A new run gets another id of its provider's; here the old one is kept.
             detail: self.dispatch.as_ref().map(|dispatch| {
                 let Dispatch { provider_activity_id, dispatch_config_id } = dispatch;
-                format!("dispatched by {dispatch_config_id} as {provider_activity_id}")
+                // What a provider says may be anything.
+                let shown = rules::shown::on_terminal(provider_activity_id);
+                format!("dispatched by {dispatch_config_id} as {shown}")
             }),
         })
     }

@@ -111,7 +111,7 @@ impl World {
         let variables = embedded.settings("delivery-worker");
         let settings = Settings::read(&|name| variables.get(name).cloned()).expect("the template's settings");
         let settings = Settings { due_shards: 1, done_shards: 2, ..settings };
-        let faults = Faults::of(&mut dice);
+        let faults = crowd::with_clocks(seed, Faults::of(&mut dice));
         Self {
             gate: Gate::new(time.clone(), mutation),
             queue_url: settings.queue_url.clone(),

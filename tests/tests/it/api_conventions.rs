@@ -294,3 +294,27 @@ async fn problems_of_every_method_are_problems() {
         }
     }
 }
+
+#[tokio::test]
+async fn no_answer_is_kept_sniffed_or_framed() {
+    let api = Api::seeded().await;
+    for path in ["/health", "/openapi.json", S, "/v1/companies/none", "/nowhere", "/docs/", "/docs/index.css"]
+    {
+        let answer = api.get(path).await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert_eq!(policy.contains("script-src 'self'"), path.starts_with("/docs"), "{path}: {policy}");
+    }
+    // What the sender's function answers, and refuses.
+    for path in ["/api/reminder/item/pending/send", "/api/reminder/item/send"] {
+        for method in ["POST", "GET"] {
+            let answer = api.call(method, path, None).await;
+            assert_eq!(answer.header("cache-control"), "no-store", "{method} {path}");
+        }
+    }
+}

@@ -187,7 +187,7 @@ async fn after_a_rotation_both_secrets_sign_for_a_day() {
         api.post("/v1/companies/acme/solutions/other/signing-secret/rotate", json!({})).await.expect(200);
     let second = rotated.json["signingSecret"].as_str().unwrap().to_owned();
     assert_ne!(first, second);
-    assert_eq!(rotated.json["previousValidUntil"], "2027-01-16T08:00:00.000Z");
+    assert_eq!(rotated.json["previousValidUntil"], "2027-01-16T08:00:03.000Z");
     let tenant = Tenant { solution: "other".parse().unwrap(), ..tenant() };
     let secrets = async |context: &shared::context::Context| {
         let secrets = context.tenancy.signing_secrets(&tenant).await.unwrap().unwrap();
@@ -232,12 +232,12 @@ async fn each_secret_signs_up_to_the_end_that_was_promised_for_it() {
     assert_eq!(signing(api.world.clock.now()).await, secrets);
     let refused = rotate().await.problem(409);
     let detail = refused.json["detail"].as_str().unwrap();
-    assert!(detail.contains('5') && detail.contains("2027-01-16T09:00:00.000Z"), "{detail}");
+    assert!(detail.contains('5') && detail.contains("2027-01-16T09:00:03.000Z"), "{detail}");
     let log = api.get(&format!("{path}/audit-log?limit=100")).await.expect(200);
     assert_eq!(log.text.matches("signingSecret.rotated").count(), 5, "what was refused is no change");
 
     for hour in 1..=5 {
-        let end = start + TimeDelta::hours(24 + hour);
+        let end = start + TimeDelta::hours(24 + hour) + TimeDelta::seconds(3);
         assert_eq!(signing(end - TimeDelta::milliseconds(1)).await, secrets[hour as usize - 1..]);
         assert_eq!(signing(end).await, secrets[hour as usize..]);
         if hour == 1 {

@@ -56,6 +56,22 @@ async fn solution(api: &Api) -> String {
     made.json["signingSecret"].as_str().unwrap().to_owned()
 }
 
+/// A process that knows the solution as it was before the rotation signs with both secrets from the answer on.
+#[tokio::test]
+async fn other_processes_sign_with_both_secrets_once_a_rotation_is_answered() {
+    let api = Api::new().await;
+    let first = solution(&api).await;
+    let other = api.world.worker();
+    api.activity("before", json!({})).await;
+    api.world.work(&other).await;
+    let rotated = api.post(&format!("{S}/signing-secret/rotate"), json!({})).await.expect(200);
+    api.activity("after", json!({})).await;
+    api.world.work(&other).await;
+    let arrival = api.world.receiver.arrivals().pop().unwrap();
+    assert!(arrival.uri.path().ends_with("/after"));
+    assert!(takes(&first, &arrival) && takes(rotated.json["signingSecret"].as_str().unwrap(), &arrival));
+}
+
 #[tokio::test]
 async fn a_receiver_verifies_by_either_secret_for_a_day_after_a_rotation_and_then_by_the_new_one() {
     let api = Api::new().await;
