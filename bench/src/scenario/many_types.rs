@@ -29,7 +29,8 @@ const SWEEP_UNITS: f64 = 10.0;
 /// A sweep is over when so long nothing was read.
 const QUIET: TimeDelta = TimeDelta::seconds(3);
 
-/// How long the sweep takes that finds the few's activities, when it enqueues them, and the memory of it.
+/// How long after they entered the horizon the few's activities are enqueued (a sweep begins each minute), for how long sweeps
+/// read until one has found them, and the memory of it.
 pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let mut stage = Stage::start(arguments).await?;
     let few_tenant = stage.tenant(FEW, 1).await?;
@@ -60,8 +61,8 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let sent_at = sent_at.context("the few were not enqueued")?;
     let began = began.unwrap_or(sent_at);
     report.add(NAME, "types", arguments.many_types as f64);
-    report.add(NAME, "few_enqueued_after_ms", millis(sent_at - began).max(0.0));
-    report.add(NAME, "sweep_s", seconds(last_read - began));
+    report.add(NAME, "few_enqueued_after_ms", millis(sent_at - enters));
+    report.add(NAME, "sweeps_read_for_s", seconds(last_read - began));
     let (functions, services) = stage.system.peak_mib()?;
     report.add(NAME, "functions_peak_mib", functions);
     report.add(NAME, "services_peak_mib", services);
