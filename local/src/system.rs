@@ -103,7 +103,7 @@ impl Services {
         let options = Options {
             data_dir: settings.data_dir.clone(),
             base_url: format!("http://{address}"),
-            template: Arc::new(Template::project()?),
+            template: Template::project()?,
             parameters: settings.parameters(),
         };
         let embedded = Embedded::start(options, clock.clone()).await?;

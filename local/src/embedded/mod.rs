@@ -221,7 +221,7 @@ impl Options {
         Ok(Self {
             data_dir: None,
             base_url: IN_PROCESS_URL.to_owned(),
-            template: Arc::new(Template::project()?),
+            template: Template::project()?,
             parameters: template::parameters(
                 TEST_ADMIN_KEY,
                 TEST_PROCESSOR_SECRET,

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_yaml_ng::Value;
 use shared::tenancy::SecretHash;
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 /// The stack's name, of which AWS would make the resources' names.
 pub const STACK: &str = "punctual";
@@ -100,8 +101,14 @@ impl Template {
     ///
     /// # Errors
     /// It is no template; the tests hold that it is.
-    pub fn project() -> Result<Self, TemplateError> {
-        Self::parse(PROJECT_TEMPLATE)
+    pub fn project() -> Result<Arc<Self>, TemplateError> {
+        // Once for a process: tests start many systems.
+        static PARSED: OnceLock<Arc<Template>> = OnceLock::new();
+        if let Some(parsed) = PARSED.get() {
+            return Ok(Arc::clone(parsed));
+        }
+        let parsed = Arc::new(Self::parse(PROJECT_TEMPLATE)?);
+        Ok(Arc::clone(PARSED.get_or_init(|| parsed)))
     }
 
     /// Reads a template.
