@@ -3,12 +3,14 @@
 //! A notification is saved, claimed, sent and settled, in that order. Dying after the send leaves a claim
 //! whose lease runs out: the attempt counts, and the next one carries the same `Idempotency-Key`.
 
+mod by_hand;
+
 use crate::context::Context;
 use crate::outbound::{Outbound, OutboundRequest, START_TIMEOUT};
 use crate::patience::BRIEFLY;
 use crate::signed_call::{CallFailure, SignedCall, configured};
 use crate::telemetry::{AttemptRecord, CallTarget, Metrics};
-use crate::tenancy::{NotificationType, TenancyError};
+use crate::tenancy::{NotificationType, ParentKind, TenancyError};
 use crate::work::{
     HistoryEntry, NewNotification, Notification, NotificationView, SUCCESS, Saved, Stepped, StoreError,
     Success,
@@ -17,7 +19,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use http::Method;
-use rules::names::{ActivityId, Tenant};
+use rules::names::Tenant;
 use rules::notification::{Event, Policy, Refusal, Status};
 use rules::retry::{RETRY_AFTER_FUDGE_S, RescheduleRules};
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub enum Published {
     Existing(Box<NotificationView>),
     /// The id is taken by another request.
     Conflict,
+    /// What it is created below has been deleted meanwhile, and it is not saved.
+    ParentGone(ParentKind),
 }
 
 /// What came of a request to send again by hand.
@@ -70,6 +74,8 @@ pub enum Resent {
     NotFound,
     /// Its state does not allow it.
     Refused(Refusal),
+    /// What it would be sent by is gone.
+    ParentGone(ParentKind),
 }
 
 /// What came of one notification that was due.
@@ -123,38 +129,8 @@ impl Publisher {
             }
             Saved::Existing(known) => Ok(Published::Existing(known)),
             Saved::Conflict => Ok(Published::Conflict),
+            Saved::ParentGone(gone) => Ok(Published::ParentGone(gone)),
         }
-    }
-
-    /// Sends a notification now because its owner wants it so.
-    ///
-    /// # Errors
-    /// [`PublishError`] when a table cannot be read or written.
-    pub async fn by_hand(&self, tenant: &Tenant, id: &ActivityId) -> Result<Resent, PublishError> {
-        let Some(view) = self.ctx.work.notification(tenant, id).await? else { return Ok(Resent::NotFound) };
-        let NotificationView { mut notification, payload, .. } = view;
-        if self.is_abandoned(&notification) {
-            // The lost attempt counts first; what then comes is what the owner asked for.
-            match self.recover(&notification).await? {
-                Stepped::Applied(recovered) => notification = *recovered,
-                Stepped::Refused(_) | Stepped::Lost => return Ok(Resent::Refused(Refusal::InHand)),
-            }
-        }
-        let max_retries = match self.kind(&notification).await? {
-            Some(of) => of.max_retries,
-            None => notification.state.retries,
-        };
-        let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
-        let (by_hand, now) = (Event::ByHand(claim, max_retries), self.ctx.clock.now());
-        let step = self.ctx.work.step_notification(&notification, by_hand, None, None, now);
-        Ok(match step.await? {
-            Stepped::Applied(claimed) => {
-                let now = self.ctx.clock.now();
-                Resent::Tried(Box::new(self.attempt(*claimed, payload, now).await))
-            }
-            Stepped::Refused(refusal) => Resent::Refused(refusal),
-            Stepped::Lost => Resent::Refused(Refusal::InHand),
-        })
     }
 
     /// Gives the notification of `pk`, which is due, its turn: sends it, or accounts for a sender that was lost.

@@ -75,6 +75,7 @@ impl World {
         for item in self.dump().await {
             let (Ok(pk), Some(date)) = (item["PK"].as_s(), item.get("d")) else { continue };
             let Some(seconds) = pk.strip_prefix(&prefix) else { continue };
+            let seconds = seconds.split('~').next().unwrap_or_default();
             let millis: i64 = date.as_n().unwrap().parse().unwrap();
             assert_eq!(millis, seconds.parse::<i64>().unwrap() * 1_000, "the id tells the instant");
             found.push(DateTime::from_timestamp_millis(millis).unwrap());

@@ -86,6 +86,7 @@ impl World {
             },
             body_hash: format!("{id} {minutes:?} {phone_number}"),
             shards: SHARDS,
+            parents: Vec::new(),
         }
     }
 

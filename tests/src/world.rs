@@ -146,6 +146,7 @@ impl World {
             body_hash: format!("hash of {id}"),
             shards: Shards { due: 4, done: 16 },
             type_changed_at: None,
+            parents: Vec::new(),
         }
     }
 

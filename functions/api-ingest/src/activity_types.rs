@@ -5,6 +5,7 @@ use crate::answer::{self, Items};
 use crate::auth::{In, InSolution};
 use crate::body::JsonText;
 use crate::companies::only_page;
+use crate::deletion;
 use crate::json;
 use crate::object::Object;
 use crate::openapi::schemas::{FieldPathOrMany, RescheduleRule, UrlPattern as UrlPatternText};
@@ -22,7 +23,7 @@ use rules::uri::UriPattern;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use shared::tenancy::{ActivityType, KindEntry, REMINDER_WEBHOOK, Verb};
+use shared::tenancy::{ActivityType, KindEntry, ParentKind, REMINDER_WEBHOOK, Verb};
 use shared::tenancy::{RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -251,7 +252,8 @@ pub async fn get(
     }
 }
 
-/// Deletes an activity type; refused while activities of it wait.
+/// Deletes an activity type; refused while activities of it wait, and while recurring activities are of it. Takes about
+/// 5 s, in which whatever is being created of it is waited for: either that is refused, or the deletion is.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", operation_id = "deleteActivityType", tag = "activity types",
     params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
@@ -261,20 +263,33 @@ pub async fn delete(
     State(context): State<ApiContext>,
     In { actor, tenant, name }: In<TypeName>,
 ) -> Result<Response, Problem> {
-    let kinds = waiting_in(&context, &tenant, &name).await?;
+    deletion::delete(&context, &actor, &tenant, ParentKind::ActivityType(name)).await?;
+    Ok(answer::nothing())
+}
+
+/// # Errors
+/// 409 while the type has work, or something that makes work of it.
+pub async fn refuse_while_needed(
+    context: &ApiContext,
+    tenant: &Tenant,
+    name: &TypeName,
+) -> Result<(), Problem> {
+    let kinds = waiting_in(context, tenant, name).await?;
     if name.as_str() == REMINDER_WEBHOOK {
-        let configuration = context.tenancy.reminder_configuration_fresh(&tenant).await?;
+        let configuration = context.tenancy.reminder_configuration_fresh(tenant).await?;
         if configuration.is_some_and(|configuration| configuration.webhook_url.is_some()) {
             return Err(Problem::conflict(
                 "the reminder configuration has a webhookUrl, which needs this type",
             ));
         }
     }
-    if context.work.has_waiting(&tenant, &kinds).await? {
+    if context.work.has_waiting(tenant, &kinds).await? {
         return Err(Problem::conflict("activities of this type wait; cancel them or let them finish first"));
     }
-    context.tenancy.delete_activity_type(&actor, &tenant, &name).await?;
-    Ok(answer::nothing())
+    if !kinds.is_empty() && context.work.has_rules_of(tenant, name).await? {
+        return Err(Problem::conflict("recurring activities of this type exist; delete them first"));
+    }
+    Ok(())
 }
 
 async fn waiting_in(

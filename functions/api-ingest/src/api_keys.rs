@@ -74,7 +74,7 @@ pub async fn post(
     let new = body.read(|body| {
         let label = body.short_text("label", LABEL_MAX_CHARS);
         let label = body.require("label", label);
-        let id = idempotency::id(body, headers.get(IDEMPOTENCY_KEY));
+        let id = idempotency::id(body, headers.get(IDEMPOTENCY_KEY), rules::names::ids::given);
         Some(NewApiKey { company, id, label: label?, request_hash: body.hash_without_id() })
     })?;
     match context.tenancy.create_api_key(&caller.actor, &new).await? {

@@ -3,19 +3,26 @@
 use crate::object::Object;
 use http::HeaderValue;
 use rules::names::ActivityId;
+use rules::names::ids::ReservedId;
 
 /// The header's name.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const POINTER: &str = "header:idempotency-key";
 
-/// The id that the caller gives, in the body or in the header; if in both, the same.
-pub fn id(body: &mut Object<'_, '_>, header: Option<&HeaderValue>) -> Option<ActivityId> {
-    let in_body = body.parsed::<ActivityId>("id");
+/// The id that the caller gives, in the body or in the header; if in both, the same. `allowed` says whether it may be given.
+pub fn id(
+    body: &mut Object<'_, '_>,
+    header: Option<&HeaderValue>,
+    allowed: fn(&ActivityId) -> Result<(), ReservedId>,
+) -> Option<ActivityId> {
     let faults = body.faults();
+    let allow = |pointer: &str, id: ActivityId| faults.check(pointer, allowed(&id).map(|()| id));
+    let in_body = body.parsed::<ActivityId>("id");
+    let in_body = in_body.and_then(|id| allow(&body.at("id"), id));
     let in_header = header.and_then(|header| {
         let text = header.to_str().map_err(|_| "must be visible ASCII");
         let key = faults.check(POINTER, text.and_then(unquoted))?;
-        faults.check(POINTER, key.parse::<ActivityId>())
+        allow(POINTER, faults.check(POINTER, key.parse::<ActivityId>())?)
     });
     if let (Some(in_body), Some(in_header)) = (&in_body, &in_header)
         && in_body != in_header

@@ -14,6 +14,7 @@ pub mod auth;
 pub mod base_path;
 mod body;
 mod companies;
+mod deletion;
 mod dispatch_config_body;
 mod dispatch_configs;
 mod dispatch_providers;

@@ -5,6 +5,7 @@ use crate::answer::{self, Items};
 use crate::auth::{In, InSolution};
 use crate::body::JsonText;
 use crate::companies::only_page;
+use crate::deletion;
 use crate::object::Object;
 use crate::openapi::schemas::{HttpUrl, RescheduleRule};
 use crate::openapi::{Change, Delete, ListParameters, Read};
@@ -15,10 +16,10 @@ use crate::{reschedule_rules, type_headers};
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
-use rules::names::TypeName;
+use rules::names::{Tenant, TypeName};
 use rules::notification::{ATTEMPTS_MAX, warnings};
 use serde::Serialize;
-use shared::tenancy::NotificationType;
+use shared::tenancy::{NotificationType, ParentKind};
 use std::collections::HashMap;
 use utoipa::ToSchema;
 
@@ -149,7 +150,8 @@ pub async fn get(
     }
 }
 
-/// Deletes a notification type; refused while notifications of it are pending.
+/// Deletes a notification type; refused while notifications of it are pending. Takes about 5 s, in which whatever is being
+/// published is waited for: either that is refused, or the deletion is.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/notification-types/{type}",
     operation_id = "deleteNotificationType", tag = "notifications",
@@ -160,13 +162,23 @@ pub async fn delete(
     State(context): State<ApiContext>,
     In { actor, tenant, name }: In<TypeName>,
 ) -> Result<Response, Problem> {
-    let mut slices = context.tenancy.notification_slices_of(&tenant).await?;
-    slices.retain(|slice| slice.name == name);
+    deletion::delete(&context, &actor, &tenant, ParentKind::NotificationType(name)).await?;
+    Ok(answer::nothing())
+}
+
+/// # Errors
+/// 409 while notifications of the type are pending.
+pub async fn refuse_while_pending(
+    context: &ApiContext,
+    tenant: &Tenant,
+    name: &TypeName,
+) -> Result<(), Problem> {
+    let mut slices = context.tenancy.notification_slices_of(tenant).await?;
+    slices.retain(|slice| slice.name == *name);
     if context.work.has_pending_notifications(&slices).await? {
         return Err(Problem::conflict("notifications of this type are pending; delete them or let them end"));
     }
-    context.tenancy.delete_notification_type(&actor, &tenant, &name).await?;
-    Ok(answer::nothing())
+    Ok(())
 }
 
 /// The solution's notification types, by name.

@@ -19,7 +19,7 @@ use crate::unreadable;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use rules::names::{ActivityId, Tenant, TypeName};
+use rules::names::{ActivityId, Tenant, TypeName, ids};
 use rules::notification::Status;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -146,7 +146,7 @@ struct Draft {
 fn read(body: &mut Object<'_, '_>, header: Option<&HeaderValue>) -> Option<Draft> {
     let kind = body.parsed::<TypeName>("type");
     let kind = body.require("type", kind);
-    let id = idempotency::id(body, header);
+    let id = idempotency::id(body, header, ids::given);
     let raw = body.raw(PAYLOAD);
     let raw = body.require(PAYLOAD, raw);
     let value = body.faults().check(&body.at(PAYLOAD), json::strict(raw?))?;
@@ -188,7 +188,8 @@ pub async fn post(
         }
     };
     let location = path(&tenant, &id);
-    let new = NewNotification { tenant, id, payload: draft.payload, body_hash: draft.hash };
+    let parents = vec![solution.as_parent(), of.as_parent(&tenant)];
+    let new = NewNotification { tenant, id, payload: draft.payload, body_hash: draft.hash, parents };
     match context.publisher()?.publish(new, &of, solution.is_paused()).await? {
         Published::New(notification) => {
             let pending = notification.state.status == Status::Pending;
@@ -201,6 +202,7 @@ pub async fn post(
         }
         Published::Existing(found) => Ok(answer::ok(&NotificationView::whole(&context, *found).await?)),
         Published::Conflict => Err(Problem::conflict("another notification has this id")),
+        Published::ParentGone(gone) => Err(gone.into()),
     }
 }
 
@@ -317,6 +319,7 @@ pub async fn resend(
         }
         Resent::NotFound => Err(not_found()),
         Resent::Refused(refusal) => Err(Problem::conflict(refusal.to_string())),
+        Resent::ParentGone(gone) => Err(Problem::conflict(format!("the {gone} was deleted"))),
     }
 }
 

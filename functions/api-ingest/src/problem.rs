@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use shared::tenancy::{ChangeError, TenancyError};
+use shared::tenancy::{ChangeError, ParentKind, TenancyError};
 use shared::work::StoreError;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -318,6 +318,20 @@ impl From<ChangeError> for Problem {
             ChangeError::Conflict(detail) => Self::conflict(detail),
             ChangeError::Tenancy(error) => error.into(),
         }
+    }
+}
+
+/// What something is created below was deleted in that moment: as if it had never been there.
+impl From<ParentKind> for Problem {
+    fn from(gone: ParentKind) -> Self {
+        let field = match gone {
+            ParentKind::Solution => return Self::not_found("solution"),
+            ParentKind::ReminderConfiguration => return Self::not_found("reminder configuration"),
+            ParentKind::ActivityType(_) => "/activityType",
+            ParentKind::NotificationType(_) => "/type",
+        };
+        let what = if field == "/type" { "notification type" } else { "activity type" };
+        Self::invalid(vec![Fault::new(field, format!("names no {what} of this solution"))])
     }
 }
 

@@ -5,6 +5,7 @@ use crate::answer::{self, Items};
 use crate::auth::{InCompany, InSolution};
 use crate::body::JsonText;
 use crate::companies::{only_page, qos_level};
+use crate::deletion;
 use crate::object::Object;
 use crate::openapi::schemas::{HttpUrl, State as ServerState};
 use crate::openapi::{Change, Delete, ListParameters, Read};
@@ -16,7 +17,7 @@ use http::Uri;
 use rules::names::Tenant;
 use rules::number::Decimal;
 use serde::Serialize;
-use shared::tenancy::{Rolling, Solution};
+use shared::tenancy::{ParentKind, Rolling, Solution};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -176,7 +177,8 @@ pub async fn get(
     Ok(answer::ok(&SolutionView::of(&*existing_now(&context, &tenant).await?, None)))
 }
 
-/// Deletes a solution with everything in it; refused while work waits in it.
+/// Deletes a solution with everything in it; refused while work waits in it. Takes about 5 s, in which whatever is being
+/// created in it is waited for: either that is refused, or the deletion is.
 ///
 /// Nothing of it is shown to whoever makes a solution of this name again, which may take 5 s. Its activities,
 /// histories, results, reminders, notifications and audit entries are removed within a day. The company's audit log
@@ -189,24 +191,30 @@ pub async fn delete(
     State(context): State<ApiContext>,
     InSolution { actor, tenant }: InSolution,
 ) -> Result<Response, Problem> {
-    let kinds = context.tenancy.kinds(&tenant).await?;
-    if context.work.has_waiting(&tenant, &kinds).await? {
+    deletion::delete(&context, &actor, &tenant, ParentKind::Solution).await?;
+    Ok(answer::nothing())
+}
+
+/// # Errors
+/// 409 while something waits in the solution of `tenant`.
+pub async fn refuse_while_waiting(context: &ApiContext, tenant: &Tenant) -> Result<(), Problem> {
+    let kinds = context.tenancy.kinds(tenant).await?;
+    if context.work.has_waiting(tenant, &kinds).await? {
         return Err(Problem::conflict(
             "activities wait in the solution; cancel them or let them finish first",
         ));
     }
-    crate::reminders::configuration::refuse_while_waiting(&context, &tenant).await?;
-    if context.work.has_rules(&tenant).await? {
+    crate::reminders::configuration::refuse_while_waiting(context, tenant).await?;
+    if context.work.has_rules(tenant).await? {
         return Err(Problem::conflict("the solution has recurring activities; delete them first"));
     }
-    let slices = context.tenancy.notification_slices_of(&tenant).await?;
+    let slices = context.tenancy.notification_slices_of(tenant).await?;
     if context.work.has_pending_notifications(&slices).await? {
         return Err(Problem::conflict(
             "notifications of the solution are pending; delete them or let them end",
         ));
     }
-    context.tenancy.delete_solution(&actor, &tenant).await?;
-    Ok(answer::nothing())
+    Ok(())
 }
 
 /// The company's solutions, by name.

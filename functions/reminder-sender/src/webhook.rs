@@ -7,7 +7,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rules::names::{ActivityId, Kind};
+use rules::names::{Kind, ids};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::context::Context;
@@ -49,7 +49,7 @@ pub async fn create(ctx: &Context, record: &Record, entry: &Entry) -> Result<(),
     .to_string();
     let activity = NewActivity {
         tenant: tenant.clone(),
-        id: id(&record.id, record.state.sequence),
+        id: ids::reminder_webhook(&record.id, &hash(record.id.as_str()), record.state.sequence),
         date: entry.at,
         max_attempts: found.retries.max(1),
         uri: None,
@@ -57,41 +57,24 @@ pub async fn create(ctx: &Context, record: &Record, entry: &Entry) -> Result<(),
         body_hash: hash(&parameter),
         shards: found.shards,
         type_changed_at: Some(found.meta.updated_at),
+        // The reminder itself stands in `due` until this attempt is settled, so that its solution is not deleted.
+        parents: vec![found.as_parent(tenant)],
         kind: Kind::Type(name),
         parameter,
     };
-    for created in ctx.work.create(vec![activity]).await {
-        if matches!(created?, Created::Conflict) {
-            tracing::warn!(%tenant, reminder = %record.id, sequence = record.state.sequence,
-                "another activity has the id of this webhook, which is not sent");
+    // What is left of a reminder that had this id before keeps its ids.
+    let again = NewActivity { id: ids::of_incarnation(&activity.id, record.created_at), ..activity.clone() };
+    for activity in [activity, again] {
+        let created = ctx.work.create(vec![activity]).await.pop().transpose()?;
+        if created != Some(Created::Conflict) {
+            return Ok(());
         }
     }
+    tracing::warn!(%tenant, reminder = %record.id, sequence = record.state.sequence,
+        "another activity has the id of this webhook, which is not sent");
     Ok(())
-}
-
-/// The id of the webhook of attempt `sequence`.
-fn id(reminder: &ActivityId, sequence: u32) -> ActivityId {
-    let readable = format!("{REMINDER_WEBHOOK}:{reminder}:{sequence}");
-    let short = || format!("{REMINDER_WEBHOOK}:{}:{sequence}", hash(reminder.as_str())).parse();
-    // The characters of an id and a number, begun by a letter: too long is all that can be wrong.
-    readable.parse().or_else(|_| short()).unwrap_or_else(|_| reminder.clone())
 }
 
 fn hash(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..HASH_BYTES])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_ids_whatever_the_reminders_name() {
-        for (reminder, expect) in [
-            ("visit:1".to_owned(), "reminder-webhook:visit:1:7".to_owned()),
-            ("x".repeat(128), format!("reminder-webhook:{}:7", hash(&"x".repeat(128)))),
-        ] {
-            assert_eq!(id(&reminder.parse().unwrap(), 7).as_str(), expect);
-        }
-    }
 }

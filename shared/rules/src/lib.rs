@@ -15,6 +15,7 @@ pub mod field;
 pub mod names;
 pub mod notification;
 pub mod number;
+pub mod parent;
 pub mod qos;
 pub mod recipient;
 pub mod recurring;

@@ -4,6 +4,8 @@
 //! match `[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}`. They are path segments and never
 //! change. Each type has one door, [`FromStr`].
 
+pub mod ids;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}";
 const ID_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}";
 
 fn check(text: &str, id: bool) -> Result<(), NameError> {
+    let text = ids::without_incarnation(text).filter(|_| id).unwrap_or(text);
     let (pattern, max, extra) =
         if id { (ID_PATTERN, ID_MAX_CHARS, "_.:@-") } else { (NAME_PATTERN, NAME_MAX_CHARS, "_.-") };
     let first_is_good = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());

@@ -7,11 +7,11 @@
 
 use super::RecurringError;
 use crate::context::Context;
-use crate::tenancy::ActivityType;
-use crate::work::{Created, NewActivity, RULE_BODY_HASH, Rule, RuleView, StoreError, keys, occurrence_id};
+use crate::tenancy::{ActivityType, Solution};
+use crate::work::{Created, NewActivity, Rule, RuleView, StoreError, keys, rule_body_hash};
 use chrono::{DateTime, Utc};
 use futures::future::{join_all, try_join_all};
-use rules::names::{Kind, Tenant, TypeName};
+use rules::names::{Kind, Tenant, TypeName, ids};
 use rules::recurring::{LOOK_AHEAD, Plan, Skip, SkipReason, is_missed, plan};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,13 +48,22 @@ impl Expanded {
     }
 }
 
-/// A rule, what is to be done with it now, and its activity type.
+/// What the activities of a rule are created below.
+#[derive(Clone)]
+struct Of {
+    solution: Arc<Solution>,
+    activity_type: Option<Arc<ActivityType>>,
+}
+
+/// A rule, what is to be done with it now, and what its activities are created below.
 struct Turn {
     rule: Rule,
     plan: Plan,
-    activity_type: Option<Arc<ActivityType>>,
+    of: Of,
     /// The instants at which activities were created just now, and not before by another.
     fresh: Vec<DateTime<Utc>>,
+    /// The instants whose ids are taken by what another rule of this name made.
+    taken: Vec<DateTime<Utc>>,
     failed: Option<StoreError>,
 }
 
@@ -102,13 +111,13 @@ pub(super) async fn expand_once(ctx: &Context, rules: Vec<Rule>) -> Result<Plann
     let mut turns = Vec::with_capacity(rules.len());
     let types = Types::of(ctx, &rules).await?;
     for rule in begin(ctx, rules, now).await? {
-        let activity_type = types.get(&rule);
-        if activity_type.is_none() && ctx.tenancy.solution(&rule.tenant).await?.is_none() {
+        match types.get(&rule) {
+            Some(of) => turns.push(Turn::new(rule, of, now)),
             // Its solution was deleted in the moment in which it was made.
-            ctx.work.move_rule(&rule, &Rule { next: None, planned_at: None, ..rule.clone() }).await?;
-            continue;
+            None => {
+                ctx.work.move_rule(&rule, &Rule { next: None, planned_at: None, ..rule.clone() }).await?;
+            }
         }
-        turns.push(Turn::new(rule, activity_type, now));
     }
     create(ctx, &mut turns).await?;
     let total = &mut planned.expanded;
@@ -151,16 +160,16 @@ async fn begin(ctx: &Context, rules: Vec<Rule>, now: DateTime<Utc>) -> Result<Ve
 }
 
 impl Turn {
-    fn new(rule: Rule, activity_type: Option<Arc<ActivityType>>, now: DateTime<Utc>) -> Self {
+    fn new(rule: Rule, of: Of, now: DateTime<Utc>) -> Self {
         let at = rule.planned_at.unwrap_or(now);
         let from = rule.next.unwrap_or(at);
         let mut plan = plan(&rule.schedule(), rule.policy(), from, at);
-        if activity_type.is_none() {
+        if of.activity_type.is_none() {
             for at in std::mem::take(&mut plan.create) {
                 plan.skip(at, SkipReason::TypeGone);
             }
         }
-        Self { rule, plan, activity_type, fresh: Vec::new(), failed: None }
+        Self { rule, plan, of, fresh: Vec::new(), taken: Vec::new(), failed: None }
     }
 
     /// The occurrence at `at` as an activity; `objects` are of the same parameter.
@@ -170,20 +179,21 @@ impl Turn {
         at: DateTime<Utc>,
         parameter: &str,
         objects: &[String],
-    ) -> Result<NewActivity, StoreError> {
-        Ok(NewActivity {
+    ) -> NewActivity {
+        NewActivity {
             tenant: self.rule.tenant.clone(),
             kind: Kind::Type(of.name.clone()),
-            id: occurrence_id(&self.rule.name, at)?,
+            id: ids::occurrence(&self.rule.name, at),
             date: at,
             parameter: parameter.to_owned(),
             max_attempts: self.rule.spec.retries.unwrap_or(of.retries).max(1),
             uri: None,
             objects: objects.to_vec(),
-            body_hash: RULE_BODY_HASH.to_owned(),
+            body_hash: rule_body_hash(self.rule.created_at),
             shards: of.shards,
             type_changed_at: Some(of.meta.updated_at),
-        })
+            parents: vec![self.of.solution.as_parent(), of.as_parent(&self.rule.tenant)],
+        }
     }
 }
 
@@ -208,18 +218,43 @@ async fn create(ctx: &Context, turns: &mut [Turn]) -> Result<(), StoreError> {
         let views: Vec<RuleView> = ctx.work.with_rule_parameters(rules).await?;
         let mut batch = Batch::default();
         for (index, RuleView { parameter, .. }) in group.iter().zip(&views) {
-            let Some(of) = turns[*index].activity_type.clone() else { continue };
+            let Some(of) = turns[*index].of.activity_type.clone() else { continue };
             let objects = objects(&turns[*index].rule.tenant, &of, parameter);
             for at in turns[*index].plan.create.clone() {
-                batch.add(*index, turns[*index].activity(&of, at, parameter, &objects)?);
+                let activity = turns[*index].activity(&of, at, parameter, &objects);
+                if has_moved(ctx, &turns[*index].rule, &activity).await? {
+                    continue;
+                }
+                batch.add(*index, activity);
                 if batch.is_full() {
                     std::mem::take(&mut batch).create(ctx, turns).await;
                 }
             }
         }
         batch.create(ctx, turns).await;
+        // What is left of a rule of this name that was deleted keeps its ids.
+        let mut again = Batch { is_last: true, ..Batch::default() };
+        for (index, RuleView { rule, parameter }) in group.iter().zip(&views) {
+            let Some(of) = turns[*index].of.activity_type.clone() else { continue };
+            let objects = objects(&rule.tenant, &of, parameter);
+            for at in std::mem::take(&mut turns[*index].taken) {
+                let activity = turns[*index].activity(&of, at, parameter, &objects);
+                let id = ids::of_incarnation(&activity.id, rule.created_at);
+                again.add(*index, NewActivity { id, ..activity });
+            }
+        }
+        again.create(ctx, turns).await;
     }
     Ok(())
+}
+
+/// Whether an occurrence was created under the id of its rule's incarnation, although its plain id may be free by now.
+async fn has_moved(ctx: &Context, rule: &Rule, new: &NewActivity) -> Result<bool, StoreError> {
+    if !ids::may_have_moved(rule.created_at, new.date, ctx.clock.now()) {
+        return Ok(false);
+    }
+    let id = ids::of_incarnation(&new.id, rule.created_at);
+    Ok(ctx.work.get(&rule.tenant, &id).await?.is_some())
 }
 
 /// Activities that are created together, each with the turn that it belongs to.
@@ -228,6 +263,8 @@ struct Batch {
     turns: Vec<usize>,
     activities: Vec<NewActivity>,
     bytes: usize,
+    /// Whether a taken id is not tried in another form.
+    is_last: bool,
 }
 
 impl Batch {
@@ -245,13 +282,14 @@ impl Batch {
         let places: Vec<_> = self.turns.into_iter().zip(self.activities.iter().map(|one| one.date)).collect();
         for ((index, at), created) in places.into_iter().zip(ctx.work.create(self.activities).await) {
             let turn = &mut turns[index];
+            let skip = |reason| Skip { from: at, to: at, count: 1, reason };
             match created {
                 Ok(Created::New(_)) => turn.fresh.push(at),
                 Ok(Created::Existing(_)) => {}
-                Ok(Created::Conflict) => {
-                    let reason = SkipReason::IdTaken;
-                    turn.plan.skips.push(Skip { from: at, to: at, count: 1, reason });
-                }
+                Ok(Created::Conflict) if !self.is_last => turn.taken.push(at),
+                Ok(Created::Conflict) => turn.plan.skips.push(skip(SkipReason::IdTaken)),
+                // Of a solution that is gone the rule is gone too, or ends with the next run.
+                Ok(Created::ParentGone(_)) => turn.plan.skips.push(skip(SkipReason::TypeGone)),
                 Err(error) => turn.failed = Some(error),
             }
         }
@@ -301,14 +339,14 @@ async fn move_on(ctx: &Context, turn: &Turn, now: DateTime<Utc>) -> Result<Optio
     if found.as_ref().is_none_or(Rule::is_paused) {
         let revision = found.map(|found| found.revision);
         for at in turn.fresh.iter().filter(|at| **at > now) {
-            ctx.work.withdraw(rule, revision, &occurrence_id(&rule.name, *at)?).await?;
+            ctx.work.withdraw(rule, revision, *at).await?;
         }
     }
     Ok(None)
 }
 
-/// The activity types of some rules, each read once.
-struct Types(HashMap<(Tenant, TypeName), Arc<ActivityType>>);
+/// The activity types of some rules and their solutions, each read once.
+struct Types(HashMap<(Tenant, TypeName), Of>);
 
 impl Types {
     async fn of(ctx: &Context, rules: &[Rule]) -> Result<Self, RecurringError> {
@@ -318,14 +356,16 @@ impl Types {
             if types.contains_key(&key) {
                 continue;
             }
-            if let Some(found) = ctx.tenancy.activity_type(&key.0, &key.1).await? {
-                types.insert(key, found);
+            if let Some(solution) = ctx.tenancy.solution(&key.0).await? {
+                let activity_type = ctx.tenancy.activity_type(&key.0, &key.1).await?;
+                types.insert(key, Of { solution, activity_type });
             }
         }
         Ok(Self(types))
     }
 
-    fn get(&self, rule: &Rule) -> Option<Arc<ActivityType>> {
+    /// `None` without its solution.
+    fn get(&self, rule: &Rule) -> Option<Of> {
         self.0.get(&(rule.tenant.clone(), rule.spec.activity_type.clone())).cloned()
     }
 }

@@ -12,10 +12,13 @@ pub(crate) use expand::objects;
 pub use expand::{Expanded, expand};
 
 use crate::context::Context;
-use crate::tenancy::{Actor, AuditEntry, ChangeError, Changed, Place, Quota, ServerState, TenancyError};
-use crate::work::{Rule, RuleSpec, RuleView, StoreError, inline_parameter, occurrence_id};
+use crate::tenancy::{
+    Actor, AuditEntry, ChangeError, Changed, Parent, ParentKind, Place, Quota, ServerState, TenancyError,
+};
+use crate::work::{Rule, RuleSpec, RuleView, StoreError, inline_parameter};
 use chrono::{DateTime, TimeDelta, Utc};
-use rules::names::{RecurringName, Tenant};
+use rules::names::{Kind, RecurringName, Tenant};
+use rules::parent::Stage;
 use rules::recurring::{LOOK_AHEAD, Schedule, given_up};
 use serde_json::{Value, json};
 
@@ -36,6 +39,9 @@ pub enum RecurringError {
     /// The work table.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What it would be made below does not exist, or was deleted meanwhile.
+    #[error("there is no such {0}")]
+    ParentGone(ParentKind),
     /// Nothing would ever come of it.
     #[error("the rule has no future occurrence")]
     NoFuture,
@@ -65,7 +71,7 @@ pub async fn put(
     let made = match &changed {
         Ok(changed) => Some(matches!(changed, Changed::Created(_))),
         Err(RecurringError::Change(ChangeError::NotFound(_) | ChangeError::Conflict(_))) => Some(false),
-        Err(RecurringError::NoFuture) => Some(false),
+        Err(RecurringError::NoFuture | RecurringError::ParentGone(_)) => Some(false),
         Err(_) => None,
     };
     place.settle(made).await;
@@ -127,16 +133,20 @@ async fn write(
         };
         let old_rule = old.as_ref().map(|old| &old.rule);
         let writes = ctx.work.rule_writes(old_rule, &new, &parameter)?;
-        // Not part of the transaction: a hundred thousand rules would stand in line for one item. A rule whose
-        // solution is deleted in this moment ends at its next expansion.
-        if old.is_none() && ctx.tenancy.solution_fresh(tenant).await?.is_none() {
-            return Err(ChangeError::NotFound("solution").into());
-        }
+        // Not part of the transaction: a hundred thousand rules would stand in line for one item.
+        let mut parents = parents_of(ctx, tenant, &spec).await?;
+        look(ctx, Stage::Writing, &mut parents).await?;
         if old.is_none() {
             place.take().await?;
         }
         if !ctx.tenancy.commit_below("write recurring activity", tenant, &entry, writes).await? {
             continue;
+        }
+        if let Err(gone) = look(ctx, Stage::Written, &mut parents).await {
+            if matches!(gone, RecurringError::ParentGone(_)) {
+                undo(ctx, actor, old.as_ref(), &new).await?;
+            }
+            return Err(gone);
         }
         if let Some((rule, from)) = missed
             && let Some(skip) = given_up(&rule.schedule(), from, now)
@@ -148,6 +158,44 @@ async fn write(
         return Ok(if old.is_some() { Changed::Replaced(view) } else { Changed::Created(view) });
     }
     Err(contended())
+}
+
+/// What a rule is made below, from the cache.
+async fn parents_of(ctx: &Context, tenant: &Tenant, spec: &RuleSpec) -> Result<Vec<Parent>, RecurringError> {
+    let kind = Kind::Type(spec.activity_type.clone());
+    ctx.tenancy.parents(tenant, &kind).await?.map_err(RecurringError::ParentGone)
+}
+
+/// Sees to it that a rule's parents are there.
+async fn look(ctx: &Context, stage: Stage, parents: &mut [Parent]) -> Result<(), RecurringError> {
+    ctx.tenancy.gone(stage, parents).await?.map_or(Ok(()), |gone| Err(RecurringError::ParentGone(gone)))
+}
+
+/// Takes back a rule that was written and must not be, before anything was created by it.
+async fn undo(
+    ctx: &Context,
+    actor: &Actor,
+    old: Option<&RuleView>,
+    new: &Rule,
+) -> Result<(), RecurringError> {
+    let now = rules::time::truncate(ctx.clock.now());
+    let action = if old.is_some() { "recurringActivity.updated" } else { "recurringActivity.deleted" };
+    let entry = AuditEntry {
+        from: Some(audited(new)),
+        to: old.map(|old| audited(&old.rule)),
+        ..entry(now, actor, action)
+    };
+    let writes = match old {
+        Some(old) => {
+            let restored = Rule { revision: new.revision + 1, ..old.rule.clone() };
+            ctx.work.rule_writes(Some(new), &restored, &old.parameter)?
+        }
+        None => ctx.work.rule_deletes(new),
+    };
+    // If its owner has changed it meanwhile, it is that change's to see to.
+    ctx.tenancy.commit_below("take back recurring activity", &new.tenant, &entry, writes).await?;
+    withdraw(ctx, new, None, now).await?;
+    Ok(())
 }
 
 fn first(
@@ -237,6 +285,8 @@ pub async fn delete(
 ) -> Result<(), RecurringError> {
     for _ in 0..TRIES_MAX {
         let rule = existing(ctx, tenant, name).await?.rule;
+        // The next of this name is another incarnation.
+        ctx.clock.sleep_until(rule.created_at + TimeDelta::milliseconds(1)).await;
         let now = rules::time::truncate(ctx.clock.now());
         let entry =
             AuditEntry { from: Some(audited(&rule)), ..entry(now, actor, "recurringActivity.deleted") };
@@ -316,7 +366,7 @@ async fn withdraw(
         if until.is_some_and(|until| at > until) {
             break;
         }
-        ctx.work.withdraw(rule, revision, &occurrence_id(&rule.name, at)?).await?;
+        ctx.work.withdraw(rule, revision, at).await?;
     }
     Ok(())
 }

@@ -2,15 +2,17 @@
 
 use super::codec::{self, Record};
 use super::{Definition, Reminder, ReminderStore, TRIES, attr, keys, statement};
-use crate::tenancy::Shards;
+use crate::tenancy::{Parent, ParentKind, Shards};
 use crate::work::StoreError;
 use crate::work::attr::{PK, TOKEN};
 use crate::work::batcher::Outcome;
 use crate::work::codec::{Item, n};
+use crate::work::statements::Guard;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put as PutItem, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
+use rules::parent::Stage;
 use rules::reminder::{Ended, Event, Outstanding, Refusal, State, Status, decide};
 use std::collections::BTreeMap;
 
@@ -30,6 +32,8 @@ pub struct NewReminder {
     pub body_hash: String,
     /// Shards of its configuration.
     pub shards: Shards,
+    /// Its configuration and solution, as they were seen when this was judged.
+    pub parents: Vec<Parent>,
 }
 
 /// What became of it.
@@ -43,6 +47,8 @@ pub enum Put {
     Unchanged(Box<Reminder>),
     /// Its state does not allow it.
     Refused(Refusal),
+    /// What it is created below has been deleted meanwhile, and it is not written.
+    ParentGone(ParentKind),
 }
 
 /// What cancelling came to.
@@ -64,8 +70,11 @@ impl ReminderStore {
     ///
     /// # Errors
     /// [`StoreError`] when it could not be written.
-    pub async fn put(&self, new: NewReminder) -> Result<Put, StoreError> {
+    pub async fn put(&self, mut new: NewReminder) -> Result<Put, StoreError> {
         for _ in 0..TRIES {
+            if let Some(gone) = self.work.tenancy.gone(Stage::Writing, &mut new.parents).await? {
+                return Ok(Put::ParentGone(gone));
+            }
             let now = rules::time::truncate(self.work.clock.now());
             let Some(old) = self.record(&new.tenant, &new.id).await? else {
                 // What has the id may be gone for readers.
@@ -74,6 +83,9 @@ impl ReminderStore {
                 let record = self.placed(new.record(State::accepted(&outstanding.times), now), now);
                 let reminder = Reminder { record, definition: new.definition.clone(), outstanding };
                 if self.write(&reminder, None, now).await? {
+                    if let Some(gone) = self.gone(Stage::Written, &mut new, &reminder.record).await? {
+                        return Ok(Put::ParentGone(gone));
+                    }
                     return Ok(Put::Created(Box::new(self.caught_up(reminder).await)));
                 }
                 continue;
@@ -82,6 +94,13 @@ impl ReminderStore {
                 // As it is kept: what means the same may be written in another way.
                 match self.get(&new.tenant, &new.id).await? {
                     Some(kept) if kept.record.body_hash == new.body_hash => {
+                        // Whoever wrote it may have died before it looked whether its configuration is there still.
+                        if kept.record.state.sequence == 0
+                            && kept.record.state.status == Status::Active
+                            && let Some(gone) = self.gone(Stage::Known, &mut new, &kept.record).await?
+                        {
+                            return Ok(Put::ParentGone(gone));
+                        }
                         return Ok(Put::Unchanged(Box::new(kept)));
                     }
                     _ => continue,
@@ -106,11 +125,36 @@ impl ReminderStore {
             let record = self.placed(record, now);
             let reminder = Reminder { record, definition: new.definition.clone(), outstanding };
             if self.write(&reminder, Some(&old), now).await? {
+                if let Some(gone) = self.gone(Stage::Written, &mut new, &reminder.record).await? {
+                    return Ok(Put::ParentGone(gone));
+                }
                 return Ok(Put::Replaced(Box::new(self.caught_up(reminder).await)));
             }
         }
         // It moved under every try: somebody is at work on it.
         Ok(Put::Refused(Refusal::InHand))
+    }
+
+    /// What `new` was written below and is gone: then it is deleted again, if nobody has begun it, or else called off.
+    async fn gone(
+        &self,
+        stage: Stage,
+        new: &mut NewReminder,
+        written: &Record,
+    ) -> Result<Option<ParentKind>, StoreError> {
+        let Some(gone) = self.work.tenancy.gone(stage, &mut new.parents).await? else { return Ok(None) };
+        if written.state.sequence > 0 {
+            // It has a history, of when its configuration was there.
+            self.cancel(&written.tenant, &written.id).await?;
+        } else {
+            let guards = [
+                Guard::Missing(TOKEN),
+                Guard::Equals(attr::SEQUENCE, n(0)),
+                Guard::Equals(attr::REVISION, n(written.revision)),
+            ];
+            self.work.take_back(&keys::reminder(&written.tenant, &written.id), &guards).await?;
+        }
+        Ok(Some(gone))
     }
 
     /// A reminder as it is written at `now`.

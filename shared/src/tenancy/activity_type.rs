@@ -128,7 +128,7 @@ impl ActivityType {
         Kind::Type(self.name.clone())
     }
 
-    fn key(tenant: &Tenant, name: &TypeName) -> Key {
+    pub(super) fn key(tenant: &Tenant, name: &TypeName) -> Key {
         Key::new(format!("T#{tenant}"), format!("{PREFIX}{name}"))
     }
 
@@ -208,7 +208,9 @@ impl Tenancy {
         let begun = self.types.begin();
         let item = self.read("read activity type", &ActivityType::key(tenant, name)).await?;
         let Some(item) = item else { return Ok(None) };
-        let found = Arc::new(ActivityType::decode(&item)?);
+        let mut found = ActivityType::decode(&item)?;
+        found.meta.read_at = begun.at();
+        let found = Arc::new(found);
         self.types.keep(&begun, (tenant.clone(), name.clone()), found.clone());
         Ok(Some(found))
     }
@@ -257,6 +259,7 @@ impl Tenancy {
             };
             let new = ActivityType { shards, meta, ..wanted.clone() };
             if let Some(old) = &old
+                && !old.meta.deleting
                 && **old == (ActivityType { meta: old.meta, ..new.clone() })
             {
                 return Ok(Changed::Unchanged(ActivityType::clone(old)));
@@ -297,10 +300,22 @@ impl Tenancy {
         tenant: &Tenant,
         name: &TypeName,
     ) -> Result<(), ChangeError> {
+        self.delete_activity_type_at(actor, tenant, name, None).await
+    }
+
+    /// The same of one that is at the revision `marked`, if one is given.
+    pub(super) async fn delete_activity_type_at(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        name: &TypeName,
+        marked: Option<u64>,
+    ) -> Result<(), ChangeError> {
         for _ in 0..TRIES_MAX {
             let Some(old) = self.activity_type_fresh(tenant, name).await? else {
                 return Err(ChangeError::NotFound(WHAT));
             };
+            old.meta.check(marked)?;
             let now = rules::time::truncate(self.clock.now());
             let slice = SliceEntry {
                 tenant: tenant.clone(),

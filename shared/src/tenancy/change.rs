@@ -1,6 +1,6 @@
 //! Changes: one transaction of the item, under a condition on its revision, and its audit entry.
 
-use super::item::{DecodeError, Item, Key, PK, REVISION, Reader, Writer};
+use super::item::{DELETING, DecodeError, Item, Key, PK, REVISION, Reader, Writer};
 use super::{AuditEntry, AuditScope, Tenancy, TenancyError};
 use crate::tenancy::item::{CREATED_AT, UPDATED_AT};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -14,7 +14,7 @@ pub(super) const TRIES_MAX: usize = 8;
 const LOST: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
 
 /// When an item was made and changed, and how often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Meta {
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -22,15 +22,35 @@ pub struct Meta {
     pub updated_at: DateTime<Utc>,
     /// Counts its changes, from 1; 0 before it is stored.
     pub(super) revision: u64,
+    /// Whether somebody is deleting it ([`rules::parent`]). A change removes the mark.
+    pub(super) deleting: bool,
+    /// When the read that found it began: of this process alone, and not compared.
+    pub(super) read_at: DateTime<Utc>,
+}
+
+impl PartialEq for Meta {
+    fn eq(&self, other: &Self) -> bool {
+        let stored = |meta: &Self| (meta.created_at, meta.updated_at, meta.revision, meta.deleting);
+        stored(self) == stored(other)
+    }
 }
 
 impl Meta {
     pub(super) fn new(now: DateTime<Utc>) -> Self {
-        Self { created_at: now, updated_at: now, revision: 1 }
+        Self { created_at: now, updated_at: now, revision: 1, ..Self::default() }
     }
 
     pub(super) fn changed(self, now: DateTime<Utc>) -> Self {
-        Self { updated_at: now, revision: self.revision + 1, ..self }
+        Self { updated_at: now, revision: self.revision + 1, deleting: false, ..self }
+    }
+
+    /// # Errors
+    /// [`ChangeError::Conflict`] if a revision is given and it has another one.
+    pub(super) fn check(&self, revision: Option<u64>) -> Result<(), ChangeError> {
+        match revision {
+            Some(revision) if revision != self.revision => Err(ChangeError::contended()),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn write(&self, writer: Writer) -> Writer {
@@ -38,6 +58,7 @@ impl Meta {
             .number(REVISION, self.revision)
             .time(CREATED_AT, self.created_at)
             .time(UPDATED_AT, self.updated_at)
+            .optional_number(DELETING, self.deleting.then_some(1))
     }
 
     pub(super) fn read(reader: &Reader<'_>) -> Result<Self, DecodeError> {
@@ -45,6 +66,8 @@ impl Meta {
             created_at: reader.time(CREATED_AT)?,
             updated_at: reader.time(UPDATED_AT)?,
             revision: reader.number(REVISION)?,
+            deleting: reader.has(DELETING),
+            read_at: DateTime::default(),
         })
     }
 }
@@ -199,16 +222,26 @@ impl Tenancy {
         TransactWriteItem::builder().condition_check(check).build()
     }
 
-    /// Raises an item's revision: what was decided from the old one is decided anew. Whatever is made
-    /// below an item does this to it, so that the item is not deleted meanwhile.
+    /// Raises an item's revision, and removes the mark of its deletion: what was decided from the old one is
+    /// decided anew. Whatever is made below an item does this to it, so that the item is not deleted meanwhile.
     pub(super) fn touch(&self, key: &Key, when: When) -> TransactWriteItem {
+        self.raise(key, when, "ADD #revision :one REMOVE #deleting")
+    }
+
+    /// Raises an item's revision, and marks it as being deleted.
+    pub(super) fn mark(&self, key: &Key, when: When) -> TransactWriteItem {
+        self.raise(key, when, "ADD #revision :one SET #deleting = :one")
+    }
+
+    fn raise(&self, key: &Key, when: When, expression: &str) -> TransactWriteItem {
         let mut update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
-            .update_expression("ADD #revision :one")
+            .update_expression(expression)
             .condition_expression(when.expression())
             .expression_attribute_names("#guard", when.attribute())
             .expression_attribute_names("#revision", REVISION)
+            .expression_attribute_names("#deleting", DELETING)
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
         if let Some(value) = when.value() {
             update = update.expression_attribute_values(":revision", value);

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_company_round_trips_and_is_read_strictly() {
-        let meta = Meta { created_at: DateTime::UNIX_EPOCH, updated_at: DateTime::UNIX_EPOCH, revision: 3 };
+        let meta = Meta { revision: 3, ..Meta::new(DateTime::UNIX_EPOCH) };
         let company = Company { name: "acme".parse().unwrap(), qos_level: 7, meta };
         let item = company.encode();
         assert_eq!(Company::decode(&item), Ok(company));

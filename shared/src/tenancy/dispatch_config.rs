@@ -212,7 +212,7 @@ mod tests {
             settings: Map::from_iter([("timeoutSeconds".to_owned(), json!(1.5))]),
             is_active: false,
             shards: Shards { due: 4, done: 16 },
-            meta: Meta { created_at: DateTime::UNIX_EPOCH, updated_at: DateTime::UNIX_EPOCH, revision: 3 },
+            meta: Meta { revision: 3, ..Meta::new(DateTime::UNIX_EPOCH) },
         };
         let bare = DispatchConfig {
             base_url: None,

@@ -10,6 +10,8 @@ pub(super) const PK: &str = "PK";
 pub(super) const SK: &str = "SK";
 /// Counts the changes of an item: every change is conditional on it.
 pub(super) const REVISION: &str = "revision";
+/// Of a parent that is being deleted ([`rules::parent`]).
+pub(super) const DELETING: &str = "deleting";
 pub(super) const CREATED_AT: &str = "createdAt";
 pub(super) const UPDATED_AT: &str = "updatedAt";
 pub(super) const QOS_LEVEL: &str = "qosLevel";

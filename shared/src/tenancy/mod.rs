@@ -35,6 +35,7 @@ mod error;
 mod item;
 mod notification_type;
 mod page;
+mod parent;
 mod quota;
 mod reminder_configuration;
 mod reminder_secret;
@@ -45,6 +46,7 @@ mod server_state;
 mod signing_secret;
 mod slice;
 mod solution;
+mod solution_deletion;
 
 pub use crate::page::{Page, PageRequest};
 pub use activity_type::{ActivityType, RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT, Verb};
@@ -58,6 +60,7 @@ pub use error::TenancyError;
 pub use item::DecodeError;
 pub(crate) use item::EXPIRES_AT;
 pub use notification_type::{NotificationSlice, NotificationType};
+pub use parent::{Deletion, Looked, Parent, ParentKind};
 pub(crate) use quota::Place;
 pub use quota::Quota;
 pub use reminder_configuration::{ReminderConfiguration, ReminderSettings};
@@ -83,7 +86,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 /// How long a cached read may be used.
-pub const CACHE_TTL: TimeDelta = TimeDelta::seconds(3);
+pub const CACHE_TTL: TimeDelta = rules::parent::READ_AGE_MAX;
 
 /// The configuration table and this process's cache of it. One for a process; shared by `Arc`.
 pub struct Tenancy {

@@ -72,7 +72,7 @@ impl NotificationType {
         }
     }
 
-    fn key(tenant: &Tenant, name: &TypeName) -> Key {
+    pub(super) fn key(tenant: &Tenant, name: &TypeName) -> Key {
         Key::new(format!("T#{tenant}"), format!("{PREFIX}{name}"))
     }
 
@@ -88,7 +88,7 @@ impl NotificationType {
         Ok(self.meta.write(writer).finish())
     }
 
-    fn decode(item: &Item) -> Result<Self, DecodeError> {
+    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
         let name = reader.text(SK)?.strip_prefix(PREFIX).and_then(|name| name.parse().ok());
         Ok(Self {
@@ -172,7 +172,9 @@ impl Tenancy {
         let begun = self.notification_types.begin();
         let item = self.read("read notification type", &NotificationType::key(tenant, name)).await?;
         let Some(item) = item else { return Ok(None) };
-        let found = Arc::new(NotificationType::decode(&item)?);
+        let mut found = NotificationType::decode(&item)?;
+        found.meta.read_at = begun.at();
+        let found = Arc::new(found);
         self.notification_types.keep(&begun, (tenant.clone(), name.clone()), found.clone());
         Ok(Some(found))
     }
@@ -189,7 +191,7 @@ impl Tenancy {
         self.page(&Self::notification_types_of(tenant), request, NotificationType::decode).await
     }
 
-    fn notification_types_of(tenant: &Tenant) -> Listing<'static> {
+    pub(super) fn notification_types_of(tenant: &Tenant) -> Listing<'static> {
         Listing {
             operation: "list notification types",
             pk: format!("T#{tenant}"),
@@ -252,6 +254,7 @@ impl Tenancy {
             };
             let new = NotificationType { shards, meta, ..wanted.clone() };
             if let Some(old) = &old
+                && !old.meta.deleting
                 && **old == (NotificationType { meta: old.meta, ..new.clone() })
             {
                 return Ok(Changed::Unchanged(NotificationType::clone(old)));
@@ -296,10 +299,22 @@ impl Tenancy {
         tenant: &Tenant,
         name: &TypeName,
     ) -> Result<(), ChangeError> {
+        self.delete_notification_type_at(actor, tenant, name, None).await
+    }
+
+    /// The same of one that is at the revision `marked`, if one is given.
+    pub(super) async fn delete_notification_type_at(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        name: &TypeName,
+        marked: Option<u64>,
+    ) -> Result<(), ChangeError> {
         for _ in 0..TRIES_MAX {
             let Some(old) = self.notification_type_fresh(tenant, name).await? else {
                 return Err(ChangeError::NotFound(WHAT));
             };
+            old.meta.check(marked)?;
             let now = rules::time::truncate(self.clock.now());
             let entry = AuditEntry::new(now, actor, "notificationType.deleted").from(Some(old.audited()));
             let slice = NotificationSlice {
@@ -345,21 +360,6 @@ impl Tenancy {
         }
         let delete = self.delete_unchanged(&key, RETIRED_AT, retired_at);
         Ok(self.commit("remove notification type", vec![gone, delete]).await? == Commit::Applied)
-    }
-
-    /// Deletes every notification type of a solution, each with its own audit entry.
-    pub(super) async fn delete_notification_types(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-    ) -> Result<(), ChangeError> {
-        for found in self.all(&Self::notification_types_of(tenant), NotificationType::decode).await? {
-            match self.delete_notification_type(actor, tenant, &found.name).await {
-                Ok(()) | Err(ChangeError::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -80,6 +80,11 @@ impl ReminderConfiguration {
         Key::new(PARTITION, tenant.to_string())
     }
 
+    /// Whether the item is one of a configuration that was deleted.
+    pub(super) fn is_retired(item: &Item) -> bool {
+        item.contains_key(RETIRED_AT)
+    }
+
     fn encode(&self) -> Item {
         let writer = Writer::new(&Self::key(&self.tenant))
             .text(NOTIFICATION_KEY, &self.notification_key)
@@ -140,9 +145,11 @@ impl Tenancy {
     ) -> Result<Option<Arc<ReminderConfiguration>>, TenancyError> {
         let begun = self.reminders.begin();
         let found = self.reminder_configuration_kept(tenant).await?;
-        let Some(found) = found.filter(|found| found.retired_at.is_none()).map(Arc::new) else {
+        let Some(mut found) = found.filter(|found| found.retired_at.is_none()) else {
             return Ok(None);
         };
+        found.meta.read_at = begun.at();
+        let found = Arc::new(found);
         self.reminders.keep(&begun, tenant.clone(), found.clone());
         Ok(Some(found))
     }
@@ -225,6 +232,7 @@ impl Tenancy {
                 meta,
             };
             if let Some(old) = old
+                && !old.meta.deleting
                 && old.notification_key == new.notification_key
                 && old.audited() == new.audited()
                 && old.shards == new.shards
@@ -268,18 +276,30 @@ impl Tenancy {
         actor: &Actor,
         tenant: &Tenant,
     ) -> Result<(), ChangeError> {
+        self.delete_reminder_configuration_at(actor, tenant, None).await
+    }
+
+    /// The same of one that is at the revision `marked`, if one is given.
+    pub(super) async fn delete_reminder_configuration_at(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        marked: Option<u64>,
+    ) -> Result<(), ChangeError> {
         let change = |old: &ReminderConfiguration, now| {
             let meta = old.meta.changed(now);
             let new = ReminderConfiguration { retired_at: Some(now), meta, ..old.clone() };
             let entry = AuditEntry::new(now, actor, "reminderConfiguration.deleted");
             (new, entry.from(Some(old.audited())))
         };
-        self.change_reminder_configuration(tenant, change).await
+        self.change_reminder_configuration(tenant, marked, change).await
     }
 
+    /// Changes a configuration: one that is at `revision`, if one is given.
     pub(super) async fn change_reminder_configuration(
         &self,
         tenant: &Tenant,
+        revision: Option<u64>,
         change: impl Fn(&ReminderConfiguration, DateTime<Utc>) -> (ReminderConfiguration, AuditEntry),
     ) -> Result<(), ChangeError> {
         let scope = AuditScope::Solution(tenant.clone());
@@ -287,6 +307,7 @@ impl Tenancy {
             let Some(old) = self.reminder_configuration_fresh(tenant).await? else {
                 return Err(ChangeError::NotFound(WHAT));
             };
+            old.meta.check(revision)?;
             let (new, entry) = change(&old, rules::time::truncate(self.clock.now()));
             let when = When::Revision(old.meta.revision);
             let writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];
@@ -338,7 +359,7 @@ mod tests {
             webhook_url: Some("https://hook.example".to_owned()),
             shards: Shards { due: 4, done: 16 },
             retired_at: Some(at),
-            meta: Meta { created_at: at, updated_at: at, revision: 9 },
+            meta: Meta { revision: 9, deleting: true, ..Meta::new(at) },
             notification_key: "sealed".to_owned(),
             primary: SecretHash::of("one"),
             secondary: SecretHash::of("two"),

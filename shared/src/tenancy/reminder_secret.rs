@@ -78,7 +78,7 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, "reminderConfiguration.keyRefreshed");
             (new, entry.to(json!({ "keyType": kind.as_str() })))
         };
-        self.change_reminder_configuration(tenant, change).await?;
+        self.change_reminder_configuration(tenant, None, change).await?;
         Ok(secret)
     }
 

@@ -5,7 +5,7 @@ use rules::field::FieldPath;
 use rules::names::{Tenant, TypeName};
 
 /// Its name.
-pub const REMINDER_WEBHOOK: &str = "reminder-webhook";
+pub use rules::names::ids::REMINDER_WEBHOOK;
 /// The field by which the webhooks of a reminder are found again.
 const REMINDER_ID: &str = "id";
 

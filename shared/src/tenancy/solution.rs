@@ -5,7 +5,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::company::Company;
 use super::item::{DecodeError, Item, Key, PK, QOS_LEVEL, Reader, SK, Writer};
 use super::page::Listing;
-use super::quota::{Place, Quota};
+use super::quota::Place;
 use super::retired::NAME_REUSE_WAIT;
 use super::rolling::Rolling;
 use super::signing_secret::PreviousSecret;
@@ -71,6 +71,13 @@ impl Solution {
         Key::new(format!("C#{}", tenant.company), format!("{PREFIX}{}", tenant.solution.name()))
     }
 
+    /// Whether the item is the tenant's solution, and not another one of its name.
+    pub(super) fn is_of(item: &Item, tenant: &Tenant) -> Result<bool, DecodeError> {
+        let reader = Reader::new(WHAT, item);
+        let incarnation = if reader.has(INCARNATION) { reader.number(INCARNATION)? } else { 0 };
+        Ok(tenant.solution.incarnation() == incarnation)
+    }
+
     fn encode(&self) -> Item {
         let incarnation = self.tenant.solution.incarnation();
         let writer = Writer::new(&Self::key(&self.tenant))
@@ -122,7 +129,7 @@ impl Solution {
         })
     }
 
-    fn audited(&self) -> Value {
+    pub(super) fn audited(&self) -> Value {
         json!({
             "qosLevel": self.qos_level,
             "successUri": self.rolling.success_uri,
@@ -184,7 +191,9 @@ impl Tenancy {
     ) -> Result<Option<Arc<Solution>>, TenancyError> {
         let begun = self.solutions.begin();
         let Some(item) = self.read("read solution", &Solution::key(tenant)).await? else { return Ok(None) };
-        let solution = Arc::new(Solution::decode(&item)?);
+        let mut solution = Solution::decode(&item)?;
+        solution.meta.read_at = begun.at();
+        let solution = Arc::new(solution);
         self.solutions.keep(&begun, name_of(tenant), solution.clone());
         Ok(Some(solution))
     }
@@ -228,7 +237,8 @@ impl Tenancy {
                     meta: old.meta.changed(now),
                     ..Solution::clone(&old)
                 };
-                if (old.qos_level, &old.rolling) == (new.qos_level, &new.rolling) {
+                let is_same = (old.qos_level, &old.rolling) == (new.qos_level, &new.rolling);
+                if is_same && !old.meta.deleting {
                     return Ok((Changed::Unchanged(Solution::clone(&old)), None));
                 }
                 let entry = AuditEntry::new(now, actor, "solution.updated")
@@ -276,45 +286,8 @@ impl Tenancy {
         Err(ChangeError::contended())
     }
 
-    /// Deletes a solution, its types, dispatch configs and reminder configuration. That no work waits in it is
-    /// the caller's to see to;
-    /// its audit log stays.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`], or the table failed.
-    pub async fn delete_solution(&self, actor: &Actor, tenant: &Tenant) -> Result<(), ChangeError> {
-        // Its own log goes with it.
-        let scope = AuditScope::Company(tenant.company.clone());
-        for _ in 0..TRIES_MAX {
-            let Some(old) = self.solution_fresh(tenant).await? else {
-                return Err(ChangeError::NotFound(WHAT));
-            };
-            // A type or config made from here on raises the solution's revision.
-            self.delete_activity_types(actor, tenant).await?;
-            self.delete_dispatch_configs(actor, tenant).await?;
-            match self.delete_reminder_configuration(actor, tenant).await {
-                Ok(()) | Err(ChangeError::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
-            self.delete_notification_types(actor, tenant).await?;
-            let now = rules::time::truncate(self.clock.now());
-            let mut was = old.audited();
-            was["solution"] = json!(tenant.solution.name());
-            let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(was));
-            let mut writes = vec![
-                self.delete(&Solution::key(tenant), Some(When::Revision(old.meta.revision))),
-                self.audit(&scope, &entry),
-            ];
-            writes.extend(self.retire_solution(tenant, now));
-            let commit = self.commit("delete solution", writes).await;
-            self.solutions.forget(&name_of(tenant));
-            self.secrets.forget(tenant);
-            if commit? == Commit::Applied {
-                self.release(&tenant.company, Quota::Solutions, 1).await;
-                return Ok(());
-            }
-        }
-        Err(ChangeError::contended())
+    pub(super) fn forget_solution(&self, tenant: &Tenant) {
+        self.solutions.forget(&name_of(tenant));
     }
 
     /// Writes `new` over `old` with its audit entry, if nobody changed it meanwhile.
@@ -361,7 +334,7 @@ mod tests {
                 current: "c".to_owned(),
                 previous: vec![secret("p:q=", at), secret("p", at + TimeDelta::milliseconds(1))],
             },
-            meta: Meta { created_at: at, updated_at: at, revision: 9 },
+            meta: Meta { revision: 9, deleting: true, ..Meta::new(at) },
         };
         let bare = Solution {
             rolling: Rolling::default(),

@@ -4,8 +4,10 @@ use super::batcher::Outcome;
 use super::codec::Record;
 use super::create::due_activity;
 use super::{ActivityView, HistoryEntry, StoreError, WorkStore, statements};
+use crate::tenancy::{Parent, ParentKind};
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Kind, Tenant};
+use rules::parent::Stage;
 use rules::uri::UriPattern;
 
 /// How often a change is decided anew because the activity moved meanwhile.
@@ -20,6 +22,8 @@ pub enum Change {
     NotFound,
     /// Its state does not allow it.
     Refused(Refusal),
+    /// What it would be called by is gone.
+    ParentGone(ParentKind),
 }
 
 /// A change an owner asks for.
@@ -51,7 +55,18 @@ impl WorkStore {
     /// Performs what is asked, beginning with `record` as it was read, possibly a while ago.
     pub(super) async fn change_record(&self, record: Record, asked: Asked<'_>) -> Result<Change, StoreError> {
         let mut record = record;
+        let mut parents = Vec::new();
+        // Without its type it could only fail again; and what is READY again is work that its type has.
+        if matches!(asked, Asked::Event(Event::Retry)) && record.state.status == Status::Failed {
+            parents = match self.tenancy.parents(&record.tenant, &record.kind).await? {
+                Ok(parents) => parents,
+                Err(gone) => return Ok(Change::ParentGone(gone)),
+            };
+        }
         for _ in 0..TRIES {
+            if let Some(gone) = self.tenancy.gone(Stage::Writing, &mut parents).await? {
+                return Ok(Change::ParentGone(gone));
+            }
             let now = rules::time::truncate(self.clock.now());
             let next = match asked {
                 Asked::Event(event) => match decide(&record.state, event, now) {
@@ -89,12 +104,12 @@ impl WorkStore {
                 self.batcher.run(statement).await?
             };
             match outcome {
-                Outcome::Applied(_) => return self.changed(next, enqueue).await,
+                Outcome::Applied(_) => return self.changed((record, next), &mut parents, enqueue).await,
                 Outcome::Lost(Some(item)) => {
                     let found = Record::decode(&item)?;
                     // Our own write, retried by the SDK after it had succeeded.
                     if found == next {
-                        return self.changed(next, enqueue).await;
+                        return self.changed((record, next), &mut parents, enqueue).await;
                     }
                     record = found;
                 }
@@ -112,7 +127,19 @@ impl WorkStore {
         Ok(uri.expand(parameter).map(|_| ()).map_err(|error| error.to_string()))
     }
 
-    async fn changed(&self, next: Record, enqueue: bool) -> Result<Change, StoreError> {
+    async fn changed(
+        &self,
+        (before, next): (Record, Record),
+        parents: &mut [Parent],
+        enqueue: bool,
+    ) -> Result<Change, StoreError> {
+        if let Some(gone) = self.tenancy.gone(Stage::Written, parents).await? {
+            let now = rules::time::truncate(self.clock.now());
+            let undo =
+                statements::step(&self.table, &next, &before.state, before.success, None, before.kept, now);
+            self.batcher.run(undo).await?;
+            return Ok(Change::ParentGone(gone));
+        }
         if enqueue {
             self.enqueue(&[due_activity(&next)]).await;
         }

@@ -84,7 +84,7 @@ impl Record {
     /// Whether the system made it itself: an occurrence of a rule, or the webhook of a reminder.
     pub fn is_own(&self) -> bool {
         let is_webhook = matches!(&self.kind, Kind::Type(name) if name.as_str() == REMINDER_WEBHOOK);
-        is_webhook || self.body_hash == RULE_BODY_HASH
+        is_webhook || self.body_hash.starts_with(RULE_BODY_HASH)
     }
 
     /// The attributes that place `state` in its index: exactly one of `due` and `done`.

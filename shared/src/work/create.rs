@@ -1,17 +1,19 @@
 //! Accepting activities: a durable item each, and a message for what is due soon.
 
 use super::batcher::{BATCH_MAX, CALLS_IN_FLIGHT, Outcome};
-use super::codec::{Record, s};
-use super::statements::{self, Statement};
-use super::{ActivityView, Earlier, StoreError, WorkStore, attr};
+use super::codec::{Record, n, s, t};
+use super::erase::Erased;
+use super::statements::{self, Guard, Statement};
+use super::{ActivityView, Earlier, RULE_BODY_HASH, StoreError, WorkStore, attr};
 use crate::queue::DueActivity;
-use crate::tenancy::Shards;
+use crate::tenancy::{Parent, ParentKind, Shards};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use rules::activity::{Index, Status, accepted, index};
 use rules::due::shard;
 use rules::names::{ActivityId, Kind, Tenant};
+use rules::parent::Stage;
 use std::collections::HashMap;
 
 /// A parameter of up to this many bytes stays in the item, so that the item stays within one write unit.
@@ -42,6 +44,8 @@ pub struct NewActivity {
     pub shards: Shards,
     /// When the type was changed last that this was judged by; the worker calls by no older one.
     pub type_changed_at: Option<DateTime<Utc>>,
+    /// What it is created below, as it was seen when this was judged.
+    pub parents: Vec<Parent>,
 }
 
 /// What became of it.
@@ -53,6 +57,8 @@ pub enum Created {
     Existing(ActivityView),
     /// The id is taken by another body.
     Conflict,
+    /// What it is created below has been deleted meanwhile, and there is no such activity.
+    ParentGone(ParentKind),
 }
 
 impl WorkStore {
@@ -61,12 +67,24 @@ impl WorkStore {
     /// When this returns, what is accepted is durable and, where it is due
     /// within the horizon, enqueued. A message that could not be sent fails
     /// nothing: the item is accepted, and the recovery pass makes up for it.
-    pub async fn create(&self, activities: Vec<NewActivity>) -> Vec<Result<Created, StoreError>> {
+    pub async fn create(&self, mut activities: Vec<NewActivity>) -> Vec<Result<Created, StoreError>> {
+        let parents: Vec<&Parent> = activities.iter().flat_map(|new| &new.parents).collect();
+        let looked = match self.tenancy.look_again(Stage::Writing, &parents).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                let error = StoreError::from(error);
+                return activities.iter().map(|_| Err(error.clone())).collect();
+            }
+        };
+        activities.iter_mut().for_each(|new| looked.renew(&mut new.parents));
         let now = rules::time::truncate(self.clock.now());
         let prepared: Vec<Prepared> = activities.into_iter().map(|new| Prepared::of(new, now)).collect();
+        let refused: Vec<Option<ParentKind>> =
+            prepared.iter().map(|prepared| looked.gone(&prepared.parents)).collect();
         let mut outcomes: Vec<Option<Result<Outcome, StoreError>>> = vec![None; prepared.len()];
-        let (simple, compound): (Vec<usize>, Vec<usize>) =
-            (0..prepared.len()).partition(|index| prepared[*index].is_one_item());
+        let (simple, compound): (Vec<usize>, Vec<usize>) = (0..prepared.len())
+            .filter(|index| refused[*index].is_none())
+            .partition(|index| prepared[*index].is_one_item());
         let batches = simple.chunks(BATCH_MAX).map(|indexes| {
             let statements = indexes.iter().map(|index| self.insert(&prepared[*index], now)).collect();
             async move {
@@ -82,22 +100,59 @@ impl WorkStore {
         for index in compound {
             outcomes[index] = Some(self.insert_compound(&prepared[index], now).await);
         }
-        let fresh: Vec<DueActivity> = prepared
-            .iter()
-            .zip(&outcomes)
-            .filter(|(_, outcome)| matches!(outcome, Some(Ok(Outcome::Applied(_)))))
-            .map(|(prepared, _)| due_activity(&prepared.record))
-            .collect();
-        self.enqueue(&fresh).await;
+        let is_written = |outcome: &Option<_>| matches!(outcome, Some(Ok(Outcome::Applied(_))));
+        let written = prepared.iter().zip(&outcomes).filter(|(_, outcome)| is_written(outcome));
+        let written: Vec<&Prepared> = written.map(|(prepared, _)| prepared).collect();
+        let mut stands = self.stand(Stage::Written, &written).await.into_iter();
         let mut answers = Vec::with_capacity(prepared.len());
-        for (prepared, outcome) in prepared.into_iter().zip(outcomes) {
-            answers.push(match outcome.unwrap_or(Err(StoreError::Abandoned)) {
-                Ok(Outcome::Applied(_)) => Ok(Created::New(prepared.view())),
-                Ok(Outcome::Duplicate | Outcome::Lost(_)) => self.known(prepared, now).await,
-                Err(error) => Err(error),
+        for ((prepared, outcome), refused) in prepared.into_iter().zip(outcomes).zip(refused) {
+            answers.push(match (outcome.unwrap_or(Err(StoreError::Abandoned)), refused) {
+                (_, Some(parent)) => Ok(Created::ParentGone(parent)),
+                (Ok(Outcome::Applied(_)), None) => match stands.next().unwrap_or(Ok(None)) {
+                    Ok(None) => Ok(Created::New(prepared.view())),
+                    Ok(Some(parent)) => Ok(Created::ParentGone(parent)),
+                    Err(error) => Err(error),
+                },
+                (Ok(Outcome::Duplicate | Outcome::Lost(_)), None) => self.known(prepared, now).await,
+                (Err(error), None) => Err(error),
             });
         }
         answers
+    }
+
+    /// Enqueues activities that are written, if what they are created below is there still; deletes them otherwise, and
+    /// says what is gone.
+    async fn stand(
+        &self,
+        stage: Stage,
+        written: &[&Prepared],
+    ) -> Vec<Result<Option<ParentKind>, StoreError>> {
+        let parents: Vec<&Parent> = written.iter().flat_map(|prepared| &prepared.parents).collect();
+        let looked = match self.tenancy.look_again(stage, &parents).await {
+            Ok(looked) => looked,
+            // They are neither refused nor enqueued: whoever repeats the request, or the recovery pass, goes on.
+            Err(error) => {
+                let error = StoreError::from(error);
+                return written.iter().map(|_| Err(error.clone())).collect();
+            }
+        };
+        let mut gone: Vec<_> = written.iter().map(|prepared| Ok(looked.gone(&prepared.parents))).collect();
+        let standing = written.iter().zip(&gone).filter(|(_, gone)| matches!(gone, Ok(None)));
+        let due: Vec<DueActivity> = standing.map(|(prepared, _)| due_activity(&prepared.record)).collect();
+        self.enqueue(&due).await;
+        for (prepared, gone) in written.iter().zip(&mut gone) {
+            if matches!(gone, Ok(Some(_)))
+                && let Err(error) = self.undo(&prepared.record).await
+            {
+                *gone = Err(error);
+            }
+        }
+        gone
+    }
+
+    /// Deletes an activity that nobody has begun. One that somebody has begun fails by itself, without its type.
+    async fn undo(&self, record: &Record) -> Result<Erased, StoreError> {
+        self.take_back(&record.pk(), &untouched(record)).await
     }
 
     /// Enqueues what a write made due. Never an error of the write: it stands, and a lost message is late, not lost.
@@ -162,17 +217,29 @@ impl WorkStore {
     async fn known(&self, prepared: Prepared, now: DateTime<Utc>) -> Result<Created, StoreError> {
         let existing = self.get(&prepared.record.tenant, &prepared.record.id).await?;
         Ok(match existing {
-            Some(view) if view.record.body_hash == prepared.record.body_hash => {
+            Some(view) if is_same_request(&view.record.body_hash, &prepared.record.body_hash) => {
                 // Perhaps our own write, retried by the SDK after it had succeeded, and then nobody has enqueued it.
                 let state = &view.record.state;
                 if state.status == Status::Ready && state.claim.is_none() && state.attempts == 0 {
-                    self.enqueue(&[due_activity(&view.record)]).await;
+                    let known = Prepared { record: view.record.clone(), ..prepared };
+                    if let Some(parent) = self.stand_alone(Stage::Known, &known).await? {
+                        return Ok(Created::ParentGone(parent));
+                    }
                 }
                 Created::Existing(view)
             }
             Some(_) => Created::Conflict,
-            // What the system makes itself has an id of its own.
-            None if prepared.record.is_own() => Created::Conflict,
+            // What the system makes itself is not made again because it is over.
+            None if prepared.record.is_own() => {
+                let (tenant, id) = (&prepared.record.tenant, &prepared.record.id);
+                match self.stored_record(tenant, id).await? {
+                    Some(over) if is_same_request(&over.body_hash, &prepared.record.body_hash) => {
+                        Created::Existing(Prepared { record: over, ..prepared }.view())
+                    }
+                    Some(_) => Created::Conflict,
+                    None => return Err(StoreError::Throttled),
+                }
+            }
             None => return self.create_again(prepared, now).await,
         })
     }
@@ -188,9 +255,31 @@ impl WorkStore {
             // Somebody else has made one of this id meanwhile, or there was no room to make.
             return Err(StoreError::Throttled);
         }
-        self.enqueue(&[due_activity(&prepared.record)]).await;
-        Ok(Created::New(prepared.view()))
+        Ok(match self.stand_alone(Stage::Written, &prepared).await? {
+            None => Created::New(prepared.view()),
+            Some(parent) => Created::ParentGone(parent),
+        })
     }
+
+    async fn stand_alone(&self, stage: Stage, prepared: &Prepared) -> Result<Option<ParentKind>, StoreError> {
+        self.stand(stage, &[prepared]).await.pop().unwrap_or(Ok(None))
+    }
+}
+
+/// Whether an activity that was made by a request of the one hash is the same as one of the other.
+pub(super) fn is_same_request(made: &str, asked: &str) -> bool {
+    // Of a rule's, of before there were incarnations, nothing is made anew.
+    made == asked || (made == RULE_BODY_HASH && asked.starts_with(RULE_BODY_HASH))
+}
+
+/// That nobody has begun an activity, and that it is the one that was read.
+pub(super) fn untouched(record: &Record) -> [Guard; 4] {
+    [
+        Guard::Missing(attr::TOKEN),
+        Guard::Equals(attr::STATUS, s(Status::Ready.as_str())),
+        Guard::Equals(attr::ATTEMPTS, n(0)),
+        Guard::Equals(attr::CREATED, t(record.created_at)),
+    ]
 }
 
 /// The activity as the queue names it.
@@ -207,6 +296,7 @@ struct Prepared {
     record: Record,
     large_parameter: Option<String>,
     more_objects: Vec<String>,
+    parents: Vec<Parent>,
 }
 
 impl Prepared {
@@ -223,6 +313,7 @@ impl Prepared {
             body_hash,
             shards,
             type_changed_at,
+            parents,
         } = new;
         let inline = parameter.len() <= INLINE_PARAMETER_MAX_BYTES;
         let (parameter, large_parameter) =
@@ -248,7 +339,7 @@ impl Prepared {
             body_hash,
             object,
         };
-        Self { record, large_parameter, more_objects: objects_beside }
+        Self { record, large_parameter, more_objects: objects_beside, parents }
     }
 
     fn is_one_item(&self) -> bool {

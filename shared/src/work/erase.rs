@@ -68,6 +68,18 @@ impl WorkStore {
         }
     }
 
+    /// Deletes what was written just now and must not be, if `guards` hold, with the few items beside it: one
+    /// transaction.
+    ///
+    /// # Errors
+    /// As [`WorkStore::erase`].
+    pub(crate) async fn take_back(&self, pk: &str, guards: &[Guard]) -> Result<Erased, StoreError> {
+        let (belongings, _) = self.belongings(pk, "").await?;
+        let mut writes = vec![self.delete(pk, attr::ITEM, guards)];
+        writes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
+        self.transact(writes).await
+    }
+
     /// Deletes what lies in `pk` under sort keys that begin with `prefix`, whatever else there is.
     ///
     /// # Errors

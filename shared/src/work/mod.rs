@@ -49,9 +49,8 @@ pub use notification::{
     Stepped,
 };
 pub use read::{ActivityView, CRASHED, Earlier, HistoryEntry, SUCCESS};
-pub use recurring::{
-    RULE_BODY_HASH, RULE_SHARDS, Rule, RuleSpec, RuleView, SkipRecord, inline_parameter, occurrence_id,
-};
+pub(crate) use recurring::rule_body_hash;
+pub use recurring::{RULE_BODY_HASH, RULE_SHARDS, Rule, RuleSpec, RuleView, SkipRecord, inline_parameter};
 pub use remove::{Removal, Removed};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
@@ -64,7 +63,7 @@ use crate::entropy::SharedEntropy;
 use crate::patience::Patience;
 use crate::queue::{DueQueue, QueueError};
 use crate::settings::Settings;
-use crate::tenancy::{Shards, Tenancy};
+use crate::tenancy::{Shards, Tenancy, TenancyError};
 use crate::unreadable::Unreadable;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -93,15 +92,24 @@ pub enum StoreError {
     /// The item is written, but its message is not: the recovery pass makes up for it.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The configuration table, without which it is not known whether what is written belongs to anything.
+    #[error("configuration: {0}")]
+    Configuration(String),
     /// A cursor that is not one of ours.
     #[error("the cursor is not valid here")]
     Cursor,
 }
 
+impl From<TenancyError> for StoreError {
+    fn from(error: TenancyError) -> Self {
+        if error.is_throttled() { Self::Throttled } else { Self::Configuration(error.to_string()) }
+    }
+}
+
 impl StoreError {
     /// Whether the same call may succeed if it is made again.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Throttled | Self::Unavailable(_) | Self::Abandoned)
+        matches!(self, Self::Throttled | Self::Unavailable(_) | Self::Abandoned | Self::Configuration(_))
     }
 
     /// Sorts an SDK error by what a caller can do about it.
@@ -141,7 +149,7 @@ pub struct WorkStore {
     pub(crate) batcher: Batcher,
     reads: Batcher,
     shards: Shards,
-    tenancy: Arc<Tenancy>,
+    pub(crate) tenancy: Arc<Tenancy>,
     pub(crate) unreadable: Unreadable,
     retention_days: u32,
 }

@@ -167,6 +167,7 @@ async fn pending_apart(
             id: format!("n{n:03}").parse().unwrap(),
             payload: "{}".to_owned(),
             body_hash: format!("{n}"),
+            parents: Vec::new(),
         };
         publisher.publish(new, &of, false).await.unwrap();
         world.clock.advance(apart);

@@ -46,6 +46,7 @@ fn new(tenant: &Tenant, id: &str) -> NewNotification {
         id: id.parse().unwrap(),
         payload: format!("{{\"about\":\"{id}\"}}"),
         body_hash: format!("hash of {id}"),
+        parents: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use rules::recurring::{CatchUp, LOOK_AHEAD, SkipReason};
 use rules::zoned::Tz;
 use shared::clock::Clock;
 use shared::tenancy::{Actor, ServerState};
-use shared::work::Created;
+use shared::work::NewActivity;
 use tests::World;
 use tests::recurring::spec;
 use tests::world::beginning;
@@ -245,10 +245,12 @@ async fn another_schedule_neither_doubles_nor_loses_what_was_created() {
 async fn what_cannot_be_created_is_skipped_with_its_reason() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
-    // An activity of the caller's has an occurrence's id.
-    let mut taken = world.activity(&tenant, "x", TimeDelta::hours(1));
-    taken.id = format!("rule@{}", at(600).timestamp()).parse().unwrap();
-    assert!(matches!(world.ctx.work.create(vec![taken]).await[0], Ok(Created::New(_))));
+    // Activities that are none of the rule's have both ids of an occurrence.
+    let plain = rules::names::ids::occurrence(&"rule".parse().unwrap(), at(600));
+    for id in [rules::names::ids::of_incarnation(&plain, beginning()), plain] {
+        let taken = NewActivity { id, ..world.activity(&tenant, "x", TimeDelta::hours(1)) };
+        world.accept(vec![taken]).await;
+    }
     world.put_rule(&tenant, "rule", spec("*/5 * * * *")).await;
     world.run_recurring(at(700)).await;
     assert_eq!(world.skipped(&tenant, "rule").await, [(at(600), at(600), 1, SkipReason::IdTaken)]);

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use rules::activity::Event;
-use rules::names::{ActivityId, Kind, Tenant};
+use rules::names::{ActivityId, Tenant};
 use shared::work::{Change, StoreError, keys};
 use utoipa::ToSchema;
 
@@ -35,18 +35,13 @@ async fn change(
     if event == Event::DispatchNow && solution.is_paused() {
         return Err(Problem::conflict("the solution is paused"));
     }
-    // Without its type it could only fail again.
-    if event == Event::Retry
-        && let Some(activity) = context.work.get(tenant, id).await?
-        && let Kind::Type(name) = &activity.record.kind
-        && context.tenancy.activity_type_fresh(tenant, name).await?.is_none()
-    {
-        return Err(Problem::conflict(format!("the solution has no activity type {name} any more")));
-    }
     match context.work.change(tenant, id, event).await {
         Ok(Change::Applied(activity)) => Ok(answer::ok(&ActivityView::brief(*activity))),
         Ok(Change::NotFound) => Err(Problem::not_found("activity")),
         Ok(Change::Refused(refusal)) => Err(Problem::conflict(refusal.to_string())),
+        Ok(Change::ParentGone(gone)) => {
+            Err(Problem::conflict(format!("the solution has no {gone} any more")))
+        }
         Err(StoreError::Decode(_)) if event == Event::Cancel => {
             unreadable::removed(context, tenant, &keys::activity(tenant, id)).await
         }

@@ -95,11 +95,11 @@ pub async fn post(
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    existing(&context, &tenant).await?;
+    let solution = existing(&context, &tenant).await?;
     let draft = Draft::read(body.text(), headers.get(IDEMPOTENCY_KEY));
     let named = draft.named();
     let maker = Makers::new(&context, &tenant).of(named).await?;
-    let activity = match draft.judge(&context, &tenant, &maker) {
+    let activity = match draft.judge(&context, &solution, &maker) {
         Ok(activity) => activity,
         Err(refused) => {
             let made = made_before(&context, &tenant, refused).await?;
@@ -118,6 +118,7 @@ pub async fn post(
         }
         Some(Ok(Created::Existing(view))) => Ok(answer::ok(&ActivityView::whole(&context, view).await?)),
         Some(Ok(Created::Conflict)) => Err(taken()),
+        Some(Ok(Created::ParentGone(gone))) => Err(gone.into()),
         Some(Err(error)) => Err(error.into()),
         None => Err(Problem::internal("the store gave no answer")),
     }
@@ -215,6 +216,7 @@ impl BatchResult {
             Ok(Created::New(_)) => Self::accepted(StatusCode::CREATED, id),
             Ok(Created::Existing(_)) => Self::accepted(StatusCode::OK, id),
             Ok(Created::Conflict) => Self::refused(taken(), Some(id)),
+            Ok(Created::ParentGone(gone)) => Self::refused(gone.into(), Some(id)),
             Err(error) => Self::refused(Problem::from(error).recorded(context), Some(id)),
         }
     }
@@ -232,7 +234,7 @@ pub async fn batch(
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Problem> {
-    existing(&context, &tenant).await?;
+    let solution = existing(&context, &tenant).await?;
     if headers.contains_key(IDEMPOTENCY_KEY) {
         let detail = "is not for batches; give each activity its own id";
         return Err(Problem::invalid(vec![Fault::new("header:idempotency-key", detail)]));
@@ -255,7 +257,7 @@ pub async fn batch(
         let named = draft.named();
         results.push(match makers.of(named).await {
             Ok(maker) => {
-                match draft.judge(&context, &tenant, &maker) {
+                match draft.judge(&context, &solution, &maker) {
                     Ok(activity) => accepted.push((index, activity)),
                     Err(refusal) => refused.push((index, id, refusal)),
                 }

@@ -10,11 +10,11 @@ use crate::{idempotency, json};
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
 use rules::field::FieldPath;
-use rules::names::{ActivityId, Kind, Tenant, TypeName};
+use rules::names::{ActivityId, Kind, Tenant, TypeName, ids};
 use rules::uri::UriPattern;
 use serde_json::Value;
 use shared::dispatch;
-use shared::tenancy::{ActivityType, Shards};
+use shared::tenancy::{ActivityType, Shards, Solution};
 use shared::work::NewActivity;
 use shared::work::keys::object_partition;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Draft {
 
     fn take(&mut self, body: &mut Object<'_, '_>, header: Option<&HeaderValue>) {
         if body.has(CHANNEL) {
-            self.id = idempotency::id(body, header);
+            self.id = idempotency::id(body, header, ids::given_to_activity);
             self.date = body.time("date");
             if body.raw(ACTIVITY_TYPE).is_some() {
                 let detail = "cannot go with activityType: an activity has one of them";
@@ -127,7 +127,7 @@ impl Draft {
         if !body.has(ACTIVITY_TYPE) {
             body.faults().add(body.at(ACTIVITY_TYPE), "is required, unless channel is given");
         }
-        self.id = idempotency::id(body, header);
+        self.id = idempotency::id(body, header, ids::given_to_activity);
         self.date = body.time("date");
         self.retries = body.integer("retries", RETRIES).and_then(|retries| u32::try_from(retries).ok());
         self.uri = body.parsed("uri");
@@ -143,10 +143,16 @@ impl Draft {
     /// # Errors
     /// 400 with every fault. Where the body alone has none, it may have been accepted when its type was
     /// another: [`Refused::repeated`].
-    pub fn judge(self, context: &ApiContext, tenant: &Tenant, maker: &Maker) -> Result<NewActivity, Refused> {
+    pub fn judge(
+        self,
+        context: &ApiContext,
+        solution: &Solution,
+        maker: &Maker,
+    ) -> Result<NewActivity, Refused> {
+        let tenant = &solution.tenant;
         let activity_type = match maker {
             Maker::Channel(shards) => {
-                return self.judge_channel(context, tenant, *shards).map_err(Refused::never_made);
+                return self.judge_channel(context, solution, *shards).map_err(Refused::never_made);
             }
             Maker::Type(found) => Some(found.as_ref()),
             Maker::None => None,
@@ -177,13 +183,14 @@ impl Draft {
             body_hash: self.hash,
             shards: found.shards,
             type_changed_at: Some(found.meta.updated_at),
+            parents: vec![solution.as_parent(), found.as_parent(tenant)],
         })
     }
 
     fn judge_channel(
         self,
         context: &ApiContext,
-        tenant: &Tenant,
+        solution: &Solution,
         shards: Shards,
     ) -> Result<NewActivity, Problem> {
         let now = rules::time::truncate(context.clock.now());
@@ -192,7 +199,7 @@ impl Draft {
         let activity = draft
             .map(|(channel, activity)| {
                 Ok::<_, Problem>(NewActivity {
-                    tenant: tenant.clone(),
+                    tenant: solution.tenant.clone(),
                     kind: Kind::Channel(channel),
                     id,
                     date: self.date.unwrap_or(now),
@@ -203,6 +210,8 @@ impl Draft {
                     body_hash: self.hash,
                     shards,
                     type_changed_at: None,
+                    // A channel needs no config to accept: without one each attempt fails and says so.
+                    parents: vec![solution.as_parent()],
                 })
             })
             .transpose()?;

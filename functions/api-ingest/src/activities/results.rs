@@ -210,7 +210,7 @@ fn read(
     body: &mut Object<'_, '_>,
     header: Option<&HeaderValue>,
 ) -> Option<(Target, ActivityResult)> {
-    let id = idempotency::id(body, header);
+    let id = idempotency::id(body, header, rules::names::ids::given);
     let target = target(body);
     let occurred_at = body.time(OCCURRED_AT);
     let occurred_at = body.require(OCCURRED_AT, occurred_at);

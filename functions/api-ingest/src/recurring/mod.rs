@@ -34,6 +34,7 @@ impl From<RecurringError> for Problem {
         match error {
             RecurringError::Change(error) => error.into(),
             RecurringError::Store(error) => error.into(),
+            RecurringError::ParentGone(gone) => gone.into(),
             RecurringError::NoFuture => {
                 Self::invalid(vec![Fault::new("", "describes a rule without a future occurrence")])
             }

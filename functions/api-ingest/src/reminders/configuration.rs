@@ -7,6 +7,7 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::body::JsonText;
 use crate::companies::QOS_LEVEL_DEFAULT;
+use crate::deletion;
 use crate::object::Object;
 use crate::openapi::schemas::{HttpUrl, State as ServerState};
 use crate::openapi::{Change, Delete, Read};
@@ -16,7 +17,9 @@ use axum::response::Response;
 use http::Uri;
 use rules::names::Tenant;
 use serde::Serialize;
-use shared::tenancy::{Changed, Company, ReminderConfiguration, ReminderSecrets, ReminderSettings, Rolling};
+use shared::tenancy::{
+    Changed, Company, ParentKind, ReminderConfiguration, ReminderSecrets, ReminderSettings, Rolling,
+};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -221,7 +224,8 @@ pub async fn get(
     }
 }
 
-/// Deletes a configuration; refused while reminders wait in it. The solution stays, and so do its finished reminders.
+/// Deletes a configuration; refused while reminders wait in it. Takes about 5 s, in which whatever reminder is being
+/// written is waited for: either that is refused, or the deletion is. The solution stays, and so do its finished reminders.
 #[utoipa::path(
     delete, path = "/api/reminder/configuration/{agentId}/{configurationId}", operation_id = "deleteReminderConfiguration", tag = "reminders",
     params(("agentId" = String, Path), ("configurationId" = String, Path)), responses((status = 204), Delete)
@@ -232,8 +236,7 @@ pub async fn delete(
     uri: Uri,
 ) -> Result<Response, Problem> {
     only_secret(&uri)?;
-    refuse_while_waiting(&context, &tenant).await?;
-    context.tenancy.delete_reminder_configuration(&caller.actor, &tenant).await?;
+    deletion::delete(&context, &caller.actor, &tenant, ParentKind::ReminderConfiguration).await?;
     Ok(answer::nothing())
 }
 

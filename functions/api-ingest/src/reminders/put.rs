@@ -5,7 +5,7 @@ use super::view::ReminderView;
 use crate::ApiContext;
 use crate::answer;
 use crate::body::JsonText;
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults};
 use crate::json;
 use crate::object::{self, Object};
 use crate::openapi::Change;
@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use http::Uri;
+use rules::names::ids;
 use rules::recipient::{self, PHONE_NUMBER_CHARS_MAX, Recipient};
 use rules::recurring::CatchUp;
 use rules::reminder::SEND_TIMES_MAX;
@@ -182,14 +183,20 @@ pub async fn put(
     body: JsonText,
 ) -> Result<Response, Problem> {
     only_secret(&uri)?;
+    if let Err(reserved) = ids::given(&id) {
+        return Err(Problem::invalid(vec![Fault::new("path:reminderId", reserved.to_string())]));
+    }
     let (definition, body_hash) = body.read(read)?;
     let configuration = super::configuration::existing(&context, &tenant).await?;
     let location = format!("/api/reminder/{}/{}/{id}", tenant.company, tenant.solution.name());
-    let new = NewReminder { tenant, id, definition, body_hash, shards: configuration.shards };
+    let solution = crate::solutions::existing(&context, &tenant).await?;
+    let parents = vec![solution.as_parent(), configuration.as_parent()];
+    let new = NewReminder { tenant, id, definition, body_hash, shards: configuration.shards, parents };
     match context.reminders.put(new).await? {
         Put::Created(reminder) => Ok(answer::created(&location, &ReminderView::of(*reminder))),
         Put::Replaced(reminder) | Put::Unchanged(reminder) => Ok(answer::ok(&ReminderView::of(*reminder))),
         Put::Refused(refusal) => Err(Problem::conflict(refusal.to_string())),
+        Put::ParentGone(gone) => Err(gone.into()),
     }
 }
 

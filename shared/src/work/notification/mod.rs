@@ -14,14 +14,16 @@ use super::erase::Erased;
 use super::read::encode_entry;
 use super::statements::{self, Guard, Statement};
 use super::{HistoryEntry, StoreError, WorkStore, attr, keys};
-use crate::tenancy::NotificationType;
+use crate::tenancy::{NotificationType, Parent, ParentKind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use find::NotificationView as Found;
 use rules::activity::Claim;
 use rules::due::shard;
 use rules::names::{ActivityId, Tenant};
-use rules::notification::{Event, Refusal, State, begun, decide, held};
+use rules::notification::{Event, Refusal, State, Status, begun, decide, held};
+use rules::parent::Stage;
 
 /// A notification that is valid and shall be saved.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,8 @@ pub struct NewNotification {
     pub payload: String,
     /// Hash of the request body, by which the same request is known again.
     pub body_hash: String,
+    /// Its type and solution, as they were seen when this was judged.
+    pub parents: Vec<Parent>,
 }
 
 /// What became of it.
@@ -45,6 +49,8 @@ pub enum Saved {
     Existing(Box<NotificationView>),
     /// The id is taken by another body.
     Conflict,
+    /// What it is created below has been deleted meanwhile, and it is not saved.
+    ParentGone(ParentKind),
 }
 
 /// What a step came to.
@@ -88,7 +94,10 @@ impl WorkStore {
         lease_until: Option<DateTime<Utc>>,
     ) -> Result<Saved, StoreError> {
         let now = rules::time::truncate(self.clock.now());
-        let NewNotification { tenant, id, payload, body_hash } = new;
+        let NewNotification { tenant, id, payload, body_hash, mut parents } = new;
+        if let Some(gone) = self.tenancy.gone(Stage::Writing, &mut parents).await? {
+            return Ok(Saved::ParentGone(gone));
+        }
         let inline = payload.len() <= INLINE_PARAMETER_MAX_BYTES;
         let notification = Notification {
             state: match lease_until {
@@ -112,9 +121,20 @@ impl WorkStore {
             outcome = self.insert_notification(&notification, payload).await?;
         }
         if let Outcome::Applied(_) = outcome {
-            return Ok(Saved::New(Box::new(notification)));
+            return Ok(match self.unsaved(Stage::Written, &mut parents, &notification).await? {
+                None => Saved::New(Box::new(notification)),
+                Some(gone) => Saved::ParentGone(gone),
+            });
         }
         let known = self.notification(&notification.tenant, &notification.id).await?;
+        // Whoever saved it may have died before it looked whether its type is there still.
+        if let Some(Found { notification: known, .. }) = &known
+            && known.body_hash == notification.body_hash
+            && known.state.status == Status::Pending
+            && let Some(gone) = self.unsaved(Stage::Known, &mut parents, known).await?
+        {
+            return Ok(Saved::ParentGone(gone));
+        }
         Ok(match known {
             // Our own write, retried by the SDK after it had succeeded.
             Some(known) if known.notification.state == notification.state => {
@@ -127,6 +147,18 @@ impl WorkStore {
             None if matches!(outcome, Outcome::Duplicate) => Saved::Conflict,
             None => return Err(StoreError::Throttled),
         })
+    }
+
+    /// What a notification that is saved was created below and is gone: then it is deleted again.
+    async fn unsaved(
+        &self,
+        stage: Stage,
+        parents: &mut [Parent],
+        notification: &Notification,
+    ) -> Result<Option<ParentKind>, StoreError> {
+        let Some(gone) = self.tenancy.gone(stage, parents).await? else { return Ok(None) };
+        self.take_back(&notification.pk(), &guards(&notification.state)).await?;
+        Ok(Some(gone))
     }
 
     async fn insert_notification(
@@ -197,6 +229,18 @@ impl WorkStore {
             Outcome::Lost(Some(item)) if Notification::decode(&item)? == to => Stepped::Applied(Box::new(to)),
             Outcome::Lost(_) | Outcome::Duplicate => Stepped::Lost,
         })
+    }
+
+    /// Has a notification, which was claimed just now, as it was before that.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written.
+    pub(crate) async fn restore_notification(
+        &self,
+        claimed: &Notification,
+        before: &Notification,
+    ) -> Result<(), StoreError> {
+        self.batcher.run(self.step_statement(claimed, before)).await.map(drop)
     }
 
     fn step_statement(&self, from: &Notification, to: &Notification) -> Statement {

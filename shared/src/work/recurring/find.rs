@@ -7,8 +7,11 @@ use crate::work::partition::Part;
 use crate::work::payload::PAYLOAD_BATCH_MAX;
 use crate::work::{StoreError, WorkStore, attr, keys};
 use chrono::{DateTime, Utc};
-use rules::names::{RecurringName, Tenant};
+use rules::names::{RecurringName, Tenant, TypeName};
 use std::collections::HashMap;
+
+/// Rules read at a time to find those of a type.
+const RULES_A_LOOK: usize = 1_000;
 
 /// A rule with its parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +101,30 @@ impl WorkStore {
     /// [`StoreError`] when the index cannot be read.
     pub async fn has_rules(&self, tenant: &Tenant) -> Result<bool, StoreError> {
         Ok(!self.rules(tenant, None, 1).await?.items.is_empty())
+    }
+
+    /// Whether a tenant has a rule whose activities are of the type `name`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an index or an item cannot be read.
+    pub async fn has_rules_of(&self, tenant: &Tenant, name: &TypeName) -> Result<bool, StoreError> {
+        let phases = [Phase::object(vec![keys::rule_list_partition(tenant)])];
+        let mut after: Option<String> = None;
+        loop {
+            let mut page = Filling::begin(&phases, after.as_deref(), RULES_A_LOOK)?;
+            while let Some(pks) = page.next(self).await? {
+                for rule in self.rule_records(&pks).await? {
+                    if rule.spec.activity_type == *name {
+                        return Ok(true);
+                    }
+                    page.push(&rule.pk(), (), 0);
+                }
+            }
+            after = page.finish().next;
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
     }
 
     /// A page of what was skipped of a rule, latest first; `after` is the `next` of the page before.

@@ -9,7 +9,7 @@ pub use find::RuleView;
 
 use super::batcher::Outcome;
 use super::codec::{n, s, t};
-use super::create::INLINE_PARAMETER_MAX_BYTES;
+use super::create::{INLINE_PARAMETER_MAX_BYTES, is_same_request, untouched};
 use super::erase::Erased;
 use super::kept::expires;
 use super::statements::{self, Guard};
@@ -18,20 +18,17 @@ use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use rules::activity::Status;
-use rules::names::{ActivityId, RecurringName, Tenant};
+use rules::names::{RecurringName, Tenant, ids};
 use rules::recurring::Skip;
 use std::collections::HashMap;
 
-/// The `body_hash` of activities that rules created: it tells them from a caller's, whatever the parameter.
+/// What the `body_hash` of activities that rules created begins with: it tells them from a caller's, whatever the parameter.
+/// Before there were incarnations it was no more than this.
 pub const RULE_BODY_HASH: &str = "recurring";
 
-/// The id of the occurrence of a rule at `at`.
-///
-/// # Errors
-/// None that can be: a name is an id, and so is a name with `@` and digits.
-pub fn occurrence_id(name: &RecurringName, at: DateTime<Utc>) -> Result<ActivityId, StoreError> {
-    let id = format!("{name}@{}", at.timestamp());
-    id.parse().map_err(|_| StoreError::Refused(format!("{id} is no id")))
+/// The `body_hash` of what a rule creates: its incarnation.
+pub(crate) fn rule_body_hash(created_at: DateTime<Utc>) -> String {
+    format!("{RULE_BODY_HASH}:{}", ids::incarnation(created_at))
 }
 
 /// The parameter as it stands in a rule's item: itself, or nothing if it is too large for it.
@@ -144,7 +141,7 @@ impl WorkStore {
         self.erase_belongings(&keys::rule(tenant, name), attr::SKIP_PREFIX).await
     }
 
-    /// Takes back an activity that `rule` created and nobody has begun; it can be created again. `false` if
+    /// Takes back the activity that `rule` created for `at`, if nobody has begun it; it can be created again. `false` if
     /// there is none, or it has to stay.
     ///
     /// Only while the rule stands at `revision`, or, for `None`, is gone: whoever resumed it meanwhile has found the activity
@@ -156,19 +153,19 @@ impl WorkStore {
         &self,
         rule: &Rule,
         revision: Option<u64>,
-        id: &ActivityId,
+        at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let Some(record) = self.record(&rule.tenant, id).await? else { return Ok(false) };
-        let untouched = record.state.status == Status::Ready && record.state.attempts == 0;
-        if !untouched || record.body_hash != RULE_BODY_HASH {
+        let plain = ids::occurrence(&rule.name, at);
+        let hash = rule_body_hash(rule.created_at);
+        let mut found = self.record(&rule.tenant, &plain).await?;
+        if found.as_ref().is_some_and(|found| !is_same_request(&found.body_hash, &hash)) {
+            found = self.record(&rule.tenant, &ids::of_incarnation(&plain, rule.created_at)).await?;
+        }
+        let Some(record) = found else { return Ok(false) };
+        if record.state.status != Status::Ready || record.state.attempts > 0 {
             return Ok(false);
         }
-        let guards = [
-            Guard::Missing(attr::TOKEN),
-            Guard::Equals(attr::STATUS, s(Status::Ready.as_str())),
-            Guard::Equals(attr::ATTEMPTS, n(0)),
-            Guard::Equals(attr::CREATED, t(record.created_at)),
-        ];
+        let guards = untouched(&record);
         let checks = [self.rule_stands(rule, revision)];
         Ok(self.erase_with(&record.pk(), &guards, &checks, None).await? == Erased::Yes)
     }

@@ -1,0 +1,134 @@
+//! Deleting what others are created below, while they are created: exactly one of the two wins.
+//!
+//! An activity is created below its type and its solution, a reminder below its configuration, and so on. A creator reads
+//! its parents from a cache and writes the child without a condition on them, so that creating costs nothing more. Whoever
+//! deletes a parent marks it, waits [`DELETION_WAIT`], looks for children, and deletes it if the mark still stands.
+//!
+//! | the creator has seen the parent | when it is about to write | when it has written |
+//! | --- | --- | --- |
+//! | open, at most [`READ_AGE_MAX`] ago | writes | |
+//! | open, longer ago, or marked | looks at it again | |
+//! | open, at most [`WRITTEN_WITHIN`] ago | | it stands |
+//! | open, longer ago, or marked | | looks at it again |
+//! | the child is there already, of an earlier request | | looks at it again |
+//!
+//! | what it finds | it does |
+//! | --- | --- |
+//! | open | goes on |
+//! | marked | removes the mark, by which the deletion loses its last condition, and looks again |
+//! | gone, or made anew | does not write the child; deletes it, if it has written it |
+//!
+//! A creator that has read a parent before it was marked has written its child [`WRITTEN_WITHIN`] later at the latest, or
+//! looks again. So whoever looks for children [`DELETION_WAIT`] after the mark finds that child.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// For how long a parent that was read is written below without another look: as long as configuration is cached.
+pub const READ_AGE_MAX: TimeDelta = TimeDelta::seconds(3);
+/// What a write may take.
+const WRITE_TIME: TimeDelta = TimeDelta::seconds(1);
+/// How old an index may be when it is read.
+const INDEX_LAG: TimeDelta = TimeDelta::seconds(1);
+/// How long after a parent was read a child written below it is found by whoever deletes the parent.
+pub const WRITTEN_WITHIN: TimeDelta =
+    TimeDelta::milliseconds(READ_AGE_MAX.num_milliseconds() + WRITE_TIME.num_milliseconds());
+/// How long a deletion waits between its mark and its look for children.
+pub const DELETION_WAIT: TimeDelta =
+    TimeDelta::milliseconds(WRITTEN_WITHIN.num_milliseconds() + INDEX_LAG.num_milliseconds());
+
+/// A parent as its child's creator has seen it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// When the read began.
+    pub read_at: DateTime<Utc>,
+    /// Whether somebody was deleting it.
+    pub is_marked: bool,
+}
+
+/// Where its creator stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The child is about to be written.
+    Writing,
+    /// The child is written.
+    Written,
+    /// The child was written before, by an earlier request, and it is not known when that had read the parent.
+    Known,
+}
+
+/// Whether the parent has to be read again before the creator goes on.
+pub fn must_look(seen: Seen, stage: Stage, now: DateTime<Utc>) -> bool {
+    let is_late = |within| now - seen.read_at > within;
+    match stage {
+        Stage::Writing => seen.is_marked || is_late(READ_AGE_MAX),
+        Stage::Written => seen.is_marked || is_late(WRITTEN_WITHIN),
+        Stage::Known => true,
+    }
+}
+
+/// A parent as a consistent read shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// The one that was seen, and nobody deletes it.
+    Open,
+    /// The one that was seen; somebody deletes it.
+    Marked,
+    /// There is none, or one that was made after the one seen was deleted.
+    Gone,
+}
+
+/// What follows for the creator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It goes on.
+    GoOn,
+    /// It removes the mark and looks again.
+    Reopen,
+    /// Its child must not be.
+    Refuse,
+}
+
+/// What follows from a look.
+pub fn next(found: Found) -> Next {
+    match found {
+        Found::Open => Next::GoOn,
+        Found::Marked => Next::Reopen,
+        Found::Gone => Next::Refuse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_transition() {
+        let read_at = DateTime::UNIX_EPOCH;
+        let millis = TimeDelta::milliseconds;
+        for (stage, is_marked, age, expect) in [
+            (Stage::Writing, false, READ_AGE_MAX, false),
+            (Stage::Writing, false, READ_AGE_MAX + millis(1), true),
+            (Stage::Writing, true, millis(0), true),
+            (Stage::Written, false, WRITTEN_WITHIN, false),
+            (Stage::Written, false, WRITTEN_WITHIN + millis(1), true),
+            (Stage::Written, true, millis(0), true),
+            (Stage::Known, false, millis(0), true),
+            (Stage::Known, true, millis(0), true),
+        ] {
+            let seen = Seen { read_at, is_marked };
+            assert_eq!(must_look(seen, stage, read_at + age), expect, "{stage:?} {is_marked} {age}");
+        }
+        for (found, expect) in
+            [(Found::Open, Next::GoOn), (Found::Marked, Next::Reopen), (Found::Gone, Next::Refuse)]
+        {
+            assert_eq!(next(found), expect);
+        }
+    }
+
+    /// Whatever a creator that does not look again has written is shown by an index when the deletion looks.
+    #[test]
+    fn a_deletion_waits_for_every_creator_that_does_not_look_again() {
+        assert_eq!(DELETION_WAIT, TimeDelta::seconds(5));
+        assert!(WRITTEN_WITHIN + INDEX_LAG <= DELETION_WAIT);
+    }
+}

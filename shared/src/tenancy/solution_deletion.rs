@@ -1,0 +1,80 @@
+//! Deleting a solution, and what it has in this table.
+
+use super::change::{Commit, TRIES_MAX, When};
+use super::quota::Quota;
+use super::{Actor, AuditEntry, AuditScope, ChangeError, NotificationType, Solution, Tenancy};
+use rules::names::Tenant;
+use serde_json::json;
+
+impl Tenancy {
+    /// Deletes a solution, its types, dispatch configs and reminder configuration. That no work waits in it is
+    /// the caller's to see to. Its own audit log goes with it.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`], or the table failed.
+    pub async fn delete_solution(&self, actor: &Actor, tenant: &Tenant) -> Result<(), ChangeError> {
+        self.delete_solution_at(actor, tenant, None).await
+    }
+
+    /// The same of one that is at the revision `marked`, if one is given.
+    pub(super) async fn delete_solution_at(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        marked: Option<u64>,
+    ) -> Result<(), ChangeError> {
+        // Its own log goes with it.
+        let scope = AuditScope::Company(tenant.company.clone());
+        for _ in 0..TRIES_MAX {
+            let Some(old) = self.solution_fresh(tenant).await? else {
+                return Err(ChangeError::NotFound("solution"));
+            };
+            old.meta.check(marked)?;
+            let now = rules::time::truncate(self.clock.now());
+            let mut was = old.audited();
+            was["solution"] = json!(tenant.solution.name());
+            let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(was));
+            let mut writes = vec![
+                self.delete(&Solution::key(tenant), Some(When::Revision(old.meta.revision))),
+                self.audit(&scope, &entry),
+            ];
+            writes.extend(self.retire_solution(tenant, now));
+            let commit = self.commit("delete solution", writes).await;
+            self.forget_solution(tenant);
+            self.secrets.forget(tenant);
+            if commit? == Commit::Applied {
+                self.release(&tenant.company, Quota::Solutions, 1).await;
+                self.delete_configuration(actor, tenant).await;
+                return Ok(());
+            }
+        }
+        Err(ChangeError::contended())
+    }
+
+    /// Deletes what a solution that is gone had in this table. What of it fails is removed with the solution's items.
+    async fn delete_configuration(&self, actor: &Actor, tenant: &Tenant) {
+        let delete = async {
+            self.delete_activity_types(actor, tenant).await?;
+            self.delete_dispatch_configs(actor, tenant).await?;
+            match self.delete_reminder_configuration(actor, tenant).await {
+                Ok(()) | Err(ChangeError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+            self.delete_notification_types(actor, tenant).await
+        };
+        if let Err(error) = delete.await {
+            tracing::warn!(%tenant, %error, "configuration of a deleted solution left to the removal");
+        }
+    }
+
+    /// Deletes every notification type of a solution, each with its own audit entry.
+    async fn delete_notification_types(&self, actor: &Actor, tenant: &Tenant) -> Result<(), ChangeError> {
+        for found in self.all(&Self::notification_types_of(tenant), NotificationType::decode).await? {
+            match self.delete_notification_type(actor, tenant, &found.name).await {
+                Ok(()) | Err(ChangeError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
