@@ -285,6 +285,7 @@ pub async fn delete(
 ) -> Result<(), RecurringError> {
     for _ in 0..TRIES_MAX {
         let rule = existing(ctx, tenant, name).await?.rule;
+        let asked_at = rules::time::truncate(ctx.clock.now());
         // The next of this name is another incarnation.
         ctx.clock.sleep_until(rule.created_at + TimeDelta::milliseconds(1)).await;
         let now = rules::time::truncate(ctx.clock.now());
@@ -293,7 +294,7 @@ pub async fn delete(
         let deletes = ctx.work.rule_deletes(&rule);
         if ctx.tenancy.commit_below("delete recurring activity", tenant, &entry, deletes).await? {
             ctx.tenancy.release(&tenant.company, Quota::RecurringActivities, 1).await;
-            withdraw(ctx, &rule, None, now).await?;
+            withdraw(ctx, &rule, None, asked_at).await?;
             ctx.work.forget_skips(tenant, name).await?;
             return Ok(());
         }
