@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Whatever a creator that does not look again has written is shown by an index when the deletion looks.
+    /// A child whose creator does not read its parent once more is in the index by the time the deletion reads that.
     #[test]
     fn a_deletion_waits_for_every_creator_that_does_not_look_again() {
         assert_eq!(DELETION_WAIT, TimeDelta::seconds(5));

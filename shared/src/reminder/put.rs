@@ -135,7 +135,7 @@ impl ReminderStore {
         Ok(Put::Refused(Refusal::InHand))
     }
 
-    /// What `new` was written below and is gone: then it is deleted again, if nobody has begun it, or else called off.
+    /// What `new` was written below and is gone: then it is deleted, if nobody has begun it, or else cancelled.
     async fn gone(
         &self,
         stage: Stage,

@@ -1,4 +1,4 @@
-//! What others are created below, and is not deleted under their creators' hands ([`rules::parent`]).
+//! What others are created below, and is not deleted while they are being created ([`rules::parent`]).
 
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{Key, Reader};

@@ -1,4 +1,4 @@
-//! How many of each a company may have: held under concurrency, told as a 409, given back by a delete.
+//! How many of each a company may have: held under concurrency, refused with 409, returned by a delete.
 
 use crate::api::{Api, S};
 use aws_sdk_dynamodb::types::AttributeValue;
