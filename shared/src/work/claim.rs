@@ -6,6 +6,7 @@ use super::{StoreError, WorkStore, keys, statements};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
 use rules::activity::{Claim, Claimable, claimable};
 use rules::names::{ActivityId, Tenant};
 
@@ -56,30 +57,39 @@ impl WorkStore {
             })
             .collect();
         let outcomes = self.batcher.run_all(statements).await;
-        let mut answers = Vec::with_capacity(refs.len());
-        for ((one, claim), outcome) in refs.iter().zip(&claims).zip(outcomes) {
-            answers.push(match outcome {
-                Ok(Outcome::Applied(Some(item))) => Ok(self.ours(&item)),
-                // Some endpoints do not return what a statement of a batch wrote.
-                Ok(Outcome::Applied(None)) => match self.record(&one.tenant, &one.id).await {
-                    Ok(record) => Ok(found(record, claim, lead, now)),
-                    Err(error) => Err(error),
+        let outcomes = refs.iter().zip(&claims).zip(outcomes);
+        // At the same time: while one is looked up after the other, the leases of all run out.
+        join_all(outcomes.map(|((one, claim), outcome)| self.claimed(one, claim, outcome, lead, now))).await
+    }
+
+    /// What came of the claim of `one`.
+    async fn claimed(
+        &self,
+        one: &Ref,
+        claim: &Claim,
+        outcome: Result<Outcome, StoreError>,
+        lead: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Claimed, StoreError> {
+        match outcome {
+            Ok(Outcome::Applied(Some(item))) => Ok(self.ours(&item)),
+            // Some endpoints do not return what a statement of a batch wrote.
+            Ok(Outcome::Applied(None)) => {
+                Ok(found(self.record(&one.tenant, &one.id).await?, claim, lead, now))
+            }
+            Ok(Outcome::Lost(Some(item))) => {
+                Ok(found(self.unreadable.skip(Record::decode(&item)), claim, lead, now))
+            }
+            Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
+            // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
+            Err(error) => match self.record(&one.tenant, &one.id).await {
+                Ok(record) => match found(record, claim, lead, now) {
+                    ours @ Claimed::Ours(_) => Ok(ours),
+                    _ => Err(error),
                 },
-                Ok(Outcome::Lost(Some(item))) => {
-                    Ok(found(self.unreadable.skip(Record::decode(&item)), claim, lead, now))
-                }
-                Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
-                // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
-                Err(error) => match self.record(&one.tenant, &one.id).await {
-                    Ok(record) => match found(record, claim, lead, now) {
-                        ours @ Claimed::Ours(_) => Ok(ours),
-                        _ => Err(error),
-                    },
-                    Err(_) => Err(error),
-                },
-            });
+                Err(_) => Err(error),
+            },
         }
-        answers
     }
 
     /// A claim that was written, unless its item cannot be read: then nobody can work on it, and its message is spent.

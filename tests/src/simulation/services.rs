@@ -32,7 +32,7 @@ impl World {
                 self.perform(&target, body).await;
             }
             let invocation = self.processes.get(&process).and_then(|one| Some(one.at.as_ref()?.0));
-            return self.swallowed.keep(process, invocation, operation, reply);
+            return self.swallowed.keep(process, invocation, operation, self.time.now(), reply);
         }
         if self.dice.chance(self.faults.crash) {
             let after = self.dice.chance(500);

@@ -3,6 +3,10 @@
 
 use super::dice::Dice;
 use super::gate::{ProcessId, Reply};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Longer than the time limit of an attempt of any service call.
+const LIMIT: TimeDelta = TimeDelta::seconds(6);
 
 /// The swallowed calls of a seed.
 #[derive(Debug)]
@@ -11,8 +15,17 @@ pub struct Swallowed {
     dice: Dice,
     /// Of service calls, in thousandths.
     rate: u32,
-    /// The ways back, which stay open for ever: process, invocation and operation.
-    calls: Vec<(ProcessId, Option<u64>, String, Reply)>,
+    /// The ways back, which stay open for ever.
+    calls: Vec<Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    process: ProcessId,
+    invocation: Option<u64>,
+    operation: String,
+    at: DateTime<Utc>,
+    reply: Reply,
 }
 
 impl Swallowed {
@@ -37,18 +50,32 @@ impl Swallowed {
     }
 
     /// Keeps the way back of one.
-    pub fn keep(&mut self, process: ProcessId, invocation: Option<u64>, operation: String, reply: Reply) {
-        self.calls.push((process, invocation, operation, reply));
+    pub fn keep(
+        &mut self,
+        process: ProcessId,
+        invocation: Option<u64>,
+        operation: String,
+        at: DateTime<Utc>,
+        reply: Reply,
+    ) {
+        self.calls.push(Call { process, invocation, operation, at, reply });
     }
 
-    /// The operation whose answer an invocation is still waiting for.
-    pub fn awaited(&self, process: ProcessId, invocation: u64) -> Option<&str> {
-        let is_waiting = |reply: &Reply| matches!(reply, Reply::Service(answer) if !answer.is_closed());
-        let of_invocation =
-            self.calls.iter().filter(|(of, at, ..)| (*of, *at) == (process, Some(invocation)));
-        of_invocation
-            .into_iter()
-            .find(|(.., reply)| is_waiting(reply))
-            .map(|(.., operation, _)| operation.as_str())
+    /// The operation whose answer an invocation is still waiting for at `now`, longer than any time limit of a call,
+    /// in which the process, which stood still until `thawed`, was running.
+    pub fn awaited(
+        &self,
+        process: ProcessId,
+        invocation: u64,
+        thawed: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<&str> {
+        let is_awaited = |call: &&Call| {
+            let is_open = matches!(&call.reply, Reply::Service(answer) if !answer.is_closed());
+            (call.process, call.invocation) == (process, Some(invocation))
+                && is_open
+                && now - call.at.max(thawed) > LIMIT
+        };
+        self.calls.iter().find(is_awaited).map(|call| call.operation.as_str())
     }
 }

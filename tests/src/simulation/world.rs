@@ -335,9 +335,10 @@ impl World {
                 }
             }
             Event::TimeLimit(process, invocation) => {
-                let at = self.processes.get(&process).and_then(|one| one.at.as_ref());
-                if at.is_some_and(|(number, _)| *number == invocation) {
-                    if let Some(operation) = self.swallowed.awaited(process, invocation) {
+                let Some(at) = self.processes.get(&process) else { return };
+                if at.at.as_ref().is_some_and(|(number, _)| *number == invocation) {
+                    let awaited = self.swallowed.awaited(process, invocation, at.frozen_until, now);
+                    if let Some(operation) = awaited {
                         self.failure =
                             Some(format!("p{process} waited for {operation} until its time was over"));
                     }
