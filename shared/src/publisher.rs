@@ -55,7 +55,7 @@ pub enum PublishError {
 /// What came of a request to publish.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Published {
-    /// Saved, and tried unless its solution is paused; as it stands now.
+    /// Saved, and tried unless that was left for later; as it stands now.
     New(Box<Notification>),
     /// The same request had been made before.
     Existing(Box<NotificationView>),
@@ -109,7 +109,7 @@ impl Publisher {
         Self { metrics, ..self }
     }
 
-    /// Saves a notification and publishes it at once; of a paused solution it is saved alone.
+    /// Saves a notification and publishes it at once, or `later`: then the re-sender makes the first attempt.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be saved.
@@ -117,12 +117,12 @@ impl Publisher {
         &self,
         new: NewNotification,
         of: &NotificationType,
-        paused: bool,
+        later: bool,
     ) -> Result<Published, StoreError> {
         let payload = new.payload.clone();
-        let lease_until = (!paused).then(|| self.ctx.clock.now() + LEASE);
+        let lease_until = (!later).then(|| self.ctx.clock.now() + LEASE);
         match self.ctx.work.save_notification(new, of, lease_until).await? {
-            Saved::New(saved) if paused => Ok(Published::New(saved)),
+            Saved::New(saved) if later => Ok(Published::New(saved)),
             Saved::New(saved) => {
                 let due = saved.created_at;
                 Ok(Published::New(Box::new(self.attempt(*saved, payload, due).await)))

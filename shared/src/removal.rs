@@ -65,7 +65,10 @@ pub struct ErasureReport {
 pub async fn remove(ctx: &Context, retired: &Retired, deadline: DateTime<Utc>) -> Result<bool, RemovalError> {
     let left = match &retired.subject {
         RetiredSubject::Company(name) => {
-            ctx.slots.remove(&keys::worker_slots(name)).await?;
+            for slots in [keys::worker_slots(name), keys::request_slots(name), keys::manual_send_slots(name)]
+            {
+                ctx.slots.remove(&slots).await?;
+            }
             ctx.tenancy.remove_company(name, retired.at).await?;
             false
         }

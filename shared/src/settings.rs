@@ -6,6 +6,7 @@ use crate::quotas::Quotas;
 use crate::tenancy::{AcceptedSecret, SecretHash, Shards};
 use chrono::TimeDelta;
 use ipnet::IpNet;
+use rules::slots::Shares;
 
 /// Reads one variable: the environment in Lambda, a map in local mode and tests.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -141,6 +142,27 @@ impl<'a> Reader<'a> {
         OutboundSettings { allowed_cidrs, own_listeners }
     }
 
+    /// How much of a pool a company may have: `names` are the variables with the number of places, and with the percentages
+    /// of them for a company at most and while its receivers hold them for long, each with its default. `None` where it may
+    /// have all.
+    pub fn shares(&mut self, names: [(&str, u32); 3]) -> Option<Shares> {
+        let [places, at_most, held] = names;
+        let places = self.number(places.0, 1..=10_000, places.1);
+        let at_most = self.number(at_most.0, 1..=100, at_most.1);
+        let held = self.number(held.0, 1..=100, held.1);
+        Shares::of(places, held, at_most)
+    }
+
+    /// How much of the `PUNCTUAL_REQUESTS` at a time, `places` where that is not set, a company may have for requests that
+    /// call its receivers.
+    pub fn request_shares(&mut self, places: u32) -> Option<Shares> {
+        self.shares([
+            ("PUNCTUAL_REQUESTS", places),
+            ("PUNCTUAL_COMPANY_REQUESTS_PERCENT", COMPANY_REQUESTS_PERCENT_DEFAULT),
+            ("PUNCTUAL_COMPANY_HELD_REQUESTS_PERCENT", COMPANY_HELD_REQUESTS_PERCENT_DEFAULT),
+        ])
+    }
+
     /// Adds a fault of the caller's.
     pub fn fault(&mut self, fault: String) {
         self.faults.push(fault);
@@ -173,6 +195,11 @@ pub fn secret_text(text: &str) -> Result<(), String> {
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+/// See `PUNCTUAL_COMPANY_REQUESTS_PERCENT`: template.yaml's default, as the next.
+const COMPANY_REQUESTS_PERCENT_DEFAULT: u32 = 50;
+/// See `PUNCTUAL_COMPANY_HELD_REQUESTS_PERCENT`.
+const COMPANY_HELD_REQUESTS_PERCENT_DEFAULT: u32 = 10;
 
 /// What every function needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,10 @@
 //! is little longer than quick calls take. So a slot costs a process one write for the calls of a message, none if it
 //! goes on within the lease, and a process that dies leaves nothing behind.
 
+mod pool;
+
+pub use pool::{Place, Pool, RequestPlace, RequestPlaces};
+
 use crate::clock::SharedClock;
 use crate::entropy::SharedEntropy;
 use crate::work::{StoreError, attr};

@@ -1,4 +1,5 @@
-//! Turns of solutions in a cycle that all share (SPEC §7, §9.6): so many at a time, one turn of a solution after the other.
+//! Turns of solutions in a cycle that all share (SPEC §7, §9.6): so many at a time, of a company half as many, one turn of a
+//! solution after the other. So a company whose receivers hang leaves the other half to those whose receivers answer.
 //!
 //! Whose turn it is, [`rules::qos`] says. What a turn does is the function's: a batch, a notification. Who had no
 //! turn before the cycle ended is remembered, and comes first in the next one.
@@ -10,7 +11,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use rules::names::Tenant;
+use rules::names::{CompanyName, Tenant};
 use rules::qos::{Levels, TenantTurns, extra_turns};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,8 +74,9 @@ impl Until for Deadline<'_> {
 /// A turn, which gives the state back.
 pub type Turn<'a, S> = BoxFuture<'a, (S, After)>;
 
-/// Gives turns, `in_flight` at a time and one at a time for each solution, until nobody has anything left or `until` says
-/// no; what was begun is finished. Each of `first` has a turn before anybody else.
+/// Gives turns, `in_flight` at a time, of a company half as many unless it is alone, and one at a time for each solution, until
+/// nobody has anything left or `until` says no; what was begun is finished. Each of `first` has a turn before anybody else,
+/// unless it waits for turns of its own company.
 pub async fn take_turns<'a, S: Send + 'a>(
     clock: &'a SharedClock,
     shares: Vec<Share<S>>,
@@ -83,6 +85,8 @@ pub async fn take_turns<'a, S: Send + 'a>(
     until: &mut impl Until,
     turn: impl Fn(Tenant, S) -> Turn<'a, S>,
 ) -> Vec<(Tenant, S, Standing)> {
+    let companies: BTreeSet<&CompanyName> = shares.iter().map(|share| &share.tenant.company).collect();
+    let of_company_max = if companies.len() > 1 { in_flight.div_ceil(2) } else { in_flight };
     let mut turns = TenantTurns::default();
     let (before, mut later): (Vec<_>, Vec<_>) =
         shares.into_iter().partition(|share| first.contains(&share.tenant));
@@ -96,6 +100,8 @@ pub async fn take_turns<'a, S: Send + 'a>(
     join(&mut turns, &mut waiting, before);
     // Those of `first` that had their turn, and what it cost them beyond itself.
     let mut had_turn: Vec<(Tenant, u32)> = Vec::new();
+    // Turns under way, by company.
+    let mut out_of: BTreeMap<CompanyName, usize> = BTreeMap::new();
     let mut left = Vec::new();
     let (mut out, mut is_open) = (FuturesUnordered::new(), true);
     loop {
@@ -115,12 +121,17 @@ pub async fn take_turns<'a, S: Send + 'a>(
             let Some(tenant) = turns.turn() else { break };
             let Some((state, _)) = waiting.remove(&tenant) else { break };
             turns.rest(&tenant);
+            let out_of_company = out_of.entry(tenant.company.clone()).or_default();
+            *out_of_company += 1;
+            turns.set_full(&tenant.company, *out_of_company >= of_company_max);
             let (began, turn) = (clock.now(), turn(tenant.clone(), state));
             out.push(
                 turn.map(move |(state, after)| (tenant, state, after, extra_turns(clock.now() - began))),
             );
         }
         let Some((tenant, state, after, extra)) = out.next().await else { break };
+        out_of.entry(tenant.company.clone()).and_modify(|count| *count -= 1);
+        turns.set_full(&tenant.company, false);
         match after {
             After::Nothing => {
                 turns.remove(&tenant);
@@ -259,6 +270,36 @@ mod tests {
         let (order, standing) = run(&[("a", 5), ("b", 5), ("c", 5), ("d", 5)], &untouched, 3);
         assert_eq!(order, ["c", "d", "a"], "and one turn alone, while others had none");
         assert_eq!((standing["b"], standing["c"]), (Standing::Untouched, Standing::Begun));
+    }
+
+    /// How many turns each solution has begun, where turns of `hangs` never end, of `others` at once.
+    fn begun(others: &[&str]) -> BTreeMap<String, usize> {
+        let clock: SharedClock = Arc::new(Stands(Mutex::new(DateTime::UNIX_EPOCH)));
+        let hanging = (0..40).map(|n| format!("hangs/s{n}"));
+        let tenants = hanging.chain(others.iter().map(|name| format!("{name}/main")));
+        let shares =
+            tenants.map(|name| Share { tenant: name.parse().unwrap(), levels: Levels::default(), state: 3 });
+        let begun = Mutex::new(BTreeMap::new());
+        let turn = |tenant: Tenant, left: usize| {
+            *begun.lock().unwrap().entry(tenant.to_string()).or_default() += 1;
+            if tenant.company.as_str() == "hangs" {
+                return std::future::pending().boxed();
+            }
+            let after = if left == 1 { After::Nothing } else { After::More };
+            std::future::ready((left - 1, after)).boxed()
+        };
+        let (first, mut until) = (BTreeSet::new(), Most(99));
+        let turns = take_turns(&clock, shares.collect(), &first, 8, &mut until, turn);
+        assert!(turns.now_or_never().is_none());
+        begun.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_company_whose_turns_last_leaves_half_of_the_places_to_others() {
+        let turns = begun(&["quick", "zealous"]);
+        assert_eq!((turns.get("quick/main"), turns.get("zealous/main")), (Some(&3), Some(&3)));
+        assert_eq!(turns.len(), 4 + 2);
+        assert_eq!(begun(&[]).len(), 8, "and has all of them where there is nobody else");
     }
 
     #[test]

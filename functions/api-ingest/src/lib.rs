@@ -48,11 +48,14 @@ use axum::response::Response;
 use axum::{Router, middleware};
 use problem::Problem;
 use rules::notification::MAX_RETRIES_DEFAULT;
+use rules::slots::Shares;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::publisher::Publisher;
+use shared::slots::{Pool, RequestPlaces};
 use shared::telemetry::Metrics;
 use shared::tenancy::AcceptedSecret;
+use shared::work::keys;
 use std::ops::Deref;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
@@ -68,6 +71,8 @@ pub struct ApiContext {
     has_dialog_service: bool,
     /// What publishes notifications, where they are served.
     publisher: Option<Publisher>,
+    /// Places for requests that call receivers.
+    places: RequestPlaces,
     max_retries: u32,
     metrics: Metrics,
 }
@@ -75,7 +80,9 @@ pub struct ApiContext {
 impl ApiContext {
     /// The secret that `admin_key` accepts opens everything.
     pub fn new(context: Context, admin_key: impl Into<AcceptedSecret>) -> Self {
+        let pool = Pool { key: keys::request_slots, shares: None, metrics: Metrics::off() };
         Self {
+            places: RequestPlaces::new(pool, context.slots.clone()),
             context,
             admin_key: admin_key.into(),
             has_dialog_service: false,
@@ -97,10 +104,15 @@ impl ApiContext {
         Self { publisher: Some(publisher), max_retries, ..self }
     }
 
+    /// With a share for each company of the requests that call receivers, or none to hold.
+    pub fn with_shares(self, shares: Option<Shares>) -> Self {
+        Self { places: self.places.with_shares(shares), ..self }
+    }
+
     /// Counting the notifications it publishes in `metrics`. To be called after [`Self::with_notifications`].
     pub fn with_metrics(self, metrics: Metrics) -> Self {
         let publisher = self.publisher.map(|publisher| publisher.with_metrics(metrics.clone()));
-        Self { publisher, metrics, ..self }
+        Self { publisher, places: self.places.with_metrics(metrics.clone()), metrics, ..self }
     }
 
     fn publisher(&self) -> Result<&Publisher, Problem> {

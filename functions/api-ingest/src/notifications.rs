@@ -155,7 +155,8 @@ fn read(body: &mut Object<'_, '_>, header: Option<&HeaderValue>) -> Option<Draft
 }
 
 /// Publishes a notification at once. It is saved first: `PENDING` is what could not be published, and is
-/// sent again by its type's rules.
+/// sent again by its type's rules. While receivers of its company that do not answer hold the company's share of
+/// the API's requests, it is left to the next cycle of the re-sender, which makes its first attempt.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/notifications",
     operation_id = "publishNotification", tag = "notifications",
@@ -190,7 +191,13 @@ pub async fn post(
     let location = path(&tenant, &id);
     let parents = vec![solution.as_parent(), of.as_parent(&tenant)];
     let new = NewNotification { tenant, id, payload: draft.payload, body_hash: draft.hash, parents };
-    match context.publisher()?.publish(new, &of, solution.is_paused()).await? {
+    let place = context.places.place(&new.tenant.company).await;
+    let publishing = context.publisher()?.publish(new, &of, solution.is_paused() || place.is_none());
+    let published = match &place {
+        Some(place) => place.during(publishing).await?,
+        None => publishing.await?,
+    };
+    match published {
         Published::New(notification) => {
             let pending = notification.state.status == Status::Pending;
             let view = NotificationView::whole(&context, shown(&context, *notification).await?).await?;
@@ -308,7 +315,8 @@ pub async fn resend(
 ) -> Result<Response, Problem> {
     body.nothing()?;
     running(&context, &tenant).await?;
-    match context.publisher()?.by_hand(&tenant, &name).await? {
+    let place = context.places.place(&tenant.company).await.ok_or_else(Problem::share_is_taken)?;
+    match place.during(context.publisher()?.by_hand(&tenant, &name)).await? {
         Resent::Tried(notification) => {
             let status = match notification.state.status {
                 Status::Published => StatusCode::OK,

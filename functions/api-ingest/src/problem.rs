@@ -198,6 +198,12 @@ impl Problem {
         Self::new(ProblemKind::Throttled, "there are too many requests at the moment; try again in a second")
     }
 
+    /// 429: the company's receivers hold as many requests as they may.
+    pub fn share_is_taken() -> Self {
+        let detail = "requests that wait for receivers of this company hold its share of all requests; try again in a second";
+        Self::new(ProblemKind::Throttled, detail)
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.kind.status()

@@ -98,7 +98,11 @@ pub async fn set(
         // The change stands, and the sweep finds what is overdue within a minute.
         tracing::warn!(%tenant, %error, "overdue work not enqueued at once");
     }
-    if resumed && let Err(error) = context.publisher()?.resume(tenant).await {
+    // Without a place they are left to the re-sender.
+    if resumed
+        && let Some(place) = context.places.place(&tenant.company).await
+        && let Err(error) = place.during(context.publisher()?.resume(tenant)).await
+    {
         tracing::warn!(%tenant, %error, "due notifications not sent at once");
     }
     Ok(answer::ok(&ServerStateView::of(&changed.into_inner())))

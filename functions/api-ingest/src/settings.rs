@@ -1,9 +1,13 @@
 //! The API's own configuration, beside what every function needs.
 
 use rules::notification::{ATTEMPTS_MAX, MAX_RETRIES_DEFAULT};
+use rules::slots::Shares;
 use shared::publisher::{RETRY_AFTER_FUDGE_S_DEFAULT, RETRY_AFTER_FUDGE_S_MAX};
 use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};
 use shared::tenancy::AcceptedSecret;
+
+/// Requests at a time where `PUNCTUAL_REQUESTS` does not say: template.yaml's default.
+const REQUESTS_DEFAULT: u32 = 200;
 
 /// Typed environment of the API.
 pub struct ApiSettings {
@@ -19,6 +23,10 @@ pub struct ApiSettings {
     pub max_retries: u32,
     /// `retry_after_fudge_s`: seconds to the first re-send of a notification (seed 003).
     pub retry_after_fudge_s: u32,
+    /// How many requests at a time may call receivers of one company; `None` where all may. Of `PUNCTUAL_REQUESTS`, the
+    /// requests at a time, `PUNCTUAL_COMPANY_REQUESTS_PERCENT` at most, and `PUNCTUAL_COMPANY_HELD_REQUESTS_PERCENT` while its
+    /// receivers hold them for long.
+    pub shares: Option<Shares>,
 }
 
 impl ApiSettings {
@@ -39,6 +47,7 @@ impl ApiSettings {
                 0..=RETRY_AFTER_FUDGE_S_MAX,
                 RETRY_AFTER_FUDGE_S_DEFAULT,
             ),
+            shares: reader.request_shares(REQUESTS_DEFAULT),
         };
         reader.finish(settings)
     }

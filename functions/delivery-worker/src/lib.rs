@@ -23,8 +23,9 @@ use share::Message;
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::queue::DueMessage;
+use shared::slots::Pool;
 use shared::telemetry::{AttemptRecord, CallTarget, Metrics};
-use shared::work::{Record, SUCCESS};
+use shared::work::{Record, SUCCESS, keys};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,8 +57,8 @@ pub struct Worker {
     metrics: Metrics,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
-    /// How many workers a company may have; all of them, if `None`.
-    shares: Option<Shares>,
+    /// How many workers a company may have.
+    pool: Pool,
 }
 
 impl Worker {
@@ -65,12 +66,13 @@ impl Worker {
     pub fn new(ctx: Context, http: Outbound, metrics: Metrics) -> Self {
         let gate = Arc::new(Gate::new(ctx.clock.clone()));
         let shares = WorkerSettings::default_shares();
-        Self { ctx, http, metrics, counters: Arc::default(), gate, shares }
+        let pool = Pool { key: keys::worker_slots, shares, metrics: metrics.clone() };
+        Self { ctx, http, metrics, counters: Arc::default(), gate, pool }
     }
 
     /// With another share, or none to hold.
     pub fn with_shares(mut self, shares: Option<Shares>) -> Self {
-        self.shares = shares;
+        self.pool.shares = shares;
         self
     }
 

@@ -29,11 +29,12 @@ impl WorkerSettings {
     pub fn read(lookup: Lookup<'_>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(lookup);
         let outbound = reader.outbound();
-        let workers = reader.number("PUNCTUAL_WORKERS", 1..=10_000, WORKERS_DEFAULT);
-        let at_most = reader.number("PUNCTUAL_COMPANY_WORKERS_PERCENT", 1..=100, COMPANY_PERCENT_DEFAULT);
-        let held =
-            reader.number("PUNCTUAL_COMPANY_HELD_WORKERS_PERCENT", 1..=100, COMPANY_HELD_PERCENT_DEFAULT);
-        reader.finish(Self { outbound, shares: Shares::of(workers, held, at_most) })
+        let shares = reader.shares([
+            ("PUNCTUAL_WORKERS", WORKERS_DEFAULT),
+            ("PUNCTUAL_COMPANY_WORKERS_PERCENT", COMPANY_PERCENT_DEFAULT),
+            ("PUNCTUAL_COMPANY_HELD_WORKERS_PERCENT", COMPANY_HELD_PERCENT_DEFAULT),
+        ]);
+        reader.finish(Self { outbound, shares })
     }
 
     /// The shares where nothing is said.

@@ -7,13 +7,11 @@
 use crate::Worker;
 use crate::deliver::DeliveryError;
 use chrono::{DateTime, TimeDelta};
-use futures::future::{Either, join_all, select};
+use futures::future::join_all;
 use rules::names::CompanyName;
 use rules::{due, slots};
 use shared::queue::{DueActivity, DueMessage};
-use shared::slots::Taken;
-use shared::work::{StoreError, keys};
-use std::pin::pin;
+use shared::work::StoreError;
 
 /// A message of an invocation.
 pub struct Message {
@@ -31,38 +29,17 @@ pub type Failed = Vec<(String, DeliveryError)>;
 impl Worker {
     /// Delivers what is due of a company's messages, in its slot.
     pub(crate) async fn company(&self, company: CompanyName, messages: Vec<Message>) -> Failed {
-        let hold = match self.slot(&company, &messages).await {
-            Some(Taken::Held(hold)) => Some(hold),
-            Some(Taken::Full) => return self.hold_back(&company, messages).await,
-            None => None,
+        let dues = messages.iter().flat_map(|message| &message.due).map(|activity| activity.due);
+        let last_due = dues.max().unwrap_or_else(|| self.ctx.clock.now());
+        let Some(place) = self.ctx.slots.place(&self.pool, &company, last_due).await else {
+            return self.hold_back(&company, messages).await;
         };
         let deliver = |message: Message| async move {
             let delivered = self.deliver(message.due).await;
             delivered.err().map(|error| (message.id, error))
         };
-        let delivered = pin!(join_all(messages.into_iter().map(deliver)));
-        let failed = match hold {
-            Some(hold) => match select(delivered, pin!(hold.keep())).await {
-                Either::Left((failed, _)) => failed,
-                Either::Right((never, _)) => match never {},
-            },
-            None => delivered.await,
-        };
+        let failed = place.during(join_all(messages.into_iter().map(deliver))).await;
         failed.into_iter().flatten().collect()
-    }
-
-    /// Takes a slot; `None` where none is needed, or nobody can say: isolation is no reason not to deliver.
-    async fn slot(&self, company: &CompanyName, messages: &[Message]) -> Option<Taken> {
-        let shares = self.shares?;
-        let last_due = messages.iter().flat_map(|message| &message.due).map(|activity| activity.due).max()?;
-        match self.ctx.slots.take(&keys::worker_slots(company), shares, last_due).await {
-            Ok(taken) => Some(taken),
-            Err(error) => {
-                tracing::warn!(company = company.as_str(), %error, "delivering without a slot");
-                self.metrics.without_slot();
-                None
-            }
-        }
     }
 
     /// Sends messages to the queue once more, for later. Those whose activities the recovery pass has enqueued again

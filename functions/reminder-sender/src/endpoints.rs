@@ -19,12 +19,14 @@ use axum::routing::post;
 use axum::{Router, middleware};
 use rules::names::{ActivityId, CompanyName, SolutionName};
 use rules::reminder::Outcome;
+use shared::slots::RequestPlaces;
 
 /// What the handlers need.
 #[derive(Clone)]
 struct Endpoints {
     sender: Sender,
     api: ApiContext,
+    places: RequestPlaces,
 }
 
 /// The routes.
@@ -36,12 +38,12 @@ pub fn routes(sender: Sender) -> Router {
         .method_not_allowed_fallback(problem::no_method)
         .layer(middleware::from_fn_with_state(api.clone(), problem::record))
         .layer(middleware::map_response(headers::add))
-        .with_state(Endpoints { sender, api })
+        .with_state(Endpoints { places: sender.places.clone(), sender, api })
 }
 
 /// Runs the processor.
 async fn pending_send(
-    State(Endpoints { sender, api }): State<Endpoints>,
+    State(Endpoints { sender, api, .. }): State<Endpoints>,
     mut parts: Parts,
 ) -> Result<Response, Problem> {
     let (secret, asked) = {
@@ -84,7 +86,7 @@ async fn may_process(
 
 /// Sends one reminder now.
 async fn send(
-    State(Endpoints { sender, api }): State<Endpoints>,
+    State(Endpoints { sender, api, places }): State<Endpoints>,
     mut parts: Parts,
 ) -> Result<Response, Problem> {
     let uri: Uri = parts.uri.clone();
@@ -114,7 +116,8 @@ async fn send(
     };
     let tenant = api.tenancy.tenant(company, solution).await?;
     access::actor(&mut parts, &api, &tenant).await?;
-    match Box::pin(sender.send_by_hand(&tenant, &id)).await.map_err(internal)? {
+    let place = places.place(&tenant.company).await.ok_or_else(Problem::share_is_taken)?;
+    match place.during(Box::pin(sender.send_by_hand(&tenant, &id))).await.map_err(internal)? {
         Sent::Attempt(made) => attempted(&id, *made),
         Sent::NotFound(what) => Err(Problem::not_found(what)),
         Sent::Refused(detail) => Err(Problem::conflict(detail)),

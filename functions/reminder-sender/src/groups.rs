@@ -149,10 +149,9 @@ impl Groups {
             less(&mut self.waiting_of, &key.tenant.company);
             let company = key.tenant.company.clone();
             self.out.insert(key, now);
-            *self.out_of.entry(company.clone()).or_default() += 1;
-            if self.is_full(&company) {
-                self.of(&company).iter().for_each(|tenant| self.tenants.rest(tenant));
-            }
+            let out = self.out_of.entry(company.clone()).or_default();
+            *out += 1;
+            self.tenants.set_full(&company, *out >= self.places);
             return Some(row);
         }
     }
@@ -162,32 +161,16 @@ impl Groups {
         if self.out.remove(key).is_none() {
             return;
         }
-        let company = &key.tenant.company;
-        let was_full = self.is_full(company);
-        less(&mut self.out_of, company);
-        if was_full {
-            self.of(company).iter().for_each(|tenant| self.tenants.wake(tenant, 0));
-        }
+        // It had no more than all places, so one is free now.
+        less(&mut self.out_of, &key.tenant.company);
+        self.tenants.set_full(&key.tenant.company, false);
         if self.waiting.contains_key(key) {
             self.make_ready(key.clone());
         }
     }
 
-    /// Whether a company has all of its places taken.
-    fn is_full(&self, company: &CompanyName) -> bool {
-        self.out_of.get(company).is_some_and(|out| *out >= self.places)
-    }
-
-    /// A company's tenants that have something ready.
-    fn of(&self, company: &CompanyName) -> Vec<Tenant> {
-        self.ready.keys().filter(|tenant| tenant.company == *company).cloned().collect()
-    }
-
     fn make_ready(&mut self, key: GroupKey) {
         self.tenants.set(&key.tenant, self.levels.get(&key.tenant).copied().unwrap_or_default());
-        if self.is_full(&key.tenant.company) {
-            self.tenants.rest(&key.tenant);
-        }
         self.ready.entry(key.tenant.clone()).or_default().push_back(key);
     }
 }

@@ -27,9 +27,10 @@ use serde_json::{Value, json};
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::reminder::{Entry, Record};
+use shared::slots::{Pool, RequestPlaces};
 use shared::telemetry::{AttemptRecord, CallTarget, Metrics};
 use shared::tenancy::TenancyError;
-use shared::work::StoreError;
+use shared::work::{StoreError, keys};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -83,12 +84,16 @@ pub struct Sender {
     metrics: Metrics,
     settings: Arc<SenderSettings>,
     counters: Arc<Counters>,
+    /// Places for requests that send one reminder.
+    places: RequestPlaces,
 }
 
 impl Sender {
     /// Built once for a process.
     pub fn new(ctx: Context, http: Outbound, metrics: Metrics, settings: SenderSettings) -> Self {
-        Self { ctx, http, metrics, settings: Arc::new(settings), counters: Arc::default() }
+        let pool = Pool { key: keys::manual_send_slots, shares: settings.shares, metrics: metrics.clone() };
+        let places = RequestPlaces::new(pool, ctx.slots.clone());
+        Self { ctx, http, metrics, settings: Arc::new(settings), counters: Arc::default(), places }
     }
 
     /// Attempts since the start of the process.

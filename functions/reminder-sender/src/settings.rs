@@ -1,6 +1,7 @@
 //! The sender's own configuration, beside what every function needs. The seed's names are kept.
 
 use chrono::TimeDelta;
+use rules::slots::Shares;
 use shared::settings::{Lookup, OutboundSettings, Reader, SettingsError};
 use shared::tenancy::AcceptedSecret;
 
@@ -14,6 +15,9 @@ pub const LOCK_TTL_DEFAULT: u32 = 10;
 pub const LOCK_RENEWAL_DEFAULT: u32 = 5;
 /// Most minutes of either: a day.
 pub const LOCK_MINUTES_MAX: u32 = 1_440;
+
+/// Requests at a time where `PUNCTUAL_REQUESTS` does not say: what template.yaml reserves of this function.
+const REQUESTS_DEFAULT: u32 = 20;
 
 /// Typed environment of the sender.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub struct SenderSettings {
     pub base_path: Option<String>,
     /// Where calls may go.
     pub outbound: OutboundSettings,
+    /// How many requests at a time may send reminders of one company; `None` where all may. See `ApiSettings::shares`.
+    pub shares: Option<Shares>,
 }
 
 impl SenderSettings {
@@ -65,6 +71,7 @@ impl SenderSettings {
         let admin_key = reader.admin_key();
         let base_path = reader.base_path();
         let outbound = reader.outbound();
+        let shares = reader.request_shares(REQUESTS_DEFAULT);
         let (lock_ttl, lock_renewal) = (minutes(ttl), minutes(renewal));
         let batch_size = batch_size as usize;
         reader.finish(Self {
@@ -76,6 +83,7 @@ impl SenderSettings {
             admin_key,
             base_path,
             outbound,
+            shares,
         })
     }
 }

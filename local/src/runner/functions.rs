@@ -227,7 +227,8 @@ pub fn api(ctx: Context, environment: &HashMap<String, String>, own: &[Listener]
     let http = outbound(&settings.outbound, own)?;
     let api = ApiContext::new(ctx, settings.admin_key)
         .with_dialog_service(settings.dialog_service_uri.as_deref())
-        .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s);
+        .with_notifications(http, settings.max_retries, settings.retry_after_fudge_s)
+        .with_shares(settings.shares);
     Ok(api_ingest::router(api))
 }
 

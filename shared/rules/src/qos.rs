@@ -2,7 +2,7 @@
 
 use crate::names::{CompanyName, SolutionId, Tenant};
 use chrono::TimeDelta;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most activities a slot may enqueue (SPEC §9.6; seed 000: batch size).
 pub const SLOT_ACTIVITIES_MAX: usize = 100;
@@ -112,6 +112,8 @@ impl Default for Levels {
 pub struct TenantTurns {
     companies: SmoothWeighted<CompanyName>,
     solutions: BTreeMap<CompanyName, SmoothWeighted<SolutionId>>,
+    /// Companies that have as much under way as they may.
+    full: BTreeSet<CompanyName>,
 }
 
 impl TenantTurns {
@@ -145,6 +147,15 @@ impl TenantTurns {
             solutions.wake(&tenant.solution, extra);
             self.companies.wake(&tenant.company, extra);
         }
+        self.settle(&tenant.company);
+    }
+
+    /// Says whether a company has as much under way as it may; while it has, none of its solutions has a turn.
+    pub fn set_full(&mut self, company: &CompanyName, is_full: bool) {
+        let changes = if is_full { self.full.insert(company.clone()) } else { self.full.remove(company) };
+        if changes {
+            self.settle(company);
+        }
     }
 
     /// Whether no solution could take a turn now.
@@ -166,7 +177,9 @@ impl TenantTurns {
                 self.solutions.remove(company);
                 self.companies.remove(company);
             }
-            Some(solutions) if solutions.is_idle() => self.companies.rest(company),
+            Some(solutions) if solutions.is_idle() || self.full.contains(company) => {
+                self.companies.rest(company)
+            }
             _ => self.companies.wake(company, 0),
         }
     }

@@ -18,9 +18,9 @@ pub const DURATION: MetricKind = MetricKind { name: "Duration", unit: "Milliseco
 pub const ATTEMPTS: MetricKind = MetricKind { name: "Attempts", unit: "Count", by_outcome: true };
 /// What ran out of attempts and waits for somebody: activities FAILED, notifications MAX_RETRIED, reminders that need review.
 pub const GIVEN_UP: MetricKind = MetricKind { name: "GivenUp", unit: "Count", by_outcome: false };
-/// Messages that were sent back to the queue since their company held its share of the workers.
+/// Messages that were sent back to the queue, and requests that called no receiver, since their company held its share.
 pub const HELD_BACK: MetricKind = MetricKind { name: "HeldBack", unit: "Count", by_outcome: false };
-/// Invocations that delivered for a company without a slot, since the table could not be asked for one.
+/// Invocations and requests that called receivers of a company without a slot, since the table could not be asked for one.
 pub const WITHOUT_SLOT: MetricKind = MetricKind { name: "WithoutSlot", unit: "Count", by_outcome: false };
 /// Slices in which a sweep left work, or that another sweep held.
 pub const SWEEP_BACKLOG: MetricKind = MetricKind { name: "SweepBacklog", unit: "Count", by_outcome: false };

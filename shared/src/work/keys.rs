@@ -43,6 +43,16 @@ pub fn worker_slots(company: &CompanyName) -> String {
     format!("W#{company}")
 }
 
+/// Partition key of a company's slots of the requests to `api-ingest` that call its receivers.
+pub fn request_slots(company: &CompanyName) -> String {
+    format!("{}#request", worker_slots(company))
+}
+
+/// Partition key of a company's slots of the requests to `reminder-sender` that call its Dialog services.
+pub fn manual_send_slots(company: &CompanyName) -> String {
+    format!("{}#manual-send", worker_slots(company))
+}
+
 /// Partition key of a recurring rule and all that belongs to it.
 pub fn rule(tenant: &Tenant, name: &RecurringName) -> String {
     format!("{}{name}", rules_prefix(tenant))

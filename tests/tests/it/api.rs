@@ -175,7 +175,7 @@ impl Api {
 pub fn router_with(context: Context, admin_key: &str) -> Router {
     let lookup = |name: &str| (name == "PUNCTUAL_ADMIN_KEY").then(|| admin_key.to_owned());
     let settings = ApiSettings::read(&lookup).unwrap();
-    let api = ApiContext::new(context, settings.admin_key);
+    let api = ApiContext::new(context, settings.admin_key).with_shares(settings.shares);
     router(api.with_notifications(tests::world::http(), settings.max_retries, settings.retry_after_fudge_s))
 }
 

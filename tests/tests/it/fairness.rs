@@ -176,7 +176,7 @@ async fn pending_apart(
     receivers.forget();
 }
 
-fn resender(world: &World, receivers: &Receivers) -> Resender {
+pub fn resender(world: &World, receivers: &Receivers) -> Resender {
     let settings = ResenderSettings::read(&|_| None).unwrap();
     Resender::new(world.process(), receivers.outbound(), Metrics::off(), settings)
 }

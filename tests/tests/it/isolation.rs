@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 /// Two workers for each company, of which it may hold one for long.
 const TWO: Shares = Shares { base: 1, burst: 2 };
-const ONE: Shares = Shares { base: 1, burst: 1 };
+pub const ONE: Shares = Shares { base: 1, burst: 1 };
 /// Longer than the time limit of every call here.
 const TIME_OUT: TimeDelta = TimeDelta::seconds(120);
 

@@ -4,7 +4,7 @@
 //! description, the others meet success, failure, loss and pause.
 
 use crate::api::{Answer, send};
-use crate::{template_scenes_api, template_scenes_functions};
+use crate::{template_scenes_api, template_scenes_functions, template_scenes_shares};
 use api_ingest::{ApiContext, router};
 use axum::Router;
 use axum::body::Body;
@@ -56,6 +56,7 @@ pub async fn everything() -> &'static Seen {
         // Boxed, since together their futures are larger than a test's stack.
         Box::pin(template_scenes_api::play(&stage)).await;
         Box::pin(template_scenes_functions::play(&stage)).await;
+        Box::pin(template_scenes_shares::play(&stage)).await;
         let told = stage.told.lock().unwrap().clone();
         Seen { asked: stage.asked(), told }
     };

@@ -15,11 +15,9 @@ use recurring_expander::Expander;
 use reminder_sender::{Sender, SenderSettings};
 use rules::names::{Channel, Tenant};
 use rules::recurring::CatchUp;
-use rules::slots::Shares;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
-use shared::slots::{Slots, Taken};
 use shared::tenancy::{Actor, Rolling, ServerState};
 use shared::work::NewActivity;
 use std::sync::Arc;
@@ -96,7 +94,7 @@ async fn sweeps(stage: &Stage) {
     world.work(&world.worker()).await;
 }
 
-fn worker(stage: &Stage) -> Worker {
+pub fn worker(stage: &Stage) -> Worker {
     Worker::new(stage.process(WORKER), stage.http.clone(), stage.metrics(WORKER))
 }
 
@@ -136,31 +134,12 @@ async fn deliveries(stage: &Stage) {
         }
     };
     stopped_at_each_call(stage, WORKER, before, act, after).await;
-    beyond_the_share(stage, &tenant).await;
     // A pause is looked at afresh.
     world.accept(vec![world.activity(&tenant, "paused", TimeDelta::seconds(30))]).await;
     let set = |state| world.ctx.tenancy.set_server_state(&Actor::Admin, &tenant, state, None);
     set(ServerState::Paused).await.unwrap();
     world.clock.advance(TimeDelta::minutes(1));
     world.work(&worker(stage)).await;
-}
-
-/// Another process has the company's only slot; then nobody can say who has it.
-async fn beyond_the_share(stage: &Stage, tenant: &Tenant) {
-    let world = &stage.world;
-    world.clock.advance(TimeDelta::minutes(1));
-    let one = Shares { base: 1, burst: 1 };
-    let name = shared::work::keys::worker_slots(&tenant.company);
-    assert!(matches!(world.ctx.slots.take(&name, one, world.clock.now()).await, Ok(Taken::Held(_))));
-    world.accept(vec![world.activity(tenant, "beyond", TimeDelta::zero())]).await;
-    world.work(&worker(stage).with_shares(Some(one))).await;
-    assert_eq!(world.state(tenant, "beyond").await.attempts, 0);
-    let dynamodb = world.embedded.clients().dynamodb.clone();
-    let slots = Slots::new(dynamodb, "gone".to_owned(), world.clock.clone(), world.entropy.clone());
-    let process = Context { slots: Arc::new(slots), ..stage.process(WORKER) };
-    world.clock.advance(TimeDelta::minutes(1));
-    world.work(&Worker::new(process, stage.http.clone(), stage.metrics(WORKER))).await;
-    assert_eq!(world.state(tenant, "beyond").await.attempts, 1);
 }
 
 async fn dispatches(stage: &Stage) {
