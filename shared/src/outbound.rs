@@ -50,7 +50,7 @@ use own_listeners::{GuardedPorts, OwnPort};
 use rustls::ClientConfig;
 use rustls_platform_verifier::Verifier;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use url::Url;
 
@@ -148,7 +148,7 @@ impl Outbound {
     pub fn with_lookup(settings: impl Into<OutboundSettings>, lookup: Lookup) -> Result<Self, OutboundError> {
         let limits = std::fs::read_to_string("/proc/self/limits").ok();
         let connections_max = connections_max(limits.as_deref());
-        let parts = Parts { lookup, clock: Arc::new(SystemClock), connections_max, tls: tls(Vec::new())? };
+        let parts = Parts { lookup, clock: Arc::new(SystemClock), connections_max, tls: system_tls()? };
         Ok(Self::with_parts(settings, parts))
     }
 
@@ -225,6 +225,16 @@ struct Parts {
     clock: SharedClock,
     connections_max: usize,
     tls: ClientConfig,
+}
+
+/// TLS that trusts what the operating system trusts: read once in a process, since there are hundreds of certificates and
+/// local mode has several functions.
+fn system_tls() -> Result<ClientConfig, rustls::Error> {
+    static READ: OnceLock<ClientConfig> = OnceLock::new();
+    match READ.get() {
+        Some(known) => Ok(known.clone()),
+        None => tls(Vec::new()).map(|read| READ.get_or_init(|| read).clone()),
+    }
 }
 
 /// TLS as all calls speak it: trusting what the operating system trusts, and `roots`.

@@ -57,6 +57,7 @@ use shared::telemetry::Metrics;
 use shared::tenancy::AcceptedSecret;
 use shared::work::keys;
 use std::ops::Deref;
+use std::sync::LazyLock;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -136,9 +137,13 @@ impl Deref for ApiContext {
 
 /// The whole API.
 pub fn router(context: ApiContext) -> Router {
-    let (router, description) = described().split_for_parts();
-    router
-        .merge(service::documentation(description))
+    // Made once in a process: the description of all endpoints is much larger than their routes.
+    static ENDPOINTS: LazyLock<Router<ApiContext>> = LazyLock::new(|| {
+        let (router, description) = described().split_for_parts();
+        router.merge(service::documentation(description))
+    });
+    ENDPOINTS
+        .clone()
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(CatchPanicLayer::custom(problem::panicked))
