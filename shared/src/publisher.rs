@@ -125,7 +125,7 @@ impl Publisher {
             Saved::New(saved) if later => Ok(Published::New(saved)),
             Saved::New(saved) => {
                 let due = saved.created_at;
-                Ok(Published::New(Box::new(self.attempt(*saved, payload, due).await)))
+                Ok(Published::New(Box::new(self.attempt(*saved, Some(payload), due).await)))
             }
             Saved::Existing(known) => Ok(Published::Existing(known)),
             Saved::Conflict => Ok(Published::Conflict),
@@ -139,6 +139,10 @@ impl Publisher {
     /// [`PublishError`] when a table cannot be read or written.
     pub async fn turn(&self, pk: &str) -> Result<Turn, PublishError> {
         let Some(notification) = self.ctx.work.due_notification(pk).await? else { return Ok(Turn::NotOurs) };
+        // Without its type it could not be settled.
+        if self.ctx.unreadable.leave_out(self.kind(&notification).await)?.is_none() {
+            return Ok(Turn::NotOurs);
+        }
         if self.is_abandoned(&notification) {
             return Ok(match self.recover(&notification).await? {
                 Stepped::Applied(_) => Turn::Failed,
@@ -186,7 +190,12 @@ impl Publisher {
 
     /// Sends a notification that was `due` and is claimed, and settles it; as it stands then. What cannot be settled
     /// stays claimed, and counts as a crash once its lease has run out.
-    async fn attempt(&self, claimed: Notification, payload: String, due: DateTime<Utc>) -> Notification {
+    async fn attempt(
+        &self,
+        claimed: Notification,
+        payload: Option<String>,
+        due: DateTime<Utc>,
+    ) -> Notification {
         let request = self.request(&claimed, payload).await;
         // Last, so that as little as can be lies between looking and calling.
         if !self.may_send(&claimed).await {
@@ -214,7 +223,12 @@ impl Publisher {
         settled
     }
 
-    async fn request(&self, claimed: &Notification, payload: String) -> Result<OutboundRequest, CallFailure> {
+    async fn request(
+        &self,
+        claimed: &Notification,
+        payload: Option<String>,
+    ) -> Result<OutboundRequest, CallFailure> {
+        let payload = payload.ok_or_else(|| CallFailure::internal("the stored payload cannot be read"))?;
         let found = self.kind(claimed).await;
         let found = found.map_err(|_| CallFailure::internal("the notification type could not be read"))?;
         let Some(of) = found else {

@@ -158,9 +158,9 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if its company cannot be read.
     pub async fn levels(&self, tenant: &Tenant, solution: Option<&Solution>) -> Result<Levels, TenancyError> {
-        let company = self.company(&tenant.company).await?;
+        let company = self.unreadable.leave_out(self.company(&tenant.company).await)?;
         Ok(Levels {
-            company: company.map_or(1, |company| company.qos_level),
+            company: company.flatten().map_or(1, |company| company.qos_level),
             solution: solution.map_or(1, |solution| solution.qos_level),
         })
     }

@@ -11,6 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Default)]
 pub struct Unreadable(Arc<AtomicU64>);
 
+/// An error of reading, which may be about a single item.
+pub trait ReadError: Display {
+    /// Whether an item was found that cannot be decoded: the same read finds it again.
+    fn is_unreadable(&self) -> bool;
+}
+
 impl Unreadable {
     /// What was decoded; `None` for an item that could not be, which is logged and counted. The error names its key.
     pub(crate) fn skip<T, E: Display>(&self, decoded: Result<T, E>) -> Option<T> {
@@ -21,6 +27,18 @@ impl Unreadable {
                 tracing::error!(%error, "stored item cannot be read; it is left out");
                 None
             }
+        }
+    }
+
+    /// What was read; `None` for an item that cannot be decoded, which is logged and counted. For what is read on behalf of
+    /// one of many, so that the others go on.
+    ///
+    /// # Errors
+    /// Any other error.
+    pub fn leave_out<T, E: ReadError>(&self, read: Result<T, E>) -> Result<Option<T>, E> {
+        match read {
+            Err(error) if error.is_unreadable() => Ok(self.skip(Err(error))),
+            read => read.map(Some),
         }
     }
 

@@ -18,12 +18,12 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use rules::field::FieldPath;
-use rules::names::{Tenant, TypeName};
+use rules::names::{Kind, Tenant, TypeName};
 use rules::uri::UriPattern;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use shared::tenancy::{ActivityType, KindEntry, ParentKind, REMINDER_WEBHOOK, Verb};
+use shared::tenancy::{ActivityType, ParentKind, REMINDER_WEBHOOK, Verb};
 use shared::tenancy::{RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -274,10 +274,16 @@ pub async fn refuse_while_needed(
     tenant: &Tenant,
     name: &TypeName,
 ) -> Result<(), Problem> {
-    let kinds = waiting_in(context, tenant, name).await?;
+    let kind = context.tenancy.existing_kind(tenant, Kind::Type(name.clone())).await?;
+    let kinds = Vec::from_iter(kind);
     if name.as_str() == REMINDER_WEBHOOK {
-        let configuration = context.tenancy.reminder_configuration_fresh(tenant).await?;
-        if configuration.is_some_and(|configuration| configuration.webhook_url.is_some()) {
+        let configuration = context.tenancy.reminder_configuration_fresh(tenant).await;
+        let has_webhook = match context.unreadable.leave_out(configuration)? {
+            Some(configuration) => configuration.is_some_and(|found| found.webhook_url.is_some()),
+            // It may have one.
+            None => true,
+        };
+        if has_webhook {
             return Err(Problem::conflict(
                 "the reminder configuration has a webhookUrl, which needs this type",
             ));
@@ -290,15 +296,6 @@ pub async fn refuse_while_needed(
         return Err(Problem::conflict("recurring activities of this type exist; delete them first"));
     }
     Ok(())
-}
-
-async fn waiting_in(
-    context: &ApiContext,
-    tenant: &Tenant,
-    name: &TypeName,
-) -> Result<Vec<KindEntry>, Problem> {
-    let found = context.tenancy.activity_type_fresh(tenant, name).await?;
-    Ok(found.iter().map(|found| KindEntry { kind: found.kind(), shards: found.shards }).collect())
 }
 
 /// The solution's activity types, by name.

@@ -13,10 +13,10 @@ use crate::solutions::existing;
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
-use rules::names::{Channel, Tenant};
+use rules::names::{Channel, Kind, Tenant};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use shared::tenancy::{Actor, DispatchConfig, KindEntry};
+use shared::tenancy::{Actor, DispatchConfig};
 use std::convert::Infallible;
 use std::str::FromStr;
 use utoipa::ToSchema;
@@ -144,12 +144,11 @@ pub async fn delete(
     State(context): State<ApiContext>,
     In { actor, tenant, name }: In<Channel>,
 ) -> Result<Response, Problem> {
-    if let Some(found) = context.tenancy.dispatch_config_fresh(&tenant, name).await? {
-        let kinds = [KindEntry { kind: found.kind(), shards: found.shards }];
-        if context.work.has_waiting(&tenant, &kinds).await? {
-            let detail = "activities of this channel wait; cancel them or let them finish first";
-            return Err(Problem::conflict(detail));
-        }
+    if let Some(kind) = context.tenancy.existing_kind(&tenant, Kind::Channel(name)).await?
+        && context.work.has_waiting(&tenant, &[kind]).await?
+    {
+        let detail = "activities of this channel wait; cancel them or let them finish first";
+        return Err(Problem::conflict(detail));
     }
     context.tenancy.delete_dispatch_config(&actor, &tenant, name).await?;
     Ok(answer::nothing())

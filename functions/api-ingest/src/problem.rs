@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use shared::tenancy::{ChangeError, ParentKind, TenancyError};
+use shared::unreadable::ReadError;
 use shared::work::StoreError;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -194,6 +195,13 @@ impl Problem {
         Self { cause: Some(cause.to_string().into()), ..Self::new(ProblemKind::Internal, detail) }
     }
 
+    /// 500 for a stored item that cannot be decoded: the same request fails again. `cause` goes to the log alone.
+    fn unreadable(cause: impl ToString) -> Self {
+        let detail = "a stored item that this request needs cannot be read, and is recorded under the name in `instance`; \
+                      a DELETE of the item removes it";
+        Self { cause: Some(cause.to_string().into()), ..Self::new(ProblemKind::Internal, detail) }
+    }
+
     fn throttled() -> Self {
         Self::new(ProblemKind::Throttled, "there are too many requests at the moment; try again in a second")
     }
@@ -313,7 +321,11 @@ pub async fn no_method(method: http::Method) -> Response {
 
 impl From<TenancyError> for Problem {
     fn from(error: TenancyError) -> Self {
-        if error.is_throttled() { Self::throttled() } else { Self::internal(error) }
+        match error {
+            error if error.is_throttled() => Self::throttled(),
+            error if error.is_unreadable() => Self::unreadable(error),
+            error => Self::internal(error),
+        }
     }
 }
 
@@ -346,6 +358,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Throttled => Self::throttled(),
             StoreError::Cursor => Self::invalid(vec![Fault::new("query:cursor", error.to_string())]),
+            error if error.is_unreadable() => Self::unreadable(error),
             error => Self::internal(error),
         }
     }

@@ -63,7 +63,8 @@ impl Worker {
         };
         let mut refs = Vec::with_capacity(due.len());
         for activity in due {
-            refs.push(self.reference(activity).await?);
+            // How one whose type or config cannot be decoded is called is not known: it stays in the table.
+            refs.extend(self.ctx.unreadable.leave_out(self.reference(activity).await)?);
         }
         let mut failed = None;
         let (mut ours, mut abandoned, mut in_hand) = (Vec::new(), Vec::new(), Vec::new());
@@ -79,8 +80,9 @@ impl Worker {
             }
         }
         self.look_again(in_hand).await?;
-        let views = self.load(ours).await?;
-        let attempts = join_all(views.iter().map(|view| self.attempt(view)));
+        let views = self.load(&ours).await?;
+        let attempts = ours.iter().map(|record| self.attempt(record, views.get(&record.pk())));
+        let attempts = join_all(attempts);
         let recoveries =
             join_all(abandoned.into_iter().map(|record| async move { self.recover(&record).await }));
         let (attempts, recoveries) = futures::join!(attempts, recoveries);
@@ -99,10 +101,11 @@ impl Worker {
         Ok(self.ctx.queue.enqueue(&again).await?)
     }
 
-    /// Adds the parameters of claimed activities; where they cannot be read, the claims are given back.
-    async fn load(&self, claimed: Vec<Record>) -> Result<Vec<ActivityView>, StoreError> {
-        match self.ctx.work.with_parameters(claimed.clone()).await {
-            Ok(views) => Ok(views),
+    /// Claimed activities with their parameters by partition key, those left out whose parameter cannot be decoded; where the table cannot be
+    /// read, the claims are given back.
+    async fn load(&self, claimed: &[Record]) -> Result<HashMap<String, ActivityView>, StoreError> {
+        match self.ctx.work.with_parameters(claimed.to_vec()).await {
+            Ok(views) => Ok(views.into_iter().map(|view| (view.record.pk(), view)).collect()),
             Err(error) => {
                 join_all(claimed.iter().map(|record| settle::settle(&self.ctx, record, &Attempt::Released)))
                     .await;
@@ -118,13 +121,15 @@ impl Worker {
             if paused.contains_key(tenant) {
                 continue;
             }
-            let mut is_paused = self.is_paused(tenant).await?;
-            if is_paused {
+            let mut is_paused = self.is_paused(tenant).await;
+            if let Ok(true) = is_paused {
                 // Dropping what has just been resumed would make it late, so the cache is not enough.
-                let solution = self.ctx.tenancy.solution_fresh(tenant).await?;
-                is_paused = solution.is_some_and(|solution| solution.is_paused());
+                let solution = self.ctx.tenancy.solution_fresh(tenant).await;
+                is_paused = solution.map(|found| found.is_some_and(|solution| solution.is_paused()));
             }
-            paused.insert(tenant.clone(), is_paused);
+            // Whether a solution that cannot be decoded is paused is not known: its work stays in the table too.
+            let is_paused = self.ctx.unreadable.leave_out(is_paused)?;
+            paused.insert(tenant.clone(), is_paused.unwrap_or(true));
         }
         Ok(due
             .into_iter()
@@ -145,30 +150,34 @@ impl Worker {
         Ok(Ref { tenant, id, lease_until })
     }
 
-    /// One attempt on an activity that is claimed: hold it until its instant, call, settle.
-    async fn attempt(&self, view: &ActivityView) -> Result<(), DeliveryError> {
-        let due = view.record.state.due;
-        let call = call::prepare(&self.ctx, view).await;
+    /// One attempt on an activity that is claimed: hold it until its instant, call, settle. Without a `view` its parameter
+    /// cannot be decoded, and the attempt fails.
+    async fn attempt(&self, record: &Record, view: Option<&ActivityView>) -> Result<(), DeliveryError> {
+        let due = record.state.due;
+        let call = match view {
+            Some(view) => call::prepare(&self.ctx, view).await,
+            None => Err(Failure::internal("the stored parameter cannot be read")),
+        };
         self.ctx.clock.sleep_until(due).await;
         let place = match call.as_ref().ok().and_then(Call::url) {
-            Some(url) => self.gate.enter(&view.record.tenant.company, url).await,
+            Some(url) => self.gate.enter(&record.tenant.company, url).await,
             None => None,
         };
         // It may have been paused while this was held: a pause is in effect within 5 s of its answer.
-        let rules = match self.terms(&view.record).await {
+        let rules = match self.terms(record).await {
             Ok(Some(rules)) => rules,
-            Ok(None) => return Ok(self.free(&view.record).await.map(drop)?),
+            Ok(None) => return Ok(self.free(record).await.map(drop)?),
             // Not known is not running, nor is it without rules: it comes again.
             Err(error) => {
                 tracing::warn!(%error, "cannot tell whether the solution is paused, or by which rules it retries");
-                return Ok(self.give_back(&view.record).await?);
+                return Ok(self.give_back(record).await?);
             }
         };
         let asked = self.ctx.clock.now();
         if let Ok(call) = &call
-            && !is_in_time(&view.record, call, asked)
+            && !is_in_time(record, call, asked)
         {
-            return Ok(self.give_back(&view.record).await?);
+            return Ok(self.give_back(record).await?);
         }
         let target = call.as_ref().ok().and_then(Call::target);
         let first_byte = call.as_ref().map(Call::began).unwrap_or_default();
@@ -179,7 +188,7 @@ impl Worker {
         let (began, ended) = (first_byte.since(asked), self.ctx.clock.now());
         drop(place);
         self.gate.calm().await;
-        Ok(self.settle_attempt(view, (target, outcome), (began, ended), &rules).await?)
+        Ok(self.settle_attempt(record, (target, outcome), (began, ended), &rules).await?)
     }
 
     /// Gives back an activity that may not be called now, and has it come again.
@@ -208,7 +217,7 @@ impl Worker {
 
     async fn settle_attempt(
         &self,
-        view: &ActivityView,
+        record: &Record,
         (target, outcome): (Option<CallTarget>, call::Outcome),
         (began, ended): (DateTime<Utc>, DateTime<Utc>),
         rules: &RescheduleRules,
@@ -217,7 +226,7 @@ impl Worker {
         let mut report = Outcome {
             word: SUCCESS,
             http_status: None,
-            lateness_ms: (began - view.record.state.due).num_milliseconds(),
+            lateness_ms: (began - record.state.due).num_milliseconds(),
             duration_ms,
             target,
             retry_at: None,
@@ -226,7 +235,7 @@ impl Worker {
             Ok(Made { http_status, dispatch }) => {
                 report.http_status = http_status;
                 let success = Success { http_status, duration_ms };
-                settle::settle(&self.ctx, &view.record, &Attempt::Succeeded { success, dispatch }).await?
+                settle::settle(&self.ctx, record, &Attempt::Succeeded { success, dispatch }).await?
             }
             Err((failure, answer)) => {
                 report.word = failure.outcome;
@@ -234,15 +243,15 @@ impl Worker {
                 let retry_after = answer.and_then(|answer| answer.retry_after).map(|asked| asked.wait(ended));
                 let event = Event::Failed { retry_after, rules };
                 let entry = entry(failure, report.http_status, duration_ms, ended);
-                settle::settle(&self.ctx, &view.record, &Attempt::Failed { event, entry }).await?
+                settle::settle(&self.ctx, record, &Attempt::Failed { event, entry }).await?
             }
         };
         if settled == Settled::Stale {
             // The lease ran out under the call: whoever found it has recorded the attempt as crashed.
-            tracing::warn!(id = view.record.id.as_str(), "the claim was lost before the attempt was settled");
+            tracing::warn!(id = record.id.as_str(), "the claim was lost before the attempt was settled");
         }
         report.retry_at = retry_at(&settled);
-        self.report(&view.record, &report);
+        self.report(record, &report);
         self.count_end(&settled);
         Ok(())
     }

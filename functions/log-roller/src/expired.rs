@@ -41,7 +41,8 @@ impl Expired {
     /// [`RollError`]; the next round goes on.
     pub async fn notification_slices(ctx: &Context, tenant: &Tenant) -> Result<(), RollError> {
         for slice in ctx.tenancy.notification_slices_of(tenant).await? {
-            let is_there = ctx.tenancy.notification_type(tenant, &slice.name).await?.is_some();
+            let found = ctx.tenancy.notification_type(tenant, &slice.name).await;
+            let is_there = ctx.unreadable.leave_out(found)?.is_none_or(|found| found.is_some());
             let one = std::slice::from_ref(&slice);
             if !is_there
                 && !ctx.work.has_notifications(one).await?

@@ -225,8 +225,8 @@ impl LogRoller {
         share: &mut Rolling,
         began: DateTime<Utc>,
     ) -> Result<After, RollError> {
-        let solution = self.ctx.tenancy.solution_fresh(tenant).await?;
-        let Some(solution) = solution.filter(|solution| !solution.is_paused()) else {
+        let solution = self.ctx.unreadable.leave_out(self.ctx.tenancy.solution_fresh(tenant).await)?;
+        let Some(solution) = solution.flatten().filter(|solution| !solution.is_paused()) else {
             return Ok(After::Nothing);
         };
         share.is_rolled = true;

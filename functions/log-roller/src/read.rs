@@ -116,7 +116,8 @@ impl Roller<'_> {
     /// One activity, written out where it is to be sent. It keeps as much room as it has bytes.
     async fn read(&self, id: &ActivityId) -> Result<Option<Ready>, RollError> {
         let mut room = self.memory.page().await;
-        let Some(finished) = self.ctx.work.finished(self.tenant, id).await? else { return Ok(None) };
+        let finished = self.ctx.unreadable.leave_out(self.ctx.work.finished(self.tenant, id).await)?;
+        let Some(finished) = finished.flatten() else { return Ok(None) };
         let text = match self.uri {
             Some(_) if !finished.is_large => Some(body::activity(&finished.view, None)?),
             _ => None,

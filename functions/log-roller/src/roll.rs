@@ -17,6 +17,7 @@ use shared::removal::RemovalError;
 use shared::signed_call::{CallFailure, SignedCall};
 use shared::telemetry::{AttemptRecord, CallTarget};
 use shared::tenancy::{KindEntry, TenancyError};
+use shared::unreadable::ReadError;
 use shared::work::{Batch, Erased, Finished, Member, Part, SUCCESS, StoreError};
 use std::time::Duration;
 
@@ -44,6 +45,16 @@ pub enum RollError {
     /// A batch could not be written.
     #[error("a batch could not be written: {0}")]
     Body(#[from] serde_json::Error),
+}
+
+impl ReadError for RollError {
+    fn is_unreadable(&self) -> bool {
+        match self {
+            RollError::Tenancy(error) => error.is_unreadable(),
+            RollError::Store(error) => error.is_unreadable(),
+            RollError::Removal(_) | RollError::Body(_) => false,
+        }
+    }
 }
 
 /// What a roller did.
@@ -112,7 +123,13 @@ impl Roller<'_> {
         let (batch, ready) = match self.ctx.work.batch(self.tenant, self.kind).await? {
             Some(batch) => {
                 if let Some(part) = batch.part.clone() {
-                    return self.go_on(batch, part, rolled).await;
+                    let gone_on = self.go_on(batch.clone(), part, rolled).await;
+                    if let Some(progress) = self.ctx.unreadable.leave_out(gone_on)? {
+                        return Ok(progress);
+                    }
+                    // An attempt or a result of it cannot be decoded, so it cannot be handed on whole.
+                    self.ctx.work.strike_batch(self.tenant, self.kind, &batch).await?;
+                    return Ok(Progress::More);
                 }
                 let ready = self.members(&batch).await?;
                 (Some(batch), ready)
@@ -125,7 +142,8 @@ impl Roller<'_> {
                 match (next, self.uri) {
                     (Next::Batch(ready), _) => (None, ready),
                     (Next::Large(finished), Some(uri)) => {
-                        return self.first_part(uri, *finished, rolled).await;
+                        let begun = self.first_part(uri, *finished, rolled).await;
+                        return Ok(self.ctx.unreadable.leave_out(begun)?.unwrap_or(Progress::More));
                     }
                     (Next::Large(_), None) => unreachable!("what is not sent is not measured"),
                 }

@@ -89,8 +89,9 @@ impl Resender {
             solutions.entry(slice.tenant.clone()).or_default().push(slice);
         }
         let looks = solutions.into_iter().map(|(tenant, slices)| async move {
-            let solution = self.ctx.tenancy.solution(&tenant).await?;
-            let Some(solution) = solution.filter(|solution| !solution.is_paused()) else { return Ok(None) };
+            let solution = self.ctx.unreadable.leave_out(self.ctx.tenancy.solution(&tenant).await)?;
+            let solution = solution.flatten().filter(|solution| !solution.is_paused());
+            let Some(solution) = solution else { return Ok(None) };
             let levels = self.ctx.tenancy.levels(&tenant, Some(&solution)).await?;
             let state = Backlog { slices, ..Backlog::default() };
             Ok::<_, ResendError>(Some(Share { tenant, levels, state }))

@@ -24,6 +24,9 @@ pub const CLAIM_LEASE: TimeDelta = TimeDelta::seconds(60);
 /// the claim for abandoned while the call is under way.
 const BEGIN_WITHIN: TimeDelta = TimeDelta::seconds(10);
 
+/// Why a reminder whose definition cannot be decoded is not sent.
+pub const UNREADABLE: &str = "what is stored of it cannot be read";
+
 /// What became of a claim.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Made {
@@ -39,7 +42,11 @@ impl Sender {
     /// # Errors
     /// [`SenderError`]: the claim's lease will run out, and the attempt is recovered.
     pub(crate) async fn attempt(&self, record: &Record, hold: Option<&Hold>) -> Result<Made, SenderError> {
-        let found = self.ctx.reminders.get(&record.tenant, &record.id).await?;
+        let found = self.ctx.reminders.get(&record.tenant, &record.id).await;
+        let Some(found) = self.ctx.unreadable.leave_out(found)? else {
+            self.ctx.reminders.settle(record, Event::NotMade).await?;
+            return Ok(Made::Not(UNREADABLE));
+        };
         let claimed = |found: &Reminder| found.record.state.claim == record.state.claim;
         let Some(reminder) = found.filter(claimed) else { return Ok(Made::Not("it is in other hands")) };
         let configuration = self.ctx.tenancy.reminder_configuration(&record.tenant).await;

@@ -30,6 +30,7 @@ use shared::reminder::{Entry, Record};
 use shared::slots::{Pool, RequestPlaces};
 use shared::telemetry::{AttemptRecord, CallTarget, Metrics};
 use shared::tenancy::TenancyError;
+use shared::unreadable::ReadError;
 use shared::work::{StoreError, keys};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +47,15 @@ pub enum SenderError {
     /// The work table or the lock.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl ReadError for SenderError {
+    fn is_unreadable(&self) -> bool {
+        match self {
+            SenderError::Tenancy(error) => error.is_unreadable(),
+            SenderError::Store(error) => error.is_unreadable(),
+        }
+    }
 }
 
 impl From<webhook::WebhookError> for SenderError {

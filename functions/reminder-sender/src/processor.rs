@@ -5,7 +5,7 @@
 //! for a slow recipient of the round before. A reminder is attempted once a
 //! round, as if each had been a run of its own.
 
-use crate::attempt::{CLAIM_LEASE, Made};
+use crate::attempt::{CLAIM_LEASE, Made, UNREADABLE};
 use crate::groups::{GroupKey, Groups};
 use crate::hold::Hold;
 use crate::scan::{Pass, Scan};
@@ -221,7 +221,8 @@ impl Sender {
                 Claimed::NotOurs => Ok(None),
             }
         };
-        (group, made.await)
+        let made = self.ctx.unreadable.leave_out(made.await);
+        (group, made.map(|made| made.unwrap_or(Some(Made::Not(UNREADABLE)))))
     }
 
     /// Skips those of a late reminder's send times that `catchUp` leaves out; whether one is due after that. What

@@ -114,7 +114,9 @@ impl Sender {
         now: DateTime<Utc>,
     ) -> (Tenant, u32, Result<Look, SenderError>) {
         let look = async {
-            let solution = self.ctx.tenancy.solution(&tenant).await?;
+            let solution = self.ctx.unreadable.leave_out(self.ctx.tenancy.solution(&tenant).await)?;
+            // Whether one that cannot be decoded is paused is not known: its reminders stay where they are.
+            let Some(solution) = solution else { return Ok(Look::Paused { waiting: 0 }) };
             if !solution.as_ref().is_some_and(|solution| solution.is_paused()) {
                 return Ok(Look::Running(self.ctx.tenancy.levels(&tenant, solution.as_deref()).await?));
             }

@@ -45,7 +45,7 @@ impl Publisher {
                     return Ok(Resent::ParentGone(gone));
                 }
                 let now = self.ctx.clock.now();
-                Resent::Tried(Box::new(self.attempt(*claimed, payload, now).await))
+                Resent::Tried(Box::new(self.attempt(*claimed, Some(payload), now).await))
             }
             Stepped::Refused(refusal) => Resent::Refused(refusal),
             Stepped::Lost => Resent::Refused(Refusal::InHand),

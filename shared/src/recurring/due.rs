@@ -130,7 +130,7 @@ impl Run {
     /// Gives turns until nothing waits or `deadline` has come. Each rule has one plan at least.
     async fn take_turns(&mut self, ctx: &Context, deadline: DateTime<Utc>) -> Result<(), RecurringError> {
         let levels = self.waiting.keys().cloned().map(|tenant| async move {
-            let solution = ctx.tenancy.solution(&tenant).await?;
+            let solution = ctx.unreadable.leave_out(ctx.tenancy.solution(&tenant).await)?.flatten();
             let levels = ctx.tenancy.levels(&tenant, solution.as_deref()).await?;
             Ok::<_, RecurringError>((tenant, levels))
         });

@@ -6,15 +6,15 @@
 //! written to the rule first, and whoever takes over carries out the same plan.
 
 use super::RecurringError;
+use super::owners::{Of, Owner, Owners};
 use crate::context::Context;
-use crate::tenancy::{ActivityType, Solution};
+use crate::tenancy::ActivityType;
 use crate::work::{Created, NewActivity, Rule, RuleView, StoreError, keys, rule_body_hash};
 use chrono::{DateTime, Utc};
 use futures::future::{join_all, try_join_all};
-use rules::names::{Kind, Tenant, TypeName, ids};
+use rules::names::{Kind, Tenant, ids};
 use rules::recurring::{LOOK_AHEAD, Plan, Skip, SkipReason, is_missed, plan};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Rules with large parameters, 256 KiB at most, whose parameters are in memory at a time.
 const LARGE_TOGETHER: usize = 8;
@@ -48,13 +48,6 @@ impl Expanded {
     }
 }
 
-/// What the activities of a rule are created below.
-#[derive(Clone)]
-struct Of {
-    solution: Arc<Solution>,
-    activity_type: Option<Arc<ActivityType>>,
-}
-
 /// A rule, what is to be done with it now, and what its activities are created below.
 struct Turn {
     rule: Rule,
@@ -65,6 +58,8 @@ struct Turn {
     /// The instants whose ids are taken by what another rule of this name made.
     taken: Vec<DateTime<Utc>>,
     failed: Option<StoreError>,
+    /// Whether its rule's parameter cannot be decoded.
+    is_left_out: bool,
 }
 
 /// Expands `rules` up to the look-ahead, in as many plans as each takes, until `deadline`.
@@ -109,17 +104,19 @@ pub(super) async fn expand_once(ctx: &Context, rules: Vec<Rule>) -> Result<Plann
     let mut planned = Planned { expanded: Expanded::default(), waiting: Vec::new(), failed: None };
     let now = rules::time::truncate(ctx.clock.now());
     let mut turns = Vec::with_capacity(rules.len());
-    let types = Types::of(ctx, &rules).await?;
+    let owners = Owners::of(ctx, &rules).await?;
     for rule in begin(ctx, rules, now).await? {
-        match types.get(&rule) {
-            Some(of) => turns.push(Turn::new(rule, of, now)),
+        match owners.get(&rule) {
+            Owner::Known(of) => turns.push(Turn::new(rule, of, now)),
             // Its solution was deleted in the moment in which it was made.
-            None => {
+            Owner::Gone => {
                 ctx.work.move_rule(&rule, &Rule { next: None, planned_at: None, ..rule.clone() }).await?;
             }
+            // It stays due.
+            Owner::Unreadable => {}
         }
     }
-    create(ctx, &mut turns).await?;
+    let turns = create(ctx, turns).await?;
     let total = &mut planned.expanded;
     for (mut turn, next) in finish(ctx, turns, now).await {
         if let Some(error) = turn.failed.take() {
@@ -169,7 +166,8 @@ impl Turn {
                 plan.skip(at, SkipReason::TypeGone);
             }
         }
-        Self { rule, plan, of, fresh: Vec::new(), taken: Vec::new(), failed: None }
+        let (fresh, taken) = (Vec::new(), Vec::new());
+        Self { rule, plan, of, fresh, taken, failed: None, is_left_out: false }
     }
 
     /// The occurrence at `at` as an activity; `objects` are of the same parameter.
@@ -208,16 +206,24 @@ pub(crate) fn objects(tenant: &Tenant, of: &ActivityType, parameter: &str) -> Ve
     objects
 }
 
-/// Creates the activities of all turns: those with small parameters share calls, of large ones a few are in memory.
-async fn create(ctx: &Context, turns: &mut [Turn]) -> Result<(), StoreError> {
+/// Creates the activities of all turns: those with small parameters share calls, of large ones a few are in memory. Turns
+/// of rules whose parameter cannot be decoded are left out: they stay due.
+async fn create(ctx: &Context, mut turns: Vec<Turn>) -> Result<Vec<Turn>, StoreError> {
     let with_work = (0..turns.len()).filter(|index| !turns[*index].plan.create.is_empty());
     let (small, large): (Vec<usize>, Vec<usize>) =
         with_work.partition(|index| turns[*index].rule.parameter.is_some());
     for group in small.chunks(turns.len().max(1)).chain(large.chunks(LARGE_TOGETHER)) {
         let rules = group.iter().map(|index| turns[*index].rule.clone()).collect();
-        let views: Vec<RuleView> = ctx.work.with_rule_parameters(rules).await?;
-        let mut batch = Batch::default();
-        for (index, RuleView { parameter, .. }) in group.iter().zip(&views) {
+        let views: HashMap<String, RuleView> = {
+            let views = ctx.work.with_rule_parameters(rules).await?;
+            views.into_iter().map(|view| (view.rule.pk(), view)).collect()
+        };
+        let (turns, mut batch) = (&mut turns, Batch::default());
+        for index in group {
+            let Some(RuleView { parameter, .. }) = views.get(&turns[*index].rule.pk()) else {
+                turns[*index].is_left_out = true;
+                continue;
+            };
             let Some(of) = turns[*index].of.activity_type.clone() else { continue };
             let objects = objects(&turns[*index].rule.tenant, &of, parameter);
             for at in turns[*index].plan.create.clone() {
@@ -234,7 +240,8 @@ async fn create(ctx: &Context, turns: &mut [Turn]) -> Result<(), StoreError> {
         batch.create(ctx, turns).await;
         // What is left of a rule of this name that was deleted keeps its ids.
         let mut again = Batch { is_last: true, ..Batch::default() };
-        for (index, RuleView { rule, parameter }) in group.iter().zip(&views) {
+        for index in group {
+            let Some(RuleView { rule, parameter }) = views.get(&turns[*index].rule.pk()) else { continue };
             let Some(of) = turns[*index].of.activity_type.clone() else { continue };
             let objects = objects(&rule.tenant, &of, parameter);
             for at in std::mem::take(&mut turns[*index].taken) {
@@ -245,7 +252,8 @@ async fn create(ctx: &Context, turns: &mut [Turn]) -> Result<(), StoreError> {
         }
         again.create(ctx, turns).await;
     }
-    Ok(())
+    turns.retain(|turn| !turn.is_left_out);
+    Ok(turns)
 }
 
 /// Whether an occurrence was created under the id of its rule's incarnation, although its plain id may be free by now.
@@ -343,29 +351,4 @@ async fn move_on(ctx: &Context, turn: &Turn, now: DateTime<Utc>) -> Result<Optio
         }
     }
     Ok(None)
-}
-
-/// The activity types of some rules and their solutions, each read once.
-struct Types(HashMap<(Tenant, TypeName), Of>);
-
-impl Types {
-    async fn of(ctx: &Context, rules: &[Rule]) -> Result<Self, RecurringError> {
-        let mut types = HashMap::new();
-        for rule in rules {
-            let key = (rule.tenant.clone(), rule.spec.activity_type.clone());
-            if types.contains_key(&key) {
-                continue;
-            }
-            if let Some(solution) = ctx.tenancy.solution(&key.0).await? {
-                let activity_type = ctx.tenancy.activity_type(&key.0, &key.1).await?;
-                types.insert(key, Of { solution, activity_type });
-            }
-        }
-        Ok(Self(types))
-    }
-
-    /// `None` without its solution.
-    fn get(&self, rule: &Rule) -> Option<Of> {
-        self.0.get(&(rule.tenant.clone(), rule.spec.activity_type.clone())).cloned()
-    }
 }

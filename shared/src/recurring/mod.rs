@@ -4,9 +4,12 @@
 //! transaction of that item and the audit entry. Whatever makes a rule due within the look-ahead expands it
 //! at once, as the schedule does each minute.
 
+mod deletion;
 mod due;
 mod expand;
+mod owners;
 
+pub use deletion::delete;
 pub use due::expand_due;
 pub(crate) use expand::objects;
 pub use expand::{Expanded, expand};
@@ -268,35 +271,6 @@ pub async fn set_server_state(
                 ServerState::Running => expand_now(ctx, &new).await,
             }
             return Ok(Changed::Replaced(new));
-        }
-    }
-    Err(contended())
-}
-
-/// Deletes a rule, and takes back what it created ahead of its time.
-///
-/// # Errors
-/// [`RecurringError`] without the rule, or the tables failed.
-pub async fn delete(
-    ctx: &Context,
-    actor: &Actor,
-    tenant: &Tenant,
-    name: &RecurringName,
-) -> Result<(), RecurringError> {
-    for _ in 0..TRIES_MAX {
-        let rule = existing(ctx, tenant, name).await?.rule;
-        let asked_at = rules::time::truncate(ctx.clock.now());
-        // The next of this name is another incarnation.
-        ctx.clock.sleep_until(rule.created_at + TimeDelta::milliseconds(1)).await;
-        let now = rules::time::truncate(ctx.clock.now());
-        let entry =
-            AuditEntry { from: Some(audited(&rule)), ..entry(now, actor, "recurringActivity.deleted") };
-        let deletes = ctx.work.rule_deletes(&rule);
-        if ctx.tenancy.commit_below("delete recurring activity", tenant, &entry, deletes).await? {
-            ctx.tenancy.release(&tenant.company, Quota::RecurringActivities, 1).await;
-            withdraw(ctx, &rule, None, asked_at).await?;
-            ctx.work.forget_skips(tenant, name).await?;
-            return Ok(());
         }
     }
     Err(contended())

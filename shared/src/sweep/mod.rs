@@ -216,7 +216,9 @@ async fn look(
     ask: Option<String>,
     now: DateTime<Utc>,
 ) -> Result<Look, SweepError> {
-    let solution = ctx.tenancy.solution(&slice.tenant).await?;
+    let solution = ctx.unreadable.leave_out(ctx.tenancy.solution(&slice.tenant).await)?;
+    // Whether one that cannot be decoded is paused is not known: its work stays where it is.
+    let Some(solution) = solution else { return Ok(Look::Idle(None)) };
     if solution.as_ref().is_some_and(|solution| solution.is_paused()) {
         return Ok(Look::Idle(None));
     }

@@ -147,11 +147,16 @@ impl ActivityType {
         Ok(self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish())
     }
 
-    fn decode(item: &Item) -> Result<Self, DecodeError> {
+    fn name_in(item: &Item) -> Result<TypeName, DecodeError> {
         let reader = Reader::new(WHAT, item);
         let name = reader.text(SK)?.strip_prefix(PREFIX).and_then(|name| name.parse().ok());
+        name.ok_or_else(|| reader.error(SK, "names no activity type"))
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new(WHAT, item);
         Ok(Self {
-            name: name.ok_or_else(|| reader.error(SK, "names no activity type"))?,
+            name: Self::name_in(item)?,
             verb: reader.parsed(VERB)?,
             uri_pattern: reader.parsed(URI_PATTERN)?,
             parameter_expected: reader.optional_text(PARAMETER_EXPECTED)?,
@@ -248,9 +253,10 @@ impl Tenancy {
         for _ in 0..TRIES_MAX {
             let now = rules::time::truncate(self.clock.now());
             let old = self.activity_type_fresh(tenant, &wanted.name).await?;
-            let slice = self.slice(tenant, &wanted.kind()).await?;
             // A type deleted and made again may still have work in the shards it had.
-            let shards = slice.map_or(self.shards, |slice| slice.shards.max(self.shards));
+            let registered = self.registered_shards(tenant, &wanted.kind()).await?;
+            let had = old.as_ref().map_or(Shards::default(), |old| old.shards);
+            let shards = registered.unwrap_or_default().max(had).max(self.shards);
             let (meta, when, action) = match &old {
                 Some(old) => {
                     (old.meta.changed(now), When::Revision(old.meta.revision), "activityType.updated")
@@ -260,6 +266,7 @@ impl Tenancy {
             let new = ActivityType { shards, meta, ..wanted.clone() };
             if let Some(old) = &old
                 && !old.meta.deleting
+                && registered.is_some()
                 && **old == (ActivityType { meta: old.meta, ..new.clone() })
             {
                 return Ok(Changed::Unchanged(ActivityType::clone(old)));
@@ -312,21 +319,22 @@ impl Tenancy {
         marked: Option<u64>,
     ) -> Result<(), ChangeError> {
         for _ in 0..TRIES_MAX {
-            let Some(old) = self.activity_type_fresh(tenant, name).await? else {
+            let key = ActivityType::key(tenant, name);
+            let Some(old) = self.found("read activity type", &key, ActivityType::decode).await? else {
                 return Err(ChangeError::NotFound(WHAT));
             };
-            old.meta.check(marked)?;
+            old.check(marked)?;
             let now = rules::time::truncate(self.clock.now());
-            let slice = SliceEntry {
-                tenant: tenant.clone(),
-                kind: old.kind(),
-                shards: old.shards,
-                retired_at: Some(now),
+            let kind = Kind::Type(name.clone());
+            let shards = match &old.value {
+                Some(old) => old.shards,
+                None => self.registered_shards(tenant, &kind).await?.unwrap_or(self.shards),
             };
-            let entry =
-                AuditEntry::new(now, actor, "activityType.deleted").from(Some(named(name, old.audited())));
+            let slice = SliceEntry { tenant: tenant.clone(), kind, shards, retired_at: Some(now) };
+            let was = old.audited("activityType", name, |old| named(name, old.audited()));
+            let entry = AuditEntry::new(now, actor, "activityType.deleted").from(was);
             let writes = vec![
-                self.delete(&ActivityType::key(tenant, name), Some(When::Revision(old.meta.revision))),
+                self.delete(&key, Some(old.when())),
                 self.put(slice.encode(), None),
                 self.audit(&AuditScope::Solution(tenant.clone()), &entry),
             ];
@@ -346,8 +354,8 @@ impl Tenancy {
         actor: &Actor,
         tenant: &Tenant,
     ) -> Result<(), ChangeError> {
-        for found in self.all(&Self::types_of(tenant), ActivityType::decode).await? {
-            match self.delete_activity_type(actor, tenant, &found.name).await {
+        for name in self.all(&Self::types_of(tenant), ActivityType::name_in).await? {
+            match self.delete_activity_type(actor, tenant, &name).await {
                 Ok(()) | Err(ChangeError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -4,19 +4,16 @@
 
 use super::change::{Commit, TRIES_MAX, When};
 use super::company::Company;
-use super::item::{CREATED_AT, DecodeError, Item, Key, PK, Reader, Writer};
+use super::item::{CREATED_AT, DecodeError, Item, Key, PK, Reader, SK, Writer};
 use super::page::Listing;
 use super::quota::{Place, Quota};
+use super::secret_hash::SecretHash;
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Page, PageRequest, Tenancy, TenancyError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, CompanyName};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use std::fmt;
-use std::str::FromStr;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 const WHAT: &str = "API key";
@@ -33,109 +30,6 @@ const SEPARATOR: char = '~';
 const SECRET_BYTES: usize = 32;
 /// Most keys deleted in one transaction, which takes 100 writes.
 const DELETED_AT_ONCE: usize = 90;
-
-/// What a hash in the configuration begins with, so that it is not taken for the secret itself.
-const CONFIGURED_HASH: &str = "sha256:";
-
-/// The SHA-256 of a key's text.
-#[derive(Clone, Copy)]
-pub struct SecretHash([u8; 32]);
-
-impl SecretHash {
-    /// The hash of a key.
-    pub fn of(key: &str) -> Self {
-        Self(Sha256::digest(key.as_bytes()).into())
-    }
-
-    /// A secret as the configuration has it: `sha256:` and its hash in hex, or the secret itself.
-    ///
-    /// # Errors
-    /// A hash that is none, or that of nothing, which a shell makes of a variable that is not set.
-    pub fn configured(text: &str) -> Result<Self, &'static str> {
-        let Some(hex) = text.strip_prefix(CONFIGURED_HASH) else { return Ok(Self::of(text)) };
-        let mut hash = [0; 32];
-        let digits: Option<Vec<u32>> = hex.chars().map(|digit| digit.to_digit(16)).collect();
-        let digits = digits.filter(|digits| digits.len() == 2 * hash.len());
-        let digits = digits.ok_or("must have 64 hexadecimal digits after sha256:")?;
-        for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
-            *byte = (pair[0] * 16 + pair[1]) as u8;
-        }
-        let hash = Self(hash);
-        if hash.matches(&Self::of("")) {
-            Err("must be the hash of a key, not that of an empty text")
-        } else {
-            Ok(hash)
-        }
-    }
-
-    /// The hash in hex, as template.yaml's parameters take it.
-    pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// Whether it is the hash of the same key; takes the same time whatever the answer.
-    pub fn matches(&self, other: &SecretHash) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-/// A secret of the configuration: its hash, and that of the one which it replaces, as long as both are accepted.
-#[derive(Debug, Clone, Copy)]
-pub struct AcceptedSecret {
-    current: SecretHash,
-    previous: Option<SecretHash>,
-}
-
-impl AcceptedSecret {
-    /// As the configuration has it: the secret itself, `sha256:` and its hash in hex, or two such hashes with a comma between.
-    ///
-    /// # Errors
-    /// See [`SecretHash::configured`]; of two, both have to be hashes.
-    pub fn configured(text: &str) -> Result<Self, &'static str> {
-        let Some((current, previous)) = text.split_once(',').filter(|_| text.starts_with(CONFIGURED_HASH))
-        else {
-            return SecretHash::configured(text).map(Self::from);
-        };
-        if !previous.starts_with(CONFIGURED_HASH) {
-            return Err("must have sha256: before each of two hashes");
-        }
-        let previous = Some(SecretHash::configured(previous)?);
-        Ok(Self { current: SecretHash::configured(current)?, previous })
-    }
-
-    /// Whether `secret` is accepted; takes the same time whatever the answer.
-    pub fn opens(&self, secret: &str) -> bool {
-        let hash = SecretHash::of(secret);
-        let is_previous = self.previous.is_some_and(|previous| previous.matches(&hash));
-        self.current.matches(&hash) | is_previous
-    }
-}
-
-impl From<SecretHash> for AcceptedSecret {
-    fn from(current: SecretHash) -> Self {
-        Self { current, previous: None }
-    }
-}
-
-impl fmt::Debug for SecretHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretHash(…)")
-    }
-}
-
-impl fmt::Display for SecretHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
-    }
-}
-
-impl FromStr for SecretHash {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "is no base64")?;
-        Ok(Self(bytes.try_into().map_err(|_| "is no SHA-256")?))
-    }
-}
 
 /// An API key, as much of it as is kept.
 #[derive(Debug, Clone)]
@@ -166,6 +60,12 @@ impl ApiKey {
             .text(REQUEST_HASH, &self.request_hash)
             .time(CREATED_AT, self.created_at)
             .finish()
+    }
+
+    fn id_in(item: &Item) -> Result<String, DecodeError> {
+        let reader = Reader::new(WHAT, item);
+        let id = reader.text(SK)?.strip_prefix(PREFIX);
+        Ok(id.ok_or_else(|| reader.error(SK, "names no API key"))?.to_owned())
     }
 
     fn decode(item: &Item) -> Result<Self, DecodeError> {
@@ -319,14 +219,15 @@ impl Tenancy {
         company: &CompanyName,
         id: &str,
     ) -> Result<(), ChangeError> {
-        let Some(old) = self.api_key_fresh(company, id).await? else {
+        let key = ApiKey::key(company, id);
+        let Some(old) = self.found("read API key", &key, ApiKey::decode).await? else {
             return Err(ChangeError::NotFound(WHAT));
         };
         let now = rules::time::truncate(self.clock.now());
-        let from = json!({"id": old.id, "label": old.label});
-        let entry = AuditEntry::new(now, actor, "apiKey.deleted").from(Some(from));
+        let was = old.audited("id", id, |old| json!({"id": old.id, "label": old.label}));
+        let entry = AuditEntry::new(now, actor, "apiKey.deleted").from(was);
         let writes = vec![
-            self.delete(&ApiKey::key(company, id), Some(When::Exists)),
+            self.delete(&key, Some(When::Exists)),
             self.audit(&AuditScope::Company(company.clone()), &entry),
         ];
         let commit = self.commit("delete API key", writes).await;
@@ -348,12 +249,12 @@ impl Tenancy {
         company: &CompanyName,
         mut revision: u64,
     ) -> Result<Option<u64>, TenancyError> {
-        let keys = self.all(&Self::keys_of(company), ApiKey::decode).await?;
-        for chunk in keys.chunks(DELETED_AT_ONCE) {
+        let ids = self.all(&Self::keys_of(company), ApiKey::id_in).await?;
+        for chunk in ids.chunks(DELETED_AT_ONCE) {
             let mut writes = vec![self.touch(&Company::key(company), When::Revision(revision))];
-            writes.extend(chunk.iter().map(|key| self.delete(&ApiKey::key(company, &key.id), None)));
+            writes.extend(chunk.iter().map(|id| self.delete(&ApiKey::key(company, id), None)));
             let commit = self.commit("delete API keys", writes).await;
-            chunk.iter().for_each(|key| self.keys.forget(&(company.clone(), key.id.clone())));
+            chunk.iter().for_each(|id| self.keys.forget(&(company.clone(), id.clone())));
             if commit? == Commit::Lost {
                 return Ok(None);
             }

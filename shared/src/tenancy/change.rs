@@ -44,15 +44,6 @@ impl Meta {
         Self { updated_at: now, revision: self.revision + 1, deleting: false, ..self }
     }
 
-    /// # Errors
-    /// [`ChangeError::Conflict`] if a revision is given and it has another one.
-    pub(super) fn check(&self, revision: Option<u64>) -> Result<(), ChangeError> {
-        match revision {
-            Some(revision) if revision != self.revision => Err(ChangeError::contended()),
-            _ => Ok(()),
-        }
-    }
-
     pub(super) fn write(&self, writer: Writer) -> Writer {
         writer
             .number(REVISION, self.revision)
@@ -225,15 +216,15 @@ impl Tenancy {
     /// Raises an item's revision, and removes the mark of its deletion: what was decided from the old one is
     /// decided anew. Whatever is made below an item does this to it, so that the item is not deleted meanwhile.
     pub(super) fn touch(&self, key: &Key, when: When) -> TransactWriteItem {
-        self.raise(key, when, "ADD #revision :one REMOVE #deleting")
+        self.raise(key, when, ("ADD #revision :number REMOVE #deleting", 1))
     }
 
-    /// Raises an item's revision, and marks it as being deleted.
-    pub(super) fn mark(&self, key: &Key, when: When) -> TransactWriteItem {
-        self.raise(key, when, "ADD #revision :one SET #deleting = :one")
+    /// Gives an item the next revision, and marks it as being deleted.
+    pub(super) fn mark(&self, key: &Key, when: When, revision: u64) -> TransactWriteItem {
+        self.raise(key, when, ("SET #revision = :number, #deleting = :number", revision))
     }
 
-    fn raise(&self, key: &Key, when: When, expression: &str) -> TransactWriteItem {
+    fn raise(&self, key: &Key, when: When, (expression, number): (&str, u64)) -> TransactWriteItem {
         let mut update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
@@ -242,7 +233,7 @@ impl Tenancy {
             .expression_attribute_names("#guard", when.attribute())
             .expression_attribute_names("#revision", REVISION)
             .expression_attribute_names("#deleting", DELETING)
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+            .expression_attribute_values(":number", AttributeValue::N(number.to_string()));
         if let Some(value) = when.value() {
             update = update.expression_attribute_values(":revision", value);
         }

@@ -127,22 +127,28 @@ impl Tenancy {
     pub async fn delete_company(&self, actor: &Actor, name: &CompanyName) -> Result<(), ChangeError> {
         let scope = AuditScope::Company(name.clone());
         for _ in 0..TRIES_MAX {
-            let Some(old) = self.company_fresh(name).await? else {
+            let key = Company::key(name);
+            let Some(old) = self.found("read company", &key, Company::decode).await? else {
                 return Err(ChangeError::NotFound(WHAT));
+            };
+            let Some(revision) = old.revision() else {
+                // Whatever is made below it would not raise what is no number.
+                self.commit("mend company", vec![self.mark(&key, When::Exists, 1)]).await?;
+                continue;
             };
             // Whatever is made below the company raises its revision, so what is seen from here on
             // still holds when the delete goes through.
-            let first = PageRequest { after: None, limit: 1 };
-            if !self.solutions(name, &first).await?.items.is_empty() {
+            if self.count_solutions(name).await? > 0 {
                 return Err(ChangeError::Conflict(format!(
                     "company {name} has solutions; delete them first"
                 )));
             }
-            let Some(revision) = self.delete_api_keys(name, old.meta.revision).await? else { continue };
+            let Some(revision) = self.delete_api_keys(name, revision).await? else { continue };
             let now = rules::time::truncate(self.clock.now());
-            let entry = AuditEntry::new(now, actor, "company.deleted").from(Some(old.audited()));
+            let was = old.audited("company", name, Company::audited);
+            let entry = AuditEntry::new(now, actor, "company.deleted").from(was);
             let writes = vec![
-                self.delete(&Company::key(name), Some(When::Revision(revision))),
+                self.delete(&key, Some(When::Revision(revision))),
                 self.audit(&scope, &entry),
                 self.retire_company(name, now),
             ];

@@ -5,10 +5,9 @@
 
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::slice::{Shards, SliceEntry};
+use super::slice::Shards;
 use super::{Meta, Page, PageRequest, Tenancy, TenancyError};
 use crate::dispatch::Credentials;
-use chrono::{DateTime, Utc};
 use rules::names::{Channel, Kind, Tenant};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -89,11 +88,16 @@ impl DispatchConfig {
         Ok(self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish())
     }
 
-    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
+    pub(super) fn channel_in(item: &Item) -> Result<Channel, DecodeError> {
         let reader = Reader::new(WHAT, item);
         let channel = reader.text(SK)?.strip_prefix(PREFIX).and_then(|channel| channel.parse().ok());
+        channel.ok_or_else(|| reader.error(SK, "names no channel"))
+    }
+
+    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new(WHAT, item);
         Ok(Self {
-            channel: channel.ok_or_else(|| reader.error(SK, "names no channel"))?,
+            channel: Self::channel_in(item)?,
             id: reader.text(ID)?.to_owned(),
             provider: reader.text(PROVIDER)?.to_owned(),
             base_url: reader.optional_text(BASE_URL)?,
@@ -116,10 +120,6 @@ impl DispatchConfig {
             "settings": self.settings,
             "isActive": self.is_active,
         })
-    }
-
-    pub(super) fn slice(&self, tenant: &Tenant, retired_at: Option<DateTime<Utc>>) -> SliceEntry {
-        SliceEntry { tenant: tenant.clone(), kind: self.kind(), shards: self.shards, retired_at }
     }
 }
 
@@ -198,6 +198,7 @@ impl Tenancy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::DateTime;
 
     #[test]
     fn configs_round_trip() {

@@ -3,8 +3,8 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::dispatch_config::{WHAT, purpose};
 use super::{
-    Actor, AuditEntry, AuditScope, ChangeError, Changed, DispatchConfig, Meta, NewDispatchConfig, Solution,
-    Tenancy, TenancyError,
+    Actor, AuditEntry, AuditScope, ChangeError, Changed, DispatchConfig, Meta, NewDispatchConfig, Shards,
+    SliceEntry, Solution, Tenancy, TenancyError,
 };
 use crate::dispatch::Credentials;
 use rules::names::{Channel, Kind, Tenant};
@@ -35,7 +35,10 @@ impl Tenancy {
                 Some(sealed) => sealed,
                 None => self.seal_credentials(tenant, channel, &wanted.provider, &wanted.credentials).await?,
             };
-            let slice = self.slice(tenant, &Kind::Channel(channel)).await?;
+            let kind = Kind::Channel(channel);
+            let registered = self.registered_shards(tenant, &kind).await?;
+            let had = old.as_ref().map_or(Shards::default(), |old| old.shards);
+            let shards = registered.unwrap_or_default().max(had).max(self.shards);
             let (id, meta, when, action) = match &old {
                 Some(old) => {
                     let when = When::Revision(old.meta.revision);
@@ -52,10 +55,11 @@ impl Tenancy {
                 credentials: sealed,
                 settings: wanted.settings.clone(),
                 is_active: wanted.is_active,
-                shards: slice.map_or(self.shards, |slice| slice.shards.max(self.shards)),
+                shards,
                 meta,
             };
             if let Some(old) = &old
+                && registered.is_some()
                 && **old == (DispatchConfig { meta: old.meta, ..new.clone() })
             {
                 return Ok(Changed::Unchanged(DispatchConfig::clone(old)));
@@ -65,9 +69,10 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, action)
                 .from(old.as_deref().map(DispatchConfig::audited))
                 .to(audited);
+            let slice = SliceEntry { tenant: tenant.clone(), kind, shards, retired_at: None };
             let mut writes = vec![
                 self.put(new.encode(tenant)?, Some(when)),
-                self.put(new.slice(tenant, None).encode(), None),
+                self.put(slice.encode(), None),
                 self.audit(&scope, &entry),
             ];
             if old.is_none() {
@@ -96,15 +101,22 @@ impl Tenancy {
         channel: Channel,
     ) -> Result<(), ChangeError> {
         for _ in 0..TRIES_MAX {
-            let Some(old) = self.dispatch_config_fresh(tenant, channel).await? else {
+            let key = DispatchConfig::key(tenant, channel);
+            let Some(old) = self.found("read dispatch config", &key, DispatchConfig::decode).await? else {
                 return Err(ChangeError::NotFound(WHAT));
             };
             let now = rules::time::truncate(self.clock.now());
-            let entry = AuditEntry::new(now, actor, "dispatchConfig.deleted").from(Some(old.audited()));
-            let when = When::Revision(old.meta.revision);
+            let was = old.audited("channel", channel, DispatchConfig::audited);
+            let entry = AuditEntry::new(now, actor, "dispatchConfig.deleted").from(was);
+            let kind = Kind::Channel(channel);
+            let shards = match &old.value {
+                Some(old) => old.shards,
+                None => self.registered_shards(tenant, &kind).await?.unwrap_or(self.shards),
+            };
+            let slice = SliceEntry { tenant: tenant.clone(), kind, shards, retired_at: Some(now) };
             let writes = vec![
-                self.delete(&DispatchConfig::key(tenant, channel), Some(when)),
-                self.put(old.slice(tenant, Some(now)).encode(), None),
+                self.delete(&key, Some(old.when())),
+                self.put(slice.encode(), None),
                 self.audit(&AuditScope::Solution(tenant.clone()), &entry),
             ];
             let commit = self.commit("delete dispatch config", writes).await;
@@ -122,8 +134,8 @@ impl Tenancy {
         actor: &Actor,
         tenant: &Tenant,
     ) -> Result<(), ChangeError> {
-        for found in self.all(&Self::configs_of(tenant), DispatchConfig::decode).await? {
-            match self.delete_dispatch_config(actor, tenant, found.channel).await {
+        for channel in self.all(&Self::configs_of(tenant), DispatchConfig::channel_in).await? {
+            match self.delete_dispatch_config(actor, tenant, channel).await {
                 Ok(()) | Err(ChangeError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }

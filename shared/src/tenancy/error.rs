@@ -3,6 +3,7 @@
 use super::item::DecodeError;
 use crate::crypto::CryptoError;
 use crate::dispatch::CredentialsError;
+use crate::unreadable::ReadError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 
@@ -50,6 +51,12 @@ pub enum TenancyError {
     /// A secret could not be sealed or opened.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
+}
+
+impl ReadError for TenancyError {
+    fn is_unreadable(&self) -> bool {
+        matches!(self, TenancyError::Decode(_))
+    }
 }
 
 impl TenancyError {

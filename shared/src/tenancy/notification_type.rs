@@ -4,12 +4,10 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
 use super::quota::{Place, Quota};
-use super::retired::LATE_WRITES;
 use super::{
-    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
-    TenancyError,
+    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, NotificationSlice, Page, PageRequest,
+    Solution, Tenancy, TenancyError,
 };
-use chrono::{DateTime, Utc};
 use rules::names::{Tenant, TypeName};
 use rules::retry::RescheduleRules;
 use serde_json::{Value, json};
@@ -17,14 +15,11 @@ use std::sync::Arc;
 
 const WHAT: &str = "notification type";
 const PREFIX: &str = "N:";
-/// Of the registry: every type there was, by tenant, for the re-sender.
-pub(super) const REGISTRY: &str = "NOTIFICATIONS";
 const URI: &str = "uri";
 const HEADERS: &str = "headers";
 const MAX_RETRIES: &str = "maxRetries";
 const RULES: &str = "rules";
 const SHARDS: &str = "shards";
-const RETIRED_AT: &str = "retiredAt";
 
 /// A notification type of a solution.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,19 +38,6 @@ pub struct NotificationType {
     pub shards: u32,
     /// When it was made and changed. The store sets it.
     pub meta: Meta,
-}
-
-/// A type that has or had notifications: where the re-sender looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotificationSlice {
-    /// Whose.
-    pub tenant: Tenant,
-    /// Of which type. It may have been deleted: what was accepted in that moment has to end somehow.
-    pub name: TypeName,
-    /// Over how many shards its notifications are spread.
-    pub shards: u32,
-    /// When the type was deleted, as far as that was noted.
-    pub retired_at: Option<DateTime<Utc>>,
 }
 
 impl NotificationType {
@@ -88,11 +70,16 @@ impl NotificationType {
         Ok(self.meta.write(writer).finish())
     }
 
-    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
+    pub(super) fn name_in(item: &Item) -> Result<TypeName, DecodeError> {
         let reader = Reader::new(WHAT, item);
         let name = reader.text(SK)?.strip_prefix(PREFIX).and_then(|name| name.parse().ok());
+        name.ok_or_else(|| reader.error(SK, "names no notification type"))
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
+        let reader = Reader::new(WHAT, item);
         Ok(Self {
-            name: name.ok_or_else(|| reader.error(SK, "names no notification type"))?,
+            name: Self::name_in(item)?,
             uri: reader.text(URI)?.to_owned(),
             headers: reader.json(HEADERS)?,
             max_retries: reader.number(MAX_RETRIES)?,
@@ -112,34 +99,6 @@ impl NotificationType {
             "maxRetries": self.max_retries,
             // As text: a JSON value of ours need not keep the order that the rules live by.
             "rules": serde_json::to_string(&self.rules).unwrap_or_default(),
-        })
-    }
-}
-
-impl NotificationSlice {
-    fn key(tenant: &Tenant, name: &TypeName) -> Key {
-        Key::new(REGISTRY, format!("{tenant}/{name}"))
-    }
-
-    fn encode(&self) -> Item {
-        Writer::new(&Self::key(&self.tenant, &self.name))
-            .number(SHARDS, self.shards)
-            .optional_number(RETIRED_AT, self.retired_at.map(|at| at.timestamp_millis()))
-            .finish()
-    }
-
-    fn decode(item: &Item) -> Result<Self, DecodeError> {
-        let reader = Reader::new("registered notification type", item);
-        let parse = || {
-            let (tenant, name) = reader.text(SK).ok()?.rsplit_once('/')?;
-            Some((tenant.parse().ok()?, name.parse().ok()?))
-        };
-        let (tenant, name) = parse().ok_or_else(|| reader.error(SK, "names no notification type"))?;
-        Ok(Self {
-            tenant,
-            name,
-            shards: reader.number(SHARDS)?,
-            retired_at: reader.optional_time(RETIRED_AT)?,
         })
     }
 }
@@ -200,35 +159,6 @@ impl Tenancy {
         }
     }
 
-    /// Every notification type of every tenant, deleted ones too, for the re-sender. Not cached.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn notification_slices(&self) -> Result<Vec<NotificationSlice>, TenancyError> {
-        self.registered("").await
-    }
-
-    /// Every notification type a solution has or had: for its lists and counts. Not cached.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn notification_slices_of(
-        &self,
-        tenant: &Tenant,
-    ) -> Result<Vec<NotificationSlice>, TenancyError> {
-        self.registered(&format!("{tenant}/")).await
-    }
-
-    async fn registered(&self, prefix: &str) -> Result<Vec<NotificationSlice>, TenancyError> {
-        let listing = Listing {
-            operation: "list registered notification types",
-            pk: REGISTRY.to_owned(),
-            prefix,
-            newest_first: false,
-        };
-        self.all(&listing, NotificationSlice::decode).await
-    }
-
     /// Makes or replaces a notification type, and registers it.
     pub(super) async fn write_notification_type(
         &self,
@@ -242,10 +172,9 @@ impl Tenancy {
             let now = rules::time::truncate(self.clock.now());
             let old = self.notification_type_fresh(tenant, &wanted.name).await?;
             // A type deleted and made again may still have notifications in the shards it had.
-            let registered =
-                self.read("read registry", &NotificationSlice::key(tenant, &wanted.name)).await?;
-            let registered = registered.as_ref().map(NotificationSlice::decode).transpose()?;
-            let shards = registered.map_or(0, |slice| slice.shards).max(self.shards.due);
+            let registered = self.registered_notification_shards(tenant, &wanted.name).await?;
+            let had = old.as_ref().map_or(0, |old| old.shards);
+            let shards = registered.unwrap_or_default().max(had).max(self.shards.due);
             let (meta, when, action) = match &old {
                 Some(old) => {
                     (old.meta.changed(now), When::Revision(old.meta.revision), "notificationType.updated")
@@ -255,6 +184,7 @@ impl Tenancy {
             let new = NotificationType { shards, meta, ..wanted.clone() };
             if let Some(old) = &old
                 && !old.meta.deleting
+                && registered.is_some()
                 && **old == (NotificationType { meta: old.meta, ..new.clone() })
             {
                 return Ok(Changed::Unchanged(NotificationType::clone(old)));
@@ -311,20 +241,30 @@ impl Tenancy {
         marked: Option<u64>,
     ) -> Result<(), ChangeError> {
         for _ in 0..TRIES_MAX {
-            let Some(old) = self.notification_type_fresh(tenant, name).await? else {
+            let key = NotificationType::key(tenant, name);
+            let Some(old) = self.found("read notification type", &key, NotificationType::decode).await?
+            else {
                 return Err(ChangeError::NotFound(WHAT));
             };
-            old.meta.check(marked)?;
+            old.check(marked)?;
             let now = rules::time::truncate(self.clock.now());
-            let entry = AuditEntry::new(now, actor, "notificationType.deleted").from(Some(old.audited()));
+            let was = old.audited("notificationType", name, NotificationType::audited);
+            let entry = AuditEntry::new(now, actor, "notificationType.deleted").from(was);
+            let shards = match &old.value {
+                Some(old) => old.shards,
+                None => {
+                    let registered = self.registered_notification_shards(tenant, name).await?;
+                    registered.unwrap_or(self.shards.due)
+                }
+            };
             let slice = NotificationSlice {
                 tenant: tenant.clone(),
                 name: name.clone(),
-                shards: old.shards,
+                shards,
                 retired_at: Some(now),
             };
             let writes = vec![
-                self.delete(&NotificationType::key(tenant, name), Some(When::Revision(old.meta.revision))),
+                self.delete(&key, Some(old.when())),
                 self.put(slice.encode(), None),
                 self.audit(&AuditScope::Solution(tenant.clone()), &entry),
             ];
@@ -337,30 +277,6 @@ impl Tenancy {
         }
         Err(ChangeError::contended())
     }
-
-    /// Removes the registration of a type that was deleted more than [`LATE_WRITES`] ago, and of which nothing is left, or
-    /// notes that it was deleted where that was not noted. Whether it was removed; not while the type is there.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read or written.
-    pub async fn remove_retired_notification_slice(
-        &self,
-        slice: &NotificationSlice,
-        now: DateTime<Utc>,
-    ) -> Result<bool, TenancyError> {
-        let key = NotificationSlice::key(&slice.tenant, &slice.name);
-        let gone = self.check(&NotificationType::key(&slice.tenant, &slice.name), When::Absent);
-        let Some(retired_at) = slice.retired_at else {
-            let noted = NotificationSlice { retired_at: Some(now), ..slice.clone() };
-            self.commit("retire notification type", vec![gone, self.put(noted.encode(), None)]).await?;
-            return Ok(false);
-        };
-        if now < rules::time::after(retired_at, LATE_WRITES) {
-            return Ok(false);
-        }
-        let delete = self.delete_unchanged(&key, RETIRED_AT, retired_at);
-        Ok(self.commit("remove notification type", vec![gone, delete]).await? == Commit::Applied)
-    }
 }
 
 #[cfg(test)]
@@ -368,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_and_its_registration_round_trip() {
+    fn a_type_round_trips() {
         let tenant = Tenant { company: "acme".parse().unwrap(), solution: "music".parse().unwrap() };
         let bare = NotificationType::new("voicemail.new".parse().unwrap(), "https://a.example/n".into(), 3);
         let whole = NotificationType {
@@ -379,11 +295,6 @@ mod tests {
         };
         for found in [bare, whole] {
             assert_eq!(NotificationType::decode(&found.encode(&tenant).unwrap()), Ok(found));
-        }
-        for retired_at in [None, Some(DateTime::UNIX_EPOCH)] {
-            let (tenant, name) = (tenant.clone(), "voicemail.new".parse().unwrap());
-            let slice = NotificationSlice { tenant, name, shards: 4, retired_at };
-            assert_eq!(NotificationSlice::decode(&slice.encode()), Ok(slice));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What others are created below, and is not deleted while they are being created ([`rules::parent`]).
 
 use super::change::{Commit, TRIES_MAX, When};
-use super::item::{Key, Reader};
+use super::item::{Item, Key, Reader};
 use super::{
     ActivityType, Actor, ChangeError, Meta, NotificationType, ReminderConfiguration, Solution, Tenancy,
-    TenancyError,
+    TenancyError, found,
 };
 use rules::names::{Kind, Tenant, TypeName};
 use rules::parent::{DELETION_WAIT, Found, Next, Seen, Stage, must_look, next};
@@ -220,14 +220,15 @@ impl Tenancy {
     /// [`ChangeError::NotFound`] without it, or the table failed.
     pub async fn begin_deletion(&self, tenant: &Tenant, kind: ParentKind) -> Result<Deletion, ChangeError> {
         for _ in 0..TRIES_MAX {
-            let Some(meta) = self.parent_meta(tenant, &kind).await? else {
+            let Some(item) = self.parent_item(tenant, &kind).await? else {
                 return Err(ChangeError::NotFound(kind.what()));
             };
-            let mark = self.mark(&kind.key(tenant), When::Revision(meta.revision));
+            let next = found::revision(&item).unwrap_or_default() + 1;
+            let mark = self.mark(&kind.key(tenant), found::unchanged(&item), next);
             let commit = self.commit("mark what is deleted", vec![mark]).await;
             self.forget_parent(tenant, &kind);
             if commit? == Commit::Applied {
-                return Ok(Deletion { tenant: tenant.clone(), kind, revision: meta.revision + 1 });
+                return Ok(Deletion { tenant: tenant.clone(), kind, revision: next });
             }
         }
         Err(ChangeError::contended())
@@ -252,9 +253,9 @@ impl Tenancy {
     /// [`ChangeError::NotFound`] if it is gone, [`ChangeError::Conflict`] if it was used or changed, or the table failed.
     pub async fn finish_deletion(&self, actor: &Actor, deletion: &Deletion) -> Result<(), ChangeError> {
         let Deletion { tenant, kind, revision } = deletion;
-        match self.parent_meta(tenant, kind).await? {
+        match self.parent_item(tenant, kind).await? {
             None => return Err(ChangeError::NotFound(kind.what())),
-            Some(meta) if meta.revision != *revision => return Err(in_use(kind)),
+            Some(item) if found::revision(&item) != Some(*revision) => return Err(in_use(kind)),
             Some(_) => {}
         }
         let marked = Some(*revision);
@@ -290,17 +291,22 @@ impl Tenancy {
     /// When a parent was made and changed, and whether it is marked, read past the cache; `None` without it.
     async fn parent_meta(&self, tenant: &Tenant, kind: &ParentKind) -> Result<Option<Meta>, TenancyError> {
         let read_at = self.clock.now();
+        let Some(item) = self.parent_item(tenant, kind).await? else { return Ok(None) };
+        Ok(Some(Meta { read_at, ..Meta::read(&Reader::new(kind.what(), &item))? }))
+    }
+
+    /// The item of a parent, read past the cache; `None` without it. What is deleted need not be decoded.
+    async fn parent_item(&self, tenant: &Tenant, kind: &ParentKind) -> Result<Option<Item>, TenancyError> {
         let Some(item) = self.read("read parent", &kind.key(tenant)).await? else { return Ok(None) };
         let is_there = match kind {
             // The key has the name alone, which another solution may have by now.
-            ParentKind::Solution => Solution::is_of(&item, tenant)?,
+            ParentKind::Solution => {
+                self.incarnation_of(&item, tenant).await? == tenant.solution.incarnation()
+            }
             ParentKind::ReminderConfiguration => !ReminderConfiguration::is_retired(&item),
             ParentKind::ActivityType(_) | ParentKind::NotificationType(_) => true,
         };
-        if !is_there {
-            return Ok(None);
-        }
-        Ok(Some(Meta { read_at, ..Meta::read(&Reader::new(kind.what(), &item))? }))
+        Ok(is_there.then_some(item))
     }
 
     fn forget_parent(&self, tenant: &Tenant, kind: &ParentKind) {

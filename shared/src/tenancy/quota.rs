@@ -282,6 +282,11 @@ impl Tenancy {
         }
     }
 
+    /// How many solutions a company has, those that cannot be decoded too.
+    pub(super) async fn count_solutions(&self, company: &CompanyName) -> Result<u32, TenancyError> {
+        self.count(company, Quota::Solutions).await
+    }
+
     async fn count_items(&self, partition: &str, prefix: &str) -> Result<u32, TenancyError> {
         let query = self
             .dynamodb

@@ -4,11 +4,11 @@
 //! whose reminders to look at. A deleted one stays there, retired: a reminder that
 //! was accepted in the moment of the delete has to end somehow.
 
-use super::api_key::SecretHash;
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
 use super::reminder_secret::{ReminderSecrets, SecretKind};
+use super::secret_hash::SecretHash;
 use super::slice::Shards;
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Solution, Tenancy, TenancyError};
 use chrono::{DateTime, Utc};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-const WHAT: &str = "reminder configuration";
+pub(super) const WHAT: &str = "reminder configuration";
 const PARTITION: &str = "REMINDERS";
 const NOTIFICATION_KEY: &str = "notificationKey";
 const ACCOUNT_CODE: &str = "accountCode";
@@ -85,7 +85,7 @@ impl ReminderConfiguration {
         item.contains_key(RETIRED_AT)
     }
 
-    fn encode(&self) -> Item {
+    pub(super) fn encode(&self) -> Item {
         let writer = Writer::new(&Self::key(&self.tenant))
             .text(NOTIFICATION_KEY, &self.notification_key)
             .text(ACCOUNT_CODE, &self.account_code)
@@ -97,7 +97,7 @@ impl ReminderConfiguration {
         self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish()
     }
 
-    fn decode(item: &Item) -> Result<Self, DecodeError> {
+    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
         Ok(Self {
             tenant: reader.parsed(SK)?,
@@ -113,8 +113,29 @@ impl ReminderConfiguration {
         })
     }
 
+    /// As it stays when it is deleted.
+    pub(super) fn retired(&self, now: DateTime<Utc>) -> Self {
+        Self { retired_at: Some(now), meta: self.meta.changed(now), ..self.clone() }
+    }
+
+    /// What stays of a deleted one that cannot be decoded: where its reminders are.
+    pub(super) fn remains(tenant: &Tenant, shards: Shards, secret: &str, meta: Meta) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            account_code: String::new(),
+            dialog_service_uri: None,
+            webhook_url: None,
+            shards,
+            retired_at: Some(meta.updated_at),
+            meta,
+            notification_key: String::new(),
+            primary: SecretHash::of(secret),
+            secondary: SecretHash::of(secret),
+        }
+    }
+
     /// For the audit log: no key, and no secret.
-    fn audited(&self) -> Value {
+    pub(super) fn audited(&self) -> Value {
         json!({
             "accountCode": self.account_code,
             "dialogServiceUri": self.dialog_service_uri,
@@ -159,8 +180,14 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
     pub async fn reminder_shards(&self, tenant: &Tenant) -> Result<Shards, TenancyError> {
-        let kept = self.reminder_configuration_kept(tenant).await?;
-        Ok(kept.map_or(Shards::default(), |kept| kept.shards))
+        let item = self.read("read reminder configuration", &ReminderConfiguration::key(tenant)).await?;
+        Ok(item.map_or(Shards::default(), |item| self.shards_in(&item)))
+    }
+
+    /// Over how many shards the reminders of a configuration are spread; where that cannot be decoded, those of a new one.
+    pub(super) fn shards_in(&self, item: &Item) -> Shards {
+        let shards = Shards::read(&Reader::new(WHAT, item), DUE_SHARDS);
+        self.unreadable.skip(shards).unwrap_or(self.shards)
     }
 
     /// Every configuration, deleted ones too, for the processor. Not cached.
@@ -267,39 +294,10 @@ impl Tenancy {
         Err(ChangeError::contended())
     }
 
-    /// Deletes a configuration. That no reminder waits in it is the caller's to see to.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`], or the table failed.
-    pub async fn delete_reminder_configuration(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-    ) -> Result<(), ChangeError> {
-        self.delete_reminder_configuration_at(actor, tenant, None).await
-    }
-
-    /// The same of one that is at the revision `marked`, if one is given.
-    pub(super) async fn delete_reminder_configuration_at(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-        marked: Option<u64>,
-    ) -> Result<(), ChangeError> {
-        let change = |old: &ReminderConfiguration, now| {
-            let meta = old.meta.changed(now);
-            let new = ReminderConfiguration { retired_at: Some(now), meta, ..old.clone() };
-            let entry = AuditEntry::new(now, actor, "reminderConfiguration.deleted");
-            (new, entry.from(Some(old.audited())))
-        };
-        self.change_reminder_configuration(tenant, marked, change).await
-    }
-
-    /// Changes a configuration: one that is at `revision`, if one is given.
+    /// Changes a configuration.
     pub(super) async fn change_reminder_configuration(
         &self,
         tenant: &Tenant,
-        revision: Option<u64>,
         change: impl Fn(&ReminderConfiguration, DateTime<Utc>) -> (ReminderConfiguration, AuditEntry),
     ) -> Result<(), ChangeError> {
         let scope = AuditScope::Solution(tenant.clone());
@@ -307,7 +305,6 @@ impl Tenancy {
             let Some(old) = self.reminder_configuration_fresh(tenant).await? else {
                 return Err(ChangeError::NotFound(WHAT));
             };
-            old.meta.check(revision)?;
             let (new, entry) = change(&old, rules::time::truncate(self.clock.now()));
             let when = When::Revision(old.meta.revision);
             let writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];

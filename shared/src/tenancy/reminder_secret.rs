@@ -1,6 +1,6 @@
 //! The two secrets of a reminder configuration: shown once, kept as hashes, renewed one at a time (SPEC §6).
 
-use super::api_key::SecretHash;
+use super::secret_hash::SecretHash;
 use super::{Actor, AuditEntry, ChangeError, ReminderConfiguration, Tenancy};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -78,7 +78,7 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, "reminderConfiguration.keyRefreshed");
             (new, entry.to(json!({ "keyType": kind.as_str() })))
         };
-        self.change_reminder_configuration(tenant, None, change).await?;
+        self.change_reminder_configuration(tenant, change).await?;
         Ok(secret)
     }
 

@@ -269,7 +269,7 @@ impl Tenancy {
         for (pk, prefix) in [
             (format!("T#{tenant}"), ""),
             (format!("AUDIT#{tenant}"), ""),
-            (super::notification_type::REGISTRY.to_owned(), &*below),
+            (super::notification_slice::REGISTRY.to_owned(), &*below),
             (super::slice::PARTITION.to_owned(), &*below),
         ] {
             self.remove_all(pk, prefix, |_| true).await?;

@@ -174,7 +174,8 @@ impl Tenancy {
         let kind = Kind::Channel(channel);
         for _ in 0..TRIES_MAX {
             let begun = self.channel_shards.begin();
-            if let Some(slice) = self.slice(tenant, &kind).await? {
+            let item = self.read("read slice", &SliceEntry::key(tenant, &kind)).await?;
+            if let Some(slice) = item.as_ref().map(SliceEntry::decode).transpose()? {
                 self.channel_shards.keep(&begun, key, Arc::new(slice.shards));
                 return Ok(slice.shards);
             }
@@ -211,14 +212,43 @@ impl Tenancy {
         Ok(self.commit("remove slice", vec![delete]).await? == Commit::Applied)
     }
 
-    /// The slice of one kind, retired or not.
-    pub(super) async fn slice(
+    /// Over how many shards the work of a kind is registered to be spread, of a retired one too; `None` if it is not
+    /// registered, or its slice cannot be decoded.
+    pub(super) async fn registered_shards(
         &self,
         tenant: &Tenant,
         kind: &Kind,
-    ) -> Result<Option<SliceEntry>, TenancyError> {
+    ) -> Result<Option<Shards>, TenancyError> {
         let item = self.read("read slice", &SliceEntry::key(tenant, kind)).await?;
-        Ok(item.as_ref().map(SliceEntry::decode).transpose()?)
+        let slice = item.and_then(|item| self.unreadable.skip(SliceEntry::decode(&item)));
+        Ok(slice.map(|slice| slice.shards))
+    }
+
+    /// The kind of an activity type or dispatch config that there is, read past the cache; of one that cannot be decoded
+    /// with the shards that are registered.
+    ///
+    /// # Errors
+    /// [`TenancyError`] if the table cannot be read.
+    pub async fn existing_kind(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+    ) -> Result<Option<KindEntry>, TenancyError> {
+        let found = match &kind {
+            Kind::Type(name) => {
+                let found = self.activity_type_fresh(tenant, name).await;
+                found.map(|found| found.map(|found| found.shards))
+            }
+            Kind::Channel(channel) => {
+                let found = self.dispatch_config_fresh(tenant, *channel).await;
+                found.map(|found| found.map(|found| found.shards))
+            }
+        };
+        let shards = match self.unreadable.leave_out(found)? {
+            Some(shards) => shards,
+            None => Some(self.registered_shards(tenant, &kind).await?.unwrap_or(self.shards)),
+        };
+        Ok(shards.map(|shards| KindEntry { kind, shards }))
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     Actor, AuditEntry, AuditScope, CACHE_TTL, ChangeError, Changed, Meta, Page, PageRequest, SealedSecrets,
     ServerState, Tenancy, TenancyError,
 };
+use crate::unreadable::ReadError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
 use rules::names::{CompanyName, SolutionId, SolutionName, Tenant};
@@ -71,11 +72,9 @@ impl Solution {
         Key::new(format!("C#{}", tenant.company), format!("{PREFIX}{}", tenant.solution.name()))
     }
 
-    /// Whether the item is the tenant's solution, and not another one of its name.
-    pub(super) fn is_of(item: &Item, tenant: &Tenant) -> Result<bool, DecodeError> {
+    fn incarnation_in(item: &Item) -> Result<u32, DecodeError> {
         let reader = Reader::new(WHAT, item);
-        let incarnation = if reader.has(INCARNATION) { reader.number(INCARNATION)? } else { 0 };
-        Ok(tenant.solution.incarnation() == incarnation)
+        if reader.has(INCARNATION) { reader.number(INCARNATION) } else { Ok(0) }
     }
 
     fn encode(&self) -> Item {
@@ -96,7 +95,7 @@ impl Solution {
         self.meta.write(writer).finish()
     }
 
-    fn decode(item: &Item) -> Result<Self, DecodeError> {
+    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
         let part = |name, prefix| {
             let text = reader.text(name)?.strip_prefix(prefix);
@@ -104,8 +103,7 @@ impl Solution {
         };
         let company = part(PK, "C#")?.parse().map_err(|_| reader.error(PK, "names no company"))?;
         let name = part(SK, PREFIX)?.parse().map_err(|_| reader.error(SK, "names no solution"))?;
-        let incarnation = if reader.has(INCARNATION) { reader.number(INCARNATION)? } else { 0 };
-        let solution = SolutionId::new(name, incarnation);
+        let solution = SolutionId::new(name, Self::incarnation_in(item)?);
         let days = |name| reader.has(name).then(|| reader.parsed::<Decimal>(name)).transpose();
         let previous = match reader.optional_text(PREVIOUS_SECRET)? {
             _ if reader.has(PREVIOUS_SECRETS) => reader.parsed_list(PREVIOUS_SECRETS)?,
@@ -147,8 +145,31 @@ impl Tenancy {
     /// [`TenancyError`] if the table cannot be read.
     pub async fn tenant(&self, company: CompanyName, name: SolutionName) -> Result<Tenant, TenancyError> {
         let asked = Tenant { company, solution: SolutionId::vacant(name) };
-        let found = self.solution_of_name(&asked).await?;
-        Ok(found.map_or(asked, |solution| solution.tenant.clone()))
+        let found = match self.solution_of_name(&asked).await {
+            Ok(found) => found.map(|solution| solution.tenant.clone()),
+            // What is in one that cannot be decoded is found all the same.
+            Err(error) if error.is_unreadable() => {
+                match self.read("read solution", &Solution::key(&asked)).await? {
+                    Some(item) => {
+                        let incarnation = self.incarnation_of(&item, &asked).await?;
+                        let solution = SolutionId::new(asked.solution.name().clone(), incarnation);
+                        Some(Tenant { company: asked.company.clone(), solution })
+                    }
+                    None => None,
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(found.unwrap_or(asked))
+    }
+
+    /// Which of the solutions that had the tenant's name the item is: where that cannot be decoded, the one after all that
+    /// were deleted.
+    pub(super) async fn incarnation_of(&self, item: &Item, tenant: &Tenant) -> Result<u32, TenancyError> {
+        match self.unreadable.skip(Solution::incarnation_in(item)) {
+            Some(incarnation) => Ok(incarnation),
+            None => Ok(self.predecessors(tenant).await?.map_or(0, |before| before.count)),
+        }
     }
 
     /// A solution; cached. Another one of the same name is none.

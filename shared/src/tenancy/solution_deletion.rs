@@ -1,6 +1,7 @@
 //! Deleting a solution, and what it has in this table.
 
-use super::change::{Commit, TRIES_MAX, When};
+use super::change::{Commit, TRIES_MAX};
+use super::found::Found;
 use super::quota::Quota;
 use super::{Actor, AuditEntry, AuditScope, ChangeError, NotificationType, Solution, Tenancy};
 use rules::names::Tenant;
@@ -26,18 +27,22 @@ impl Tenancy {
         // Its own log goes with it.
         let scope = AuditScope::Company(tenant.company.clone());
         for _ in 0..TRIES_MAX {
-            let Some(old) = self.solution_fresh(tenant).await? else {
+            let key = Solution::key(tenant);
+            let found = self.found("read solution", &key, Solution::decode).await?;
+            let is_ours = |old: &Found<Solution>| old.value.as_ref().is_none_or(|old| old.tenant == *tenant);
+            let Some(old) = found.filter(is_ours) else {
                 return Err(ChangeError::NotFound("solution"));
             };
-            old.meta.check(marked)?;
+            old.check(marked)?;
             let now = rules::time::truncate(self.clock.now());
-            let mut was = old.audited();
-            was["solution"] = json!(tenant.solution.name());
-            let entry = AuditEntry::new(now, actor, "solution.deleted").from(Some(was));
-            let mut writes = vec![
-                self.delete(&Solution::key(tenant), Some(When::Revision(old.meta.revision))),
-                self.audit(&scope, &entry),
-            ];
+            let name = tenant.solution.name();
+            let was = old.audited("solution", name, |old| {
+                let mut was = old.audited();
+                was["solution"] = json!(name);
+                was
+            });
+            let entry = AuditEntry::new(now, actor, "solution.deleted").from(was);
+            let mut writes = vec![self.delete(&key, Some(old.when())), self.audit(&scope, &entry)];
             writes.extend(self.retire_solution(tenant, now));
             let commit = self.commit("delete solution", writes).await;
             self.forget_solution(tenant);
@@ -69,8 +74,8 @@ impl Tenancy {
 
     /// Deletes every notification type of a solution, each with its own audit entry.
     async fn delete_notification_types(&self, actor: &Actor, tenant: &Tenant) -> Result<(), ChangeError> {
-        for found in self.all(&Self::notification_types_of(tenant), NotificationType::decode).await? {
-            match self.delete_notification_type(actor, tenant, &found.name).await {
+        for name in self.all(&Self::notification_types_of(tenant), NotificationType::name_in).await? {
+            match self.delete_notification_type(actor, tenant, &name).await {
                 Ok(()) | Err(ChangeError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }

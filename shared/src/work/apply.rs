@@ -107,7 +107,8 @@ impl WorkStore {
         let Outcome::Applied(Some(_)) = mark else { return Ok(()) };
         let pk = record.pk();
         for head in self.result_heads(&pk).await?.iter().filter(|head| head.standalone) {
-            let Some(result) = self.known_result(&pk, &head.id).await? else { continue };
+            let result = self.unreadable.leave_out(self.known_result(&pk, &head.id).await)?;
+            let Some(result) = result.flatten() else { continue };
             let applied = self.apply(&record.tenant, &record.id, &result, Keep::Link, None).await?;
             if matches!(applied, Applied::Refused(_)) {
                 self.store_late(&record.tenant, &record.id, &result, Keep::Link).await?;

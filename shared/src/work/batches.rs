@@ -124,11 +124,21 @@ pub(super) fn batch_pk(tenant: &Tenant, kind: LogKind) -> String {
 }
 
 impl WorkStore {
-    /// The batch under way, if there is one.
+    /// The batch under way, if there is one. One that cannot be decoded is removed: its activities go in another.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn batch(&self, tenant: &Tenant, kind: LogKind) -> Result<Option<Batch>, StoreError> {
+        match self.unreadable.leave_out(self.written_batch(tenant, kind).await)? {
+            Some(batch) => Ok(batch),
+            None => {
+                self.erase_belongings(&batch_pk(tenant, kind), "").await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn written_batch(&self, tenant: &Tenant, kind: LogKind) -> Result<Option<Batch>, StoreError> {
         let (mut batch, mut acknowledged) = (None, None);
         let (items, _) = self.page(&batch_pk(tenant, kind), PARTS_BEGIN).await?;
         for item in items {

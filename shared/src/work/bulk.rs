@@ -129,7 +129,8 @@ impl WorkStore {
         let mut changes = stream::iter(changes).buffer_unordered(CHANGES_IN_FLIGHT);
         let mut changed = 0;
         while let Some(change) = changes.next().await {
-            changed += usize::from(matches!(change?, Change::Applied(_)));
+            let change = self.unreadable.leave_out(change)?;
+            changed += usize::from(matches!(change, Some(Change::Applied(_))));
         }
         Ok(changed)
     }

@@ -1,9 +1,9 @@
 //! What an owner does to an activity: cancel, reschedule, dispatch now, retry, another URI.
 
 use super::batcher::Outcome;
-use super::codec::Record;
+use super::codec::{DecodeError, Record};
 use super::create::due_activity;
-use super::{ActivityView, HistoryEntry, StoreError, WorkStore, statements};
+use super::{ActivityView, HistoryEntry, StoreError, WorkStore, attr, statements};
 use crate::tenancy::{Parent, ParentKind};
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Kind, Tenant};
@@ -15,9 +15,9 @@ const TRIES: usize = 5;
 
 /// What a change came to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum Change<T = ActivityView> {
     /// Written; the activity as it stands now, without its history.
-    Applied(Box<ActivityView>),
+    Applied(Box<T>),
     /// There is no such activity.
     NotFound,
     /// Its state does not allow it.
@@ -46,14 +46,25 @@ impl WorkStore {
         id: &ActivityId,
         event: Event<'_>,
     ) -> Result<Change, StoreError> {
-        match self.record(tenant, id).await? {
-            Some(record) => self.change_record(record, Asked::Event(event)).await,
-            None => Ok(Change::NotFound),
-        }
+        let Some(record) = self.record(tenant, id).await? else { return Ok(Change::NotFound) };
+        Ok(match self.change_record(record, Asked::Event(event)).await? {
+            Change::Applied(next) => {
+                let unreadable = DecodeError { pk: next.pk(), attribute: attr::PARAMETER };
+                let view = self.with_parameters(vec![*next]).await?.pop().ok_or(unreadable)?;
+                Change::Applied(Box::new(view))
+            }
+            Change::NotFound => Change::NotFound,
+            Change::Refused(refusal) => Change::Refused(refusal),
+            Change::ParentGone(gone) => Change::ParentGone(gone),
+        })
     }
 
     /// Performs what is asked, beginning with `record` as it was read, possibly a while ago.
-    pub(super) async fn change_record(&self, record: Record, asked: Asked<'_>) -> Result<Change, StoreError> {
+    pub(super) async fn change_record(
+        &self,
+        record: Record,
+        asked: Asked<'_>,
+    ) -> Result<Change<Record>, StoreError> {
         let mut record = record;
         let mut parents = Vec::new();
         // Without its type it could only fail again; and what is READY again is work that its type has.
@@ -123,8 +134,9 @@ impl WorkStore {
     /// Whether the activity's parameter fills `uri`, or why not.
     async fn fills(&self, record: &Record, uri: &UriPattern) -> Result<Result<(), String>, StoreError> {
         let views = self.with_parameters(vec![record.clone()]).await?;
-        let parameter = views.first().map_or("{}", |view| view.parameter.as_str());
-        Ok(uri.expand(parameter).map(|_| ()).map_err(|error| error.to_string()))
+        let unreadable = || DecodeError { pk: record.pk(), attribute: attr::PARAMETER };
+        let view = views.first().ok_or_else(unreadable)?;
+        Ok(uri.expand(&view.parameter).map(|_| ()).map_err(|error| error.to_string()))
     }
 
     async fn changed(
@@ -132,7 +144,7 @@ impl WorkStore {
         (before, next): (Record, Record),
         parents: &mut [Parent],
         enqueue: bool,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<Change<Record>, StoreError> {
         if let Some(gone) = self.tenancy.gone(Stage::Written, parents).await? {
             let now = rules::time::truncate(self.clock.now());
             let undo =
@@ -143,8 +155,7 @@ impl WorkStore {
         if enqueue {
             self.enqueue(&[due_activity(&next)]).await;
         }
-        let mut views = self.with_parameters(vec![next]).await?;
-        Ok(views.pop().map_or(Change::NotFound, |view| Change::Applied(Box::new(view))))
+        Ok(Change::Applied(Box::new(next)))
     }
 
     /// Moves the entry of a successful attempt from the item to the history, before a new run takes its place.

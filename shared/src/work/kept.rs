@@ -119,14 +119,18 @@ impl WorkStore {
         let pks: Vec<String> = due.iter().map(|(_, pk)| pk.clone()).collect();
         let mut over = Vec::new();
         for item in self.state_items(&pks).await? {
-            let read = Attributes::new(&item)?;
-            // The index may be behind: something may happen to it again.
-            let stands_there = read
-                .text_option(attr::DONE_PARTITION)?
-                .is_some_and(|partition| phase.partitions.iter().any(|known| known == partition));
-            // What was over before this was noted goes by the index alone.
-            if stands_there && read.kept()?.is_none_or(|kept| kept.is_over(self.clock.now())) {
-                over.push((read.pk().to_owned(), item));
+            let is_over = || {
+                let read = Attributes::new(&item)?;
+                // The index may be behind: something may happen to it again.
+                let stands_there = read
+                    .text_option(attr::DONE_PARTITION)?
+                    .is_some_and(|partition| phase.partitions.iter().any(|known| known == partition));
+                // What was over before this was noted goes by the index alone.
+                let is_over = read.kept()?.is_none_or(|kept| kept.is_over(self.clock.now()));
+                Ok::<_, DecodeError>((stands_there && is_over).then(|| read.pk().to_owned()))
+            };
+            if let Some(pk) = self.unreadable.skip(is_over()).flatten() {
+                over.push((pk, item));
             }
         }
         let removals = over.iter().map(|(pk, item)| self.remove_over(pk, item));

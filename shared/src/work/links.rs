@@ -79,7 +79,8 @@ impl WorkStore {
             return Ok(());
         }
         for head in self.result_heads(&pk).await? {
-            if let Some(result) = self.known_result(&pk, &head.id).await? {
+            let result = self.unreadable.leave_out(self.known_result(&pk, &head.id).await)?;
+            if let Some(result) = result.flatten() {
                 self.adopt(&record.tenant, &record.id, &result, None).await?;
             }
         }

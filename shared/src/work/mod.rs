@@ -64,7 +64,7 @@ use crate::patience::Patience;
 use crate::queue::{DueQueue, QueueError};
 use crate::settings::Settings;
 use crate::tenancy::{Shards, Tenancy, TenancyError};
-use crate::unreadable::Unreadable;
+use crate::unreadable::{ReadError, Unreadable};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use batcher::Batcher;
@@ -103,6 +103,12 @@ pub enum StoreError {
 impl From<TenancyError> for StoreError {
     fn from(error: TenancyError) -> Self {
         if error.is_throttled() { Self::Throttled } else { Self::Configuration(error.to_string()) }
+    }
+}
+
+impl ReadError for StoreError {
+    fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Decode(_))
     }
 }
 

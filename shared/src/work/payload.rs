@@ -72,36 +72,42 @@ impl WorkStore {
         Ok(pks.iter().filter_map(|pk| found.remove(pk)).collect())
     }
 
-    /// The parameters of `pks` that are too large for their items.
-    pub(super) async fn payloads(&self, pks: &[String]) -> Result<HashMap<String, String>, StoreError> {
+    /// The parameters of `pks` that are too large for their items; `None` for one that cannot be decoded.
+    pub(super) async fn payloads(
+        &self,
+        pks: &[String],
+    ) -> Result<HashMap<String, Option<String>>, StoreError> {
         let mut parameters = HashMap::new();
         for item in self.items(pks, attr::PAYLOAD, PAYLOAD_BATCH_MAX).await? {
             let read = Attributes::new(&item)?;
-            let pk = read.text(attr::PK)?.to_owned();
-            parameters.insert(pk, read.text(attr::PARAMETER)?.to_owned());
+            let parameter = self.unreadable.skip(read.text(attr::PARAMETER));
+            parameters.insert(read.pk().to_owned(), parameter.map(str::to_owned));
         }
         Ok(parameters)
     }
 
-    /// Adds to each record its parameter, read where it is too large for the item.
+    /// Adds to each record its parameter, read where it is too large for the item. Those whose parameter cannot be decoded
+    /// are left out.
     ///
     /// # Errors
-    /// [`StoreError`] when a parameter cannot be read.
+    /// [`StoreError`] when the parameters cannot be read.
     pub async fn with_parameters(&self, records: Vec<Record>) -> Result<Vec<ActivityView>, StoreError> {
         let large: Vec<String> =
             records.iter().filter(|record| record.parameter.is_none()).map(Record::pk).collect();
         let mut parameters = self.payloads(&large).await?;
         let view = |mut record: Record| {
-            let parameter = record.parameter.take().or_else(|| parameters.remove(&record.pk()));
-            let parameter = parameter.unwrap_or_else(|| "{}".to_owned());
-            ActivityView {
+            let parameter = match record.parameter.take() {
+                Some(parameter) => parameter,
+                None => parameters.remove(&record.pk()).unwrap_or_else(|| Some("{}".to_owned()))?,
+            };
+            Some(ActivityView {
                 record,
                 parameter,
                 history: Vec::new(),
                 results: Vec::new(),
                 earlier: Earlier::default(),
-            }
+            })
         };
-        Ok(records.into_iter().map(view).collect())
+        Ok(records.into_iter().filter_map(view).collect())
     }
 }

@@ -1,10 +1,11 @@
 //! One activity as its owner sees it.
 
 use super::codec::{Attributes, DecodeError, Dispatch, Item, Record};
-use super::partition::Part;
+use super::partition::{Part, sort_key};
 use super::result_item::ActivityResult;
 use super::{StoreError, WorkStore, attr, keys};
 use crate::page::{Page, PageRequest};
+use crate::unreadable::Unreadable;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures::try_join;
@@ -146,7 +147,7 @@ impl WorkStore {
         let pk = keys::activity(tenant, id);
         if let Some(items) = self.whole(&pk).await? {
             let mut view = ViewParts::default();
-            items.iter().try_for_each(|item| view.add(item))?;
+            items.iter().try_for_each(|item| view.add_readable(item, &self.unreadable))?;
             if view.history.len() <= SHOWN_MAX && view.results.len() <= SHOWN_MAX {
                 return Ok(view.finish().filter(|view| !view.record.is_over(self.clock.now())));
             }
@@ -157,12 +158,11 @@ impl WorkStore {
             self.last_results(&pk, None, SHOWN_MAX),
         )?;
         let Some(record) = record else { return Ok(None) };
-        let view = self.with_parameters(vec![record]).await?.pop();
-        Ok(view.map(|view| {
-            let earlier = Earlier { history: history.next, results: results.next };
-            let history = history.items.into_iter().rev().chain(view.record.success_entry()).collect();
-            ActivityView { history, results: in_order(results.items), earlier, ..view }
-        }))
+        let unreadable = DecodeError { pk, attribute: attr::PARAMETER };
+        let view = self.with_parameters(vec![record]).await?.pop().ok_or(unreadable)?;
+        let earlier = Earlier { history: history.next, results: results.next };
+        let history = history.items.into_iter().rev().chain(view.record.success_entry()).collect();
+        Ok(Some(ActivityView { history, results: in_order(results.items), earlier, ..view }))
     }
 
     /// A page of an activity's attempts, the last one first; `None` without the activity.
@@ -246,6 +246,14 @@ impl ViewParts {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The same where an attempt or a result that cannot be decoded may be left out.
+    fn add_readable(&mut self, item: &Item, unreadable: &Unreadable) -> Result<(), StoreError> {
+        match sort_key(item).as_str() {
+            attr::ITEM | attr::PAYLOAD => self.add(item),
+            _ => unreadable.leave_out(self.add(item)).map(drop),
+        }
     }
 
     pub(super) fn finish(self) -> Option<ActivityView> {

@@ -112,7 +112,8 @@ impl WorkStore {
         }
         if let Some(provider_id) = &held.provider_id {
             let link = keys::provider(tenant, provider_id);
-            let linked = self.read_link(&link).await?.linked();
+            let found = self.unreadable.leave_out(self.read_link(&link).await)?;
+            let linked = found.map(|link| link.linked()).unwrap_or_default();
             let is_own = matches!(linked.as_slice(), [one] if keys::activity(tenant, &one.id) == pk);
             if is_retired || is_own {
                 self.erase(&link, &[]).await?;

@@ -86,3 +86,6 @@ mod template_watching;
 mod throttling;
 mod tidy;
 mod unreadable;
+mod unreadable_configuration;
+mod unreadable_logs;
+mod unreadable_runs;

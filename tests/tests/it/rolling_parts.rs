@@ -16,7 +16,7 @@ use tests::{Reply, World};
 const CALLS_MAX: usize = 120;
 
 /// Reports a result of so many bytes of an activity.
-async fn report(world: &World, tenant: &Tenant, activity: &str, id: &str, bytes: usize) {
+pub async fn report(world: &World, tenant: &Tenant, activity: &str, id: &str, bytes: usize) {
     let result = ActivityResult {
         id: id.parse().unwrap(),
         status: ResultStatus::Pending,
@@ -34,7 +34,7 @@ async fn report(world: &World, tenant: &Tenant, activity: &str, id: &str, bytes:
 }
 
 /// A dispatched activity with `count` results of `bytes`.
-async fn with_results(world: &World, tenant: &Tenant, id: &str, count: usize, bytes: usize) {
+pub async fn with_results(world: &World, tenant: &Tenant, id: &str, count: usize, bytes: usize) {
     finish(world, tenant, [id.to_owned()]).await;
     for n in 0..count {
         report(world, tenant, id, &format!("r{n:02}"), bytes).await;

@@ -38,7 +38,15 @@ async fn change(
     match context.work.change(tenant, id, event).await {
         Ok(Change::Applied(activity)) => Ok(answer::ok(&ActivityView::brief(*activity))),
         Ok(Change::NotFound) => Err(Problem::not_found("activity")),
-        Ok(Change::Refused(refusal)) => Err(Problem::conflict(refusal.to_string())),
+        Ok(Change::Refused(refusal)) => {
+            // One that is over goes by itself, unless something of it cannot be decoded.
+            if event == Event::Cancel
+                && let Err(StoreError::Decode(_)) = context.work.get(tenant, id).await
+            {
+                return unreadable::removed(context, tenant, &keys::activity(tenant, id)).await;
+            }
+            Err(Problem::conflict(refusal.to_string()))
+        }
         Ok(Change::ParentGone(gone)) => {
             Err(Problem::conflict(format!("the solution has no {gone} any more")))
         }

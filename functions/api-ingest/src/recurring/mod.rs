@@ -14,13 +14,12 @@ use crate::problem::Problem;
 use crate::query::{Query, Scope};
 use crate::server_state::ServerStateBody;
 use crate::solutions::existing;
-use crate::unreadable;
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use rules::names::{RecurringName, Tenant};
 use shared::recurring::{self, RecurringError, occurrences};
-use shared::work::{RuleView, StoreError, keys};
+use shared::work::RuleView;
 use utoipa::IntoParams;
 use view::{OccurrenceView, OccurrencesView, RecurringBody, RecurringStateView, RecurringView, SkippedView};
 
@@ -104,13 +103,8 @@ pub async fn delete(
     State(context): State<ApiContext>,
     In { actor, tenant, name }: In<RecurringName>,
 ) -> Result<Response, Problem> {
-    match recurring::delete(&context, &actor, &tenant, &name).await {
-        Ok(()) => Ok(answer::nothing()),
-        Err(RecurringError::Store(StoreError::Decode(_))) => {
-            unreadable::removed(&context, &tenant, &keys::rule(&tenant, &name)).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    recurring::delete(&context, &actor, &tenant, &name).await?;
+    Ok(answer::nothing())
 }
 
 /// The solution's recurring activities, by name.

@@ -243,8 +243,13 @@ pub async fn delete(
 /// # Errors
 /// 409 while reminders wait in the configuration of `tenant`, if it has one.
 pub async fn refuse_while_waiting(context: &ApiContext, tenant: &Tenant) -> Result<(), Problem> {
-    let Some(found) = context.tenancy.reminder_configuration_fresh(tenant).await? else { return Ok(()) };
-    if context.reminders.has_waiting(tenant, found.shards).await? {
+    let found = context.tenancy.reminder_configuration_fresh(tenant).await;
+    let shards = match context.unreadable.leave_out(found)? {
+        Some(None) => return Ok(()),
+        Some(Some(found)) => found.shards,
+        None => context.tenancy.reminder_shards(tenant).await?,
+    };
+    if context.reminders.has_waiting(tenant, shards).await? {
         return Err(Problem::conflict("reminders wait here; cancel them or let them be sent first"));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::Notification;
 use crate::page::{Page, PageRequest};
 use crate::tenancy::NotificationSlice;
-use crate::work::codec::Attributes;
+use crate::work::codec::{Attributes, DecodeError};
 use crate::work::list::{Filling, Phase};
 use crate::work::payload::PAYLOAD_BATCH_MAX;
 use crate::work::read::{SHOWN_MAX, decode_entry};
@@ -75,7 +75,9 @@ impl WorkStore {
                     attr::ITEM => found = Some(Notification::decode(item)?),
                     attr::PAYLOAD => payload = Some(read.text(attr::PARAMETER)?.to_owned()),
                     // The query returns them in order of run and send.
-                    sk if sk.starts_with(attr::HISTORY_PREFIX) => history.push(decode_entry(item)?),
+                    sk if sk.starts_with(attr::HISTORY_PREFIX) => {
+                        history.extend(self.unreadable.skip(decode_entry(item)));
+                    }
                     _ => {}
                 }
             }
@@ -91,12 +93,11 @@ impl WorkStore {
         let (found, history) =
             try_join!(self.notification_record(tenant, id), self.last_entries(&pk, None, SHOWN_MAX))?;
         let Some(found) = found else { return Ok(None) };
-        let view = self.with_payloads(vec![found]).await?.pop();
-        Ok(view.map(|view| {
-            let success = view.notification.success_entry();
-            let entries = history.items.into_iter().rev().chain(success).collect();
-            NotificationView { history: entries, earlier: history.next, ..view }
-        }))
+        let unreadable = DecodeError { pk, attribute: attr::PARAMETER };
+        let view = self.with_payloads(vec![found]).await?.pop().ok_or(unreadable)?;
+        let success = view.notification.success_entry();
+        let entries = history.items.into_iter().rev().chain(success).collect();
+        Ok(Some(NotificationView { history: entries, earlier: history.next, ..view }))
     }
 
     /// The item of one notification, as the last write left it.
@@ -124,29 +125,31 @@ impl WorkStore {
         self.history_of(&found.pk(), found.success_entry(), request).await.map(Some)
     }
 
-    /// The payload of a notification, read where it is too large for the item.
+    /// The payload of a notification, read where it is too large for the item; `None` if it cannot be decoded.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn notification_payload(&self, of: &Notification) -> Result<String, StoreError> {
-        if let Some(payload) = &of.payload {
-            return Ok(payload.clone());
+    pub async fn notification_payload(&self, of: &Notification) -> Result<Option<String>, StoreError> {
+        if of.payload.is_some() {
+            return Ok(of.payload.clone());
         }
-        let found = self.with_payloads(vec![of.clone()]).await?.pop();
-        Ok(found.map_or_else(|| NO_PAYLOAD.to_owned(), |view| view.payload))
+        Ok(self.with_payloads(vec![of.clone()]).await?.pop().map(|view| view.payload))
     }
 
-    /// Adds to each notification its payload, read where it is too large for the item.
+    /// Adds to each notification its payload, read where it is too large for the item. Those whose payload cannot be decoded
+    /// are left out.
     async fn with_payloads(&self, found: Vec<Notification>) -> Result<Vec<NotificationView>, StoreError> {
         let large: Vec<String> =
             found.iter().filter(|one| one.payload.is_none()).map(Notification::pk).collect();
         let mut payloads = self.payloads(&large).await?;
         let view = |notification: Notification| {
-            let payload = notification.payload.clone().or_else(|| payloads.remove(&notification.pk()));
-            let payload = payload.unwrap_or_else(|| NO_PAYLOAD.to_owned());
-            NotificationView { notification, payload, history: Vec::new(), earlier: None }
+            let payload = match notification.payload.clone() {
+                Some(payload) => payload,
+                None => payloads.remove(&notification.pk()).unwrap_or_else(|| Some(NO_PAYLOAD.to_owned()))?,
+            };
+            Some(NotificationView { notification, payload, history: Vec::new(), earlier: None })
         };
-        Ok(found.into_iter().map(view).collect())
+        Ok(found.into_iter().filter_map(view).collect())
     }
 
     /// A page of a solution's notifications that match, without their histories: what is pending, next first; then

@@ -2,6 +2,7 @@
 
 use super::{Rule, SkipRecord};
 use crate::page::Page;
+use crate::work::codec::DecodeError;
 use crate::work::list::{Filling, Phase};
 use crate::work::partition::Part;
 use crate::work::payload::PAYLOAD_BATCH_MAX;
@@ -28,23 +29,41 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn rule(&self, tenant: &Tenant, name: &RecurringName) -> Result<Option<RuleView>, StoreError> {
-        let item = self.item(&keys::rule(tenant, name), attr::ITEM).await?;
-        let Some(item) = item else { return Ok(None) };
-        Ok(self.with_rule_parameters(vec![Rule::decode(&item)?]).await?.pop())
+        let Some(rule) = self.rule_record(tenant, name).await? else { return Ok(None) };
+        let unreadable = DecodeError { pk: rule.pk(), attribute: attr::PARAMETER };
+        let view = self.with_rule_parameters(vec![rule]).await?.pop().ok_or(unreadable)?;
+        Ok(Some(view))
     }
 
-    /// Adds to each rule its parameter, read where it is too large for the item.
+    /// One rule without its parameter.
     ///
     /// # Errors
-    /// [`StoreError`] when a parameter cannot be read.
+    /// [`StoreError`] when it cannot be read.
+    pub(crate) async fn rule_record(
+        &self,
+        tenant: &Tenant,
+        name: &RecurringName,
+    ) -> Result<Option<Rule>, StoreError> {
+        let item = self.item(&keys::rule(tenant, name), attr::ITEM).await?;
+        Ok(item.as_ref().map(Rule::decode).transpose()?)
+    }
+
+    /// Adds to each rule its parameter, read where it is too large for the item. Those whose parameter cannot be decoded are
+    /// left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the parameters cannot be read.
     pub(crate) async fn with_rule_parameters(&self, rules: Vec<Rule>) -> Result<Vec<RuleView>, StoreError> {
         let large: Vec<String> = rules.iter().filter(|rule| rule.parameter.is_none()).map(Rule::pk).collect();
         let mut parameters = self.payloads(&large).await?;
         let view = |rule: Rule| {
-            let parameter = rule.parameter.clone().or_else(|| parameters.remove(&rule.pk()));
-            RuleView { parameter: parameter.unwrap_or_else(|| "{}".to_owned()), rule }
+            let parameter = match rule.parameter.clone() {
+                Some(parameter) => parameter,
+                None => parameters.remove(&rule.pk()).unwrap_or_else(|| Some("{}".to_owned()))?,
+            };
+            Some(RuleView { parameter, rule })
         };
-        Ok(rules.into_iter().map(view).collect())
+        Ok(rules.into_iter().filter_map(view).collect())
     }
 
     /// A page of a tenant's rules, by name; `after` is the `next` of the page before.

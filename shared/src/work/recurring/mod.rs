@@ -87,6 +87,17 @@ impl WorkStore {
         deletes
     }
 
+    /// The same of a rule that cannot be decoded.
+    pub(crate) fn unreadable_rule_deletes(
+        &self,
+        tenant: &Tenant,
+        name: &RecurringName,
+    ) -> Vec<TransactWriteItem> {
+        let pk = keys::rule(tenant, name);
+        let is_there = Guard::Equals(attr::SK, s(attr::ITEM));
+        vec![self.delete(&pk, attr::ITEM, &[is_there]), self.delete(&pk, attr::PAYLOAD, &[])]
+    }
+
     /// Moves a rule on: its next occurrence, and the plan that is being carried out. `false` if it has moved
     /// or its owner has changed it.
     ///
