@@ -39,7 +39,7 @@ impl Stop {
 /// The service calls of one process.
 pub struct Steps {
     inner: SharedHttpClient,
-    stop: Stop,
+    stop: Mutex<Stop>,
     calls: AtomicUsize,
     stopped: Notify,
     go_on: Semaphore,
@@ -61,7 +61,7 @@ impl Steps {
         let inner = clients.dynamodb.config().http_client().expect("embedded clients have one");
         let steps = Arc::new(Self {
             inner,
-            stop,
+            stop: Mutex::new(stop),
             calls: AtomicUsize::new(0),
             stopped: Notify::new(),
             go_on: Semaphore::new(0),
@@ -101,6 +101,12 @@ impl Steps {
         self.go_on.add_permits(1);
     }
 
+    /// Lets the process go on, to another stop.
+    pub fn go_on_to(&self, stop: Stop) {
+        *self.stop.lock().unwrap() = stop;
+        self.go_on();
+    }
+
     /// What it asked for, in order, before anything came of it.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
@@ -124,7 +130,10 @@ impl Steps {
         self.calls.load(Ordering::SeqCst)
     }
 
-    async fn stop(&self) {
+    async fn stop_at(&self, here: Stop) {
+        if *self.stop.lock().unwrap() != here {
+            return;
+        }
         self.stopped.notify_one();
         if let Ok(permit) = self.go_on.acquire().await {
             permit.forget();
@@ -149,17 +158,12 @@ impl HttpConnector for Stepped {
         steps.note(&request);
         HttpConnectorFuture::new(async move {
             let call = steps.calls.fetch_add(1, Ordering::SeqCst);
-            let here = call == steps.stop.call;
-            if here && !steps.stop.after {
-                steps.stop().await;
-            }
+            steps.stop_at(Stop { call, after: false }).await;
             let settings = HttpConnectorSettings::builder().build();
             let components: RuntimeComponents =
                 RuntimeComponentsBuilder::for_tests().build().expect("none are needed in process");
             let answer = steps.inner.http_connector(&settings, &components).call(request).await;
-            if here && steps.stop.after {
-                steps.stop().await;
-            }
+            steps.stop_at(Stop { call, after: true }).await;
             answer
         })
     }

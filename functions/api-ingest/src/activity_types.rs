@@ -253,7 +253,7 @@ pub async fn get(
 }
 
 /// Deletes an activity type; refused while activities of it wait, and while recurring activities are of it. Takes about
-/// 5 s, in which whatever is being created of it is waited for: either that is refused, or the deletion is.
+/// 9 s, in which whatever is being created of it is waited for: either that is refused, or the deletion is.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/activity-types/{type}", operation_id = "deleteActivityType", tag = "activity types",
     params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),

@@ -150,7 +150,7 @@ pub async fn get(
     }
 }
 
-/// Deletes a notification type; refused while notifications of it are pending. Takes about 5 s, in which whatever is being
+/// Deletes a notification type; refused while notifications of it are pending. Takes about 9 s, in which whatever is being
 /// published is waited for: either that is refused, or the deletion is.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/notification-types/{type}",

@@ -177,7 +177,7 @@ pub async fn get(
     Ok(answer::ok(&SolutionView::of(&*existing_now(&context, &tenant).await?, None)))
 }
 
-/// Deletes a solution with everything in it; refused while work waits in it. Takes about 5 s, in which whatever is being
+/// Deletes a solution with everything in it; refused while work waits in it. Takes about 9 s, in which whatever is being
 /// created in it is waited for: either that is refused, or the deletion is.
 ///
 /// Nothing of it is shown to whoever makes a solution of this name again, which may take 5 s. Its activities,

@@ -20,6 +20,12 @@
 //!
 //! A creator that has read a parent before it was marked has written its child [`WRITTEN_WITHIN`] later at the latest, or
 //! looks again. So whoever looks for children [`DELETION_WAIT`] after the mark finds that child.
+//!
+//! | the parent that a deletion is about to delete | it |
+//! | --- | --- |
+//! | is as the mark left it | deletes it, under that condition |
+//! | was changed or made anew, or its mark removed | is refused |
+//! | is not there | finds nothing to delete |
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -28,7 +34,7 @@ pub const READ_AGE_MAX: TimeDelta = TimeDelta::seconds(3);
 /// What a write may take.
 const WRITE_TIME: TimeDelta = TimeDelta::seconds(1);
 /// How old an index may be when it is read.
-const INDEX_LAG: TimeDelta = TimeDelta::seconds(1);
+pub const INDEX_LAG: TimeDelta = TimeDelta::seconds(5);
 /// How long after a parent was read a child written below it is found by whoever deletes the parent.
 pub const WRITTEN_WITHIN: TimeDelta =
     TimeDelta::milliseconds(READ_AGE_MAX.num_milliseconds() + WRITE_TIME.num_milliseconds());
@@ -66,6 +72,25 @@ pub fn must_look(seen: Seen, stage: Stage, now: DateTime<Utc>) -> bool {
     }
 }
 
+/// A parent as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stored {
+    /// When it was made. By this it is told apart from one of its name that is made after its deletion, and whose changes are
+    /// counted from the start.
+    pub created_at: DateTime<Utc>,
+    /// Counts its changes.
+    pub revision: u64,
+    /// Whether somebody deletes it.
+    pub is_marked: bool,
+}
+
+impl Stored {
+    /// What a change of it is conditional on.
+    fn version(self) -> (DateTime<Utc>, u64) {
+        (self.created_at, self.revision)
+    }
+}
+
 /// A parent as a consistent read shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
@@ -75,6 +100,16 @@ pub enum Found {
     Marked,
     /// There is none, or one that was made after the one seen was deleted.
     Gone,
+}
+
+/// What a look at a parent shows of the one that was seen.
+pub fn found(seen_created_at: DateTime<Utc>, stored: Option<Stored>) -> Found {
+    match stored {
+        Some(stored) if stored.created_at != seen_created_at => Found::Gone,
+        Some(stored) if stored.is_marked => Found::Marked,
+        Some(_) => Found::Open,
+        None => Found::Gone,
+    }
 }
 
 /// What follows for the creator.
@@ -94,6 +129,27 @@ pub fn next(found: Found) -> Next {
         Found::Open => Next::GoOn,
         Found::Marked => Next::Reopen,
         Found::Gone => Next::Refuse,
+    }
+}
+
+/// What follows for a deletion that has marked its parent, and has found no child of it since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Finish {
+    /// It deletes the parent.
+    Delete,
+    /// It is refused: the parent was used or changed.
+    Refuse,
+    /// There is nothing to delete.
+    NotFound,
+}
+
+/// What follows for the deletion that has left its parent as `marked`. The write that deletes it has the same condition.
+pub fn finish(marked: Stored, stored: Option<Stored>) -> Finish {
+    match stored {
+        // Whoever removes the mark raises the revision.
+        Some(stored) if stored.version() == marked.version() => Finish::Delete,
+        Some(_) => Finish::Refuse,
+        None => Finish::NotFound,
     }
 }
 
@@ -125,10 +181,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn one_made_anew_is_another_one() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let marked = Stored { created_at: at(0), revision: 2, is_marked: true };
+        let open = Stored { revision: 3, is_marked: false, ..marked };
+        // Made after the deletion and changed once, or being deleted itself.
+        let anew = Stored { created_at: at(9), ..open };
+        let marked_anew = Stored { created_at: at(9), ..marked };
+        for (stored, seen, deletion) in [
+            (None, Found::Gone, Finish::NotFound),
+            (Some(marked), Found::Marked, Finish::Delete),
+            (Some(open), Found::Open, Finish::Refuse),
+            (Some(Stored { revision: 4, ..marked }), Found::Marked, Finish::Refuse),
+            (Some(anew), Found::Gone, Finish::Refuse),
+            (Some(marked_anew), Found::Gone, Finish::Refuse),
+        ] {
+            assert_eq!(found(marked.created_at, stored), seen, "{stored:?}");
+            assert_eq!(finish(marked, stored), deletion, "{stored:?}");
+        }
+    }
+
     /// A child whose creator does not read its parent once more is in the index by the time the deletion reads that.
     #[test]
     fn a_deletion_waits_for_every_creator_that_does_not_look_again() {
-        assert_eq!(DELETION_WAIT, TimeDelta::seconds(5));
+        assert_eq!(DELETION_WAIT, TimeDelta::seconds(9));
         assert!(WRITTEN_WITHIN + INDEX_LAG <= DELETION_WAIT);
     }
 }

@@ -98,6 +98,13 @@ async fn write(
             && old.rule.spec == spec
             && old.parameter == parameter
         {
+            // Whoever wrote it may have died before it could take it back.
+            if let Err(gone) = parents_stand(ctx, tenant, &spec).await {
+                if matches!(gone, RecurringError::ParentGone(_)) {
+                    undo(ctx, actor, None, &old.rule).await?;
+                }
+                return Err(gone);
+            }
             return Ok(Changed::Unchanged(old.clone()));
         }
         let same_schedule = old.as_ref().is_some_and(|old| old.rule.schedule() == schedule);
@@ -167,6 +174,11 @@ async fn write(
 async fn parents_of(ctx: &Context, tenant: &Tenant, spec: &RuleSpec) -> Result<Vec<Parent>, RecurringError> {
     let kind = Kind::Type(spec.activity_type.clone());
     ctx.tenancy.parents(tenant, &kind).await?.map_err(RecurringError::ParentGone)
+}
+
+/// Sees to it that the parents of a rule that was written before are there.
+async fn parents_stand(ctx: &Context, tenant: &Tenant, spec: &RuleSpec) -> Result<(), RecurringError> {
+    look(ctx, Stage::Known, &mut parents_of(ctx, tenant, spec).await?).await
 }
 
 /// Sees to it that a rule's parents are there.

@@ -258,9 +258,7 @@ impl Tenancy {
             let had = old.as_ref().map_or(Shards::default(), |old| old.shards);
             let shards = registered.unwrap_or_default().max(had).max(self.shards);
             let (meta, when, action) = match &old {
-                Some(old) => {
-                    (old.meta.changed(now), When::Revision(old.meta.revision), "activityType.updated")
-                }
+                Some(old) => (old.meta.changed(now), When::Unchanged(old.meta), "activityType.updated"),
                 None => (Meta::new(now), When::Absent, "activityType.created"),
             };
             let new = ActivityType { shards, meta, ..wanted.clone() };
@@ -310,13 +308,13 @@ impl Tenancy {
         self.delete_activity_type_at(actor, tenant, name, None).await
     }
 
-    /// The same of one that is at the revision `marked`, if one is given.
+    /// The same of one that is as it was when it was `marked`, where it was.
     pub(super) async fn delete_activity_type_at(
         &self,
         actor: &Actor,
         tenant: &Tenant,
         name: &TypeName,
-        marked: Option<u64>,
+        marked: Option<Meta>,
     ) -> Result<(), ChangeError> {
         for _ in 0..TRIES_MAX {
             let key = ActivityType::key(tenant, name);

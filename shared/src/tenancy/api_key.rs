@@ -8,7 +8,7 @@ use super::item::{CREATED_AT, DecodeError, Item, Key, PK, Reader, SK, Writer};
 use super::page::Listing;
 use super::quota::{Place, Quota};
 use super::secret_hash::SecretHash;
-use super::{Actor, AuditEntry, AuditScope, ChangeError, Page, PageRequest, Tenancy, TenancyError};
+use super::{Actor, AuditEntry, AuditScope, ChangeError, Meta, Page, PageRequest, Tenancy, TenancyError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -242,25 +242,25 @@ impl Tenancy {
         }
     }
 
-    /// Deletes every key of a company of this revision; gives the company's revision after it, or
-    /// `None` if somebody changed the company meanwhile.
+    /// Deletes every key of a company that is as it was read; returns how it is after that, or `None` if somebody
+    /// changed the company meanwhile.
     pub(super) async fn delete_api_keys(
         &self,
         company: &CompanyName,
-        mut revision: u64,
-    ) -> Result<Option<u64>, TenancyError> {
+        mut read: Meta,
+    ) -> Result<Option<Meta>, TenancyError> {
         let ids = self.all(&Self::keys_of(company), ApiKey::id_in).await?;
         for chunk in ids.chunks(DELETED_AT_ONCE) {
-            let mut writes = vec![self.touch(&Company::key(company), When::Revision(revision))];
+            let mut writes = vec![self.touch(&Company::key(company), When::unchanged(read))];
             writes.extend(chunk.iter().map(|id| self.delete(&ApiKey::key(company, id), None)));
             let commit = self.commit("delete API keys", writes).await;
             chunk.iter().for_each(|id| self.keys.forget(&(company.clone(), id.clone())));
             if commit? == Commit::Lost {
                 return Ok(None);
             }
-            revision += 1;
+            read.revision += 1;
         }
-        Ok(Some(revision))
+        Ok(Some(read))
     }
 }
 

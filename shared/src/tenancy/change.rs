@@ -7,6 +7,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;
+use rules::parent::Stored;
+use std::collections::HashMap;
 
 /// How often a change that another one overtook is decided anew.
 pub(super) const TRIES_MAX: usize = 8;
@@ -42,6 +44,16 @@ impl Meta {
 
     pub(super) fn changed(self, now: DateTime<Utc>) -> Self {
         Self { updated_at: now, revision: self.revision + 1, deleting: false, ..self }
+    }
+
+    /// As it is once it is marked for its deletion.
+    pub(super) fn marked(self) -> Self {
+        Self { revision: self.revision + 1, deleting: true, ..self }
+    }
+
+    /// As [`rules::parent`] decides on it.
+    pub(super) fn stored(self) -> Stored {
+        Stored { created_at: self.created_at, revision: self.revision, is_marked: self.deleting }
     }
 
     pub(super) fn write(&self, writer: Writer) -> Writer {
@@ -126,28 +138,49 @@ pub(super) enum When {
     Exists,
     /// It has this revision.
     Revision(u64),
+    /// It is the one that was read, and nobody has changed it. One that was deleted and made again counts its
+    /// changes from the start, so the revision alone does not tell them apart.
+    Unchanged(Meta),
 }
 
 impl When {
+    /// That an item is as it was read. Of one that cannot be decoded, as far as that can be told: what could not be read of
+    /// `read` is as in [`Meta::default`].
+    pub(super) fn unchanged(read: Meta) -> Self {
+        match (read.revision, read.created_at) {
+            (0, _) => When::Exists,
+            (revision, at) if at == DateTime::UNIX_EPOCH => When::Revision(revision),
+            _ => When::Unchanged(read),
+        }
+    }
+
     fn expression(self) -> &'static str {
         match self {
             When::Absent => "attribute_not_exists(#guard)",
             When::Exists => "attribute_exists(#guard)",
             When::Revision(_) => "#guard = :revision",
+            When::Unchanged(_) => "#guard = :revision AND #created = :created",
         }
     }
 
-    fn attribute(self) -> &'static str {
-        match self {
-            When::Absent | When::Exists => PK,
-            When::Revision(_) => REVISION,
-        }
+    fn names(self) -> HashMap<String, String> {
+        let names = match self {
+            When::Absent | When::Exists => vec![("#guard", PK)],
+            When::Revision(_) => vec![("#guard", REVISION)],
+            When::Unchanged(_) => vec![("#guard", REVISION), ("#created", CREATED_AT)],
+        };
+        names.into_iter().map(|(name, attribute)| (name.to_owned(), attribute.to_owned())).collect()
     }
 
-    fn value(self) -> Option<AttributeValue> {
+    fn values(self) -> Option<HashMap<String, AttributeValue>> {
+        let number = |name: &str, number: String| (name.to_owned(), AttributeValue::N(number));
         match self {
             When::Absent | When::Exists => None,
-            When::Revision(revision) => Some(AttributeValue::N(revision.to_string())),
+            When::Revision(revision) => Some([number(":revision", revision.to_string())].into()),
+            When::Unchanged(meta) => Some(HashMap::from([
+                number(":revision", meta.revision.to_string()),
+                number(":created", meta.created_at.timestamp_millis().to_string()),
+            ])),
         }
     }
 }
@@ -159,10 +192,8 @@ impl Tenancy {
         if let Some(when) = when {
             put = put
                 .condition_expression(when.expression())
-                .expression_attribute_names("#guard", when.attribute());
-            if let Some(value) = when.value() {
-                put = put.expression_attribute_values(":revision", value);
-            }
+                .set_expression_attribute_names(Some(when.names()))
+                .set_expression_attribute_values(when.values());
         }
         let put = put.build().expect("table and item are given");
         TransactWriteItem::builder().put(put).build()
@@ -173,10 +204,8 @@ impl Tenancy {
         if let Some(when) = when {
             delete = delete
                 .condition_expression(when.expression())
-                .expression_attribute_names("#guard", when.attribute());
-            if let Some(value) = when.value() {
-                delete = delete.expression_attribute_values(":revision", value);
-            }
+                .set_expression_attribute_names(Some(when.names()))
+                .set_expression_attribute_values(when.values());
         }
         let delete = delete.build().expect("table and key are given");
         TransactWriteItem::builder().delete(delete).build()
@@ -205,10 +234,8 @@ impl Tenancy {
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
             .condition_expression(when.expression())
-            .expression_attribute_names("#guard", when.attribute())
-            .set_expression_attribute_values(
-                when.value().map(|value| [(":revision".to_owned(), value)].into()),
-            );
+            .set_expression_attribute_names(Some(when.names()))
+            .set_expression_attribute_values(when.values());
         let check = check.build().expect("table, key and condition are given");
         TransactWriteItem::builder().condition_check(check).build()
     }
@@ -225,18 +252,17 @@ impl Tenancy {
     }
 
     fn raise(&self, key: &Key, when: When, (expression, number): (&str, u64)) -> TransactWriteItem {
-        let mut update = Update::builder()
+        let mut values = when.values().unwrap_or_default();
+        values.insert(":number".to_owned(), AttributeValue::N(number.to_string()));
+        let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
             .update_expression(expression)
             .condition_expression(when.expression())
-            .expression_attribute_names("#guard", when.attribute())
+            .set_expression_attribute_names(Some(when.names()))
             .expression_attribute_names("#revision", REVISION)
             .expression_attribute_names("#deleting", DELETING)
-            .expression_attribute_values(":number", AttributeValue::N(number.to_string()));
-        if let Some(value) = when.value() {
-            update = update.expression_attribute_values(":revision", value);
-        }
+            .set_expression_attribute_values(Some(values));
         let update = update.build().expect("table, key and update are given");
         TransactWriteItem::builder().update(update).build()
     }

@@ -100,7 +100,7 @@ impl Tenancy {
                 Some(old) if old.qos_level == wanted.qos_level => {
                     return Ok(Changed::Unchanged(Company::clone(old)));
                 }
-                Some(old) => (old.meta.changed(now), When::Revision(old.meta.revision), "company.updated"),
+                Some(old) => (old.meta.changed(now), When::Unchanged(old.meta), "company.updated"),
                 None => {
                     self.finish_company(&wanted.name).await?;
                     (Meta::new(rules::time::truncate(self.clock.now())), When::Absent, "company.created")
@@ -131,11 +131,11 @@ impl Tenancy {
             let Some(old) = self.found("read company", &key, Company::decode).await? else {
                 return Err(ChangeError::NotFound(WHAT));
             };
-            let Some(revision) = old.revision() else {
+            if old.meta().revision == 0 {
                 // Whatever is made below it would not raise what is no number.
                 self.commit("mend company", vec![self.mark(&key, When::Exists, 1)]).await?;
                 continue;
-            };
+            }
             // Whatever is made below the company raises its revision, so what is seen from here on
             // still holds when the delete goes through.
             if self.count_solutions(name).await? > 0 {
@@ -143,12 +143,12 @@ impl Tenancy {
                     "company {name} has solutions; delete them first"
                 )));
             }
-            let Some(revision) = self.delete_api_keys(name, revision).await? else { continue };
+            let Some(read) = self.delete_api_keys(name, old.meta()).await? else { continue };
             let now = rules::time::truncate(self.clock.now());
             let was = old.audited("company", name, Company::audited);
             let entry = AuditEntry::new(now, actor, "company.deleted").from(was);
             let writes = vec![
-                self.delete(&key, Some(When::Revision(revision))),
+                self.delete(&key, Some(When::unchanged(read))),
                 self.audit(&scope, &entry),
                 self.retire_company(name, now),
             ];

@@ -41,7 +41,7 @@ impl Tenancy {
             let shards = registered.unwrap_or_default().max(had).max(self.shards);
             let (id, meta, when, action) = match &old {
                 Some(old) => {
-                    let when = When::Revision(old.meta.revision);
+                    let when = When::Unchanged(old.meta);
                     (old.id.clone(), old.meta.changed(now), when, "dispatchConfig.updated")
                 }
                 None => (self.config_id(channel), Meta::new(now), When::Absent, "dispatchConfig.created"),
@@ -163,7 +163,7 @@ impl Tenancy {
         let new = DispatchConfig { credentials: sealed, meta: config.meta.changed(now), ..config.clone() };
         let entry = AuditEntry::new(now, actor, "dispatchConfig.resealed").to(new.audited());
         let writes = vec![
-            self.put(new.encode(tenant)?, Some(When::Revision(config.meta.revision))),
+            self.put(new.encode(tenant)?, Some(When::Unchanged(config.meta))),
             self.audit(&AuditScope::Solution(tenant.clone()), &entry),
         ];
         let commit = self.commit("reseal dispatch config", writes).await;

@@ -1,8 +1,9 @@
 //! What a deletion finds. An item that this version cannot decode is deleted all the same: its key says what it is.
 
-use super::change::{ChangeError, When};
-use super::item::{DecodeError, Item, Key, REVISION, Reader};
+use super::change::{ChangeError, Meta, When};
+use super::item::{CREATED_AT, DELETING, DecodeError, Item, Key, REVISION, Reader};
 use super::{Tenancy, TenancyError};
+use rules::parent::{Finish, finish};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -15,21 +16,23 @@ pub(super) struct Found<T> {
 }
 
 impl<T> Found<T> {
-    /// How often it was changed; `None` where even that cannot be read.
-    pub(super) fn revision(&self) -> Option<u64> {
-        revision(&self.item)
+    /// When it was made, and how often it was changed, as far as that can be read.
+    pub(super) fn meta(&self) -> Meta {
+        meta(&self.item)
     }
 
     /// The condition under which it is deleted.
     pub(super) fn when(&self) -> When {
-        unchanged(&self.item)
+        When::unchanged(self.meta())
     }
 
     /// # Errors
-    /// [`ChangeError::Conflict`] if a revision is given and it has another one.
-    pub(super) fn check(&self, marked: Option<u64>) -> Result<(), ChangeError> {
+    /// [`ChangeError::Conflict`] if it is not as it was when it was `marked`, where it was.
+    pub(super) fn check(&self, marked: Option<Meta>) -> Result<(), ChangeError> {
         match marked {
-            Some(_) if marked != self.revision() => Err(ChangeError::contended()),
+            Some(marked) if finish(marked.stored(), Some(self.meta().stored())) != Finish::Delete => {
+                Err(ChangeError::contended())
+            }
             _ => Ok(()),
         }
     }
@@ -45,14 +48,15 @@ impl<T> Found<T> {
     }
 }
 
-/// How often an item was changed; `None` where that cannot be read.
-pub(super) fn revision(item: &Item) -> Option<u64> {
-    Reader::new("item", item).number(REVISION).ok()
-}
-
-/// That an item is as it was read, as far as its revision can be read.
-pub(super) fn unchanged(item: &Item) -> When {
-    revision(item).map_or(When::Exists, When::Revision)
+/// When an item was made, and how often it was changed, as far as that can be read; else as in [`Meta::default`].
+pub(super) fn meta(item: &Item) -> Meta {
+    let reader = Reader::new("item", item);
+    Meta {
+        created_at: reader.time(CREATED_AT).unwrap_or_default(),
+        revision: reader.number(REVISION).unwrap_or_default(),
+        deleting: reader.has(DELETING),
+        ..Meta::default()
+    }
 }
 
 impl Tenancy {

@@ -7,7 +7,7 @@ use super::{
     TenancyError, found,
 };
 use rules::names::{Kind, Tenant, TypeName};
-use rules::parent::{DELETION_WAIT, Found, Next, Seen, Stage, must_look, next};
+use rules::parent::{DELETION_WAIT, Finish, Next, Seen, Stage, finish, found, must_look, next};
 use std::fmt;
 
 /// Which parent of a tenant.
@@ -129,12 +129,12 @@ impl Looked {
 }
 
 /// A deletion that has marked its parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Deletion {
     tenant: Tenant,
     kind: ParentKind,
     /// The parent's, with the mark.
-    revision: u64,
+    marked: Meta,
 }
 
 impl Tenancy {
@@ -194,16 +194,10 @@ impl Tenancy {
         let Parent { tenant, kind, meta: seen } = parent;
         for _ in 0..TRIES_MAX {
             let meta = self.parent_meta(tenant, kind).await?;
-            let found = match meta {
-                Some(meta) if meta.created_at != seen.created_at => Found::Gone,
-                Some(meta) if meta.deleting => Found::Marked,
-                Some(_) => Found::Open,
-                None => Found::Gone,
-            };
-            match (next(found), meta) {
+            match (next(found(seen.created_at, meta.map(Meta::stored))), meta) {
                 (Next::GoOn, meta) => return Ok(meta),
                 (Next::Reopen, Some(meta)) => {
-                    self.remove_mark(tenant, kind, meta.revision).await?;
+                    self.remove_mark(tenant, kind, meta).await?;
                 }
                 (Next::Refuse | Next::Reopen, _) => {
                     self.forget_parent(tenant, kind);
@@ -223,12 +217,13 @@ impl Tenancy {
             let Some(item) = self.parent_item(tenant, &kind).await? else {
                 return Err(ChangeError::NotFound(kind.what()));
             };
-            let next = found::revision(&item).unwrap_or_default() + 1;
-            let mark = self.mark(&kind.key(tenant), found::unchanged(&item), next);
+            let read = found::meta(&item);
+            let marked = read.marked();
+            let mark = self.mark(&kind.key(tenant), When::unchanged(read), marked.revision);
             let commit = self.commit("mark what is deleted", vec![mark]).await;
             self.forget_parent(tenant, &kind);
             if commit? == Commit::Applied {
-                return Ok(Deletion { tenant: tenant.clone(), kind, revision: next });
+                return Ok(Deletion { tenant: tenant.clone(), kind, marked });
             }
         }
         Err(ChangeError::contended())
@@ -244,7 +239,7 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be written.
     pub async fn cancel_deletion(&self, deletion: &Deletion) -> Result<(), TenancyError> {
-        self.remove_mark(&deletion.tenant, &deletion.kind, deletion.revision).await
+        self.remove_mark(&deletion.tenant, &deletion.kind, deletion.marked).await
     }
 
     /// Carries out a deletion, if nobody has changed its parent or created something below it since it was marked.
@@ -252,13 +247,14 @@ impl Tenancy {
     /// # Errors
     /// [`ChangeError::NotFound`] if it is gone, [`ChangeError::Conflict`] if it was used or changed, or the table failed.
     pub async fn finish_deletion(&self, actor: &Actor, deletion: &Deletion) -> Result<(), ChangeError> {
-        let Deletion { tenant, kind, revision } = deletion;
-        match self.parent_item(tenant, kind).await? {
-            None => return Err(ChangeError::NotFound(kind.what())),
-            Some(item) if found::revision(&item) != Some(*revision) => return Err(in_use(kind)),
-            Some(_) => {}
+        let Deletion { tenant, kind, marked } = deletion;
+        let stored = self.parent_item(tenant, kind).await?.map(|item| found::meta(&item).stored());
+        match finish(marked.stored(), stored) {
+            Finish::Delete => {}
+            Finish::Refuse => return Err(in_use(kind)),
+            Finish::NotFound => return Err(ChangeError::NotFound(kind.what())),
         }
-        let marked = Some(*revision);
+        let marked = Some(*marked);
         let deleted = match kind {
             ParentKind::Solution => self.delete_solution_at(actor, tenant, marked).await,
             ParentKind::ActivityType(name) => self.delete_activity_type_at(actor, tenant, name, marked).await,
@@ -279,9 +275,9 @@ impl Tenancy {
         &self,
         tenant: &Tenant,
         kind: &ParentKind,
-        revision: u64,
+        marked: Meta,
     ) -> Result<(), TenancyError> {
-        let touch = self.touch(&kind.key(tenant), When::Revision(revision));
+        let touch = self.touch(&kind.key(tenant), When::unchanged(marked));
         let commit = self.commit("remove the mark of a deletion", vec![touch]).await;
         self.forget_parent(tenant, kind);
         // If it is lost, somebody else has changed the parent, and with it the mark.

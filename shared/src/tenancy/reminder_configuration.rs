@@ -239,7 +239,6 @@ impl Tenancy {
                 Some(old) => (old.primary, old.secondary),
                 None => (SecretHash::of(&fresh.0), SecretHash::of(&fresh.1)),
             };
-            let revision = kept.as_ref().map(|kept| kept.meta.revision);
             let meta = match (old, &kept) {
                 (Some(old), _) => old.meta.changed(now),
                 (None, Some(kept)) => Meta { created_at: now, ..kept.meta.changed(now) },
@@ -271,13 +270,17 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, action)
                 .from(old.map(ReminderConfiguration::audited))
                 .to(new.audited());
-            let when = revision.map_or(When::Absent, When::Revision);
+            let when = kept.as_ref().map_or(When::Absent, |kept| When::Unchanged(kept.meta));
             let mut writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];
             if old.is_none() {
                 if self.solution_fresh(tenant).await?.is_none() {
                     return Err(ChangeError::NotFound("solution"));
                 }
                 writes.push(self.touch(&Solution::key(tenant), When::Exists));
+            }
+            if new.webhook_url.is_some() {
+                // The type by which webhooks are sent is not deleted meanwhile: then this is refused, or its deletion.
+                writes.push(self.touch_reminder_webhook(tenant)?);
             }
             let commit = self.commit("write reminder configuration", writes).await;
             self.reminders.forget(tenant);
@@ -306,7 +309,7 @@ impl Tenancy {
                 return Err(ChangeError::NotFound(WHAT));
             };
             let (new, entry) = change(&old, rules::time::truncate(self.clock.now()));
-            let when = When::Revision(old.meta.revision);
+            let when = When::Unchanged(old.meta);
             let writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];
             let commit = self.commit("write reminder configuration", writes).await;
             self.reminders.forget(tenant);

@@ -19,12 +19,12 @@ impl Tenancy {
         self.delete_reminder_configuration_at(actor, tenant, None).await
     }
 
-    /// The same of one that is at the revision `marked`, if one is given.
+    /// The same of one that is as it was when it was `marked`, where it was.
     pub(super) async fn delete_reminder_configuration_at(
         &self,
         actor: &Actor,
         tenant: &Tenant,
-        marked: Option<u64>,
+        marked: Option<Meta>,
     ) -> Result<(), ChangeError> {
         let key = ReminderConfiguration::key(tenant);
         for _ in 0..TRIES_MAX {
@@ -37,7 +37,7 @@ impl Tenancy {
             let retired = match &old.value {
                 Some(old) => old.retired(now),
                 None => {
-                    let revision = old.revision().unwrap_or_default() + 1;
+                    let revision = old.meta().revision + 1;
                     let meta = Meta { revision, ..Meta::new(now) };
                     let (shards, secret) = (self.shards_in(&old.item), self.new_reminder_secret());
                     ReminderConfiguration::remains(tenant, shards, &secret, meta)

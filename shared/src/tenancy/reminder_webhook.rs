@@ -1,6 +1,8 @@
 //! The activity type by which a solution's reminder webhooks are sent (SPEC §6).
 
+use super::change::When;
 use super::{ActivityType, Actor, ChangeError, Tenancy, Verb};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use rules::field::FieldPath;
 use rules::names::{Tenant, TypeName};
 
@@ -22,7 +24,7 @@ impl Tenancy {
         url: &str,
     ) -> Result<(), ChangeError> {
         let refused = |_| ChangeError::Conflict("webhookUrl cannot be called".to_owned());
-        let name: TypeName = REMINDER_WEBHOOK.parse().map_err(|_| ChangeError::contended())?;
+        let name = name()?;
         let uri_pattern = url.parse().map_err(refused)?;
         let object_id_ref: Vec<FieldPath> = REMINDER_ID.parse().into_iter().collect();
         let wanted = match self.activity_type_fresh(tenant, &name).await? {
@@ -33,4 +35,17 @@ impl Tenancy {
         };
         self.put_activity_type(actor, tenant, wanted).await.map(|_| ())
     }
+
+    /// The write by which a configuration that needs the type does not go through without it, nor a deletion of the type
+    /// that has not seen the configuration.
+    ///
+    /// # Errors
+    /// Never: the type's name is a name.
+    pub(super) fn touch_reminder_webhook(&self, tenant: &Tenant) -> Result<TransactWriteItem, ChangeError> {
+        Ok(self.touch(&ActivityType::key(tenant, &name()?), When::Exists))
+    }
+}
+
+fn name() -> Result<TypeName, ChangeError> {
+    REMINDER_WEBHOOK.parse().map_err(|_| ChangeError::contended())
 }

@@ -318,7 +318,7 @@ impl Tenancy {
         new: &Solution,
         audit: TransactWriteItem,
     ) -> Result<Commit, TenancyError> {
-        let write = self.put(new.encode(), Some(When::Revision(old.meta.revision)));
+        let write = self.put(new.encode(), Some(When::Unchanged(old.meta)));
         let commit = self.commit("write solution", vec![write, audit]).await;
         self.solutions.forget(&name_of(&new.tenant));
         commit

@@ -3,7 +3,7 @@
 use super::change::{Commit, TRIES_MAX};
 use super::found::Found;
 use super::quota::Quota;
-use super::{Actor, AuditEntry, AuditScope, ChangeError, NotificationType, Solution, Tenancy};
+use super::{Actor, AuditEntry, AuditScope, ChangeError, Meta, NotificationType, Solution, Tenancy};
 use rules::names::Tenant;
 use serde_json::json;
 
@@ -17,12 +17,12 @@ impl Tenancy {
         self.delete_solution_at(actor, tenant, None).await
     }
 
-    /// The same of one that is at the revision `marked`, if one is given.
+    /// The same of one that is as it was when it was `marked`, where it was.
     pub(super) async fn delete_solution_at(
         &self,
         actor: &Actor,
         tenant: &Tenant,
-        marked: Option<u64>,
+        marked: Option<Meta>,
     ) -> Result<(), ChangeError> {
         // Its own log goes with it.
         let scope = AuditScope::Company(tenant.company.clone());

@@ -150,6 +150,25 @@ impl WorkStore {
         gone
     }
 
+    /// Whether an activity that waits has still what it was created below. Without it the activity must not be: its creator died
+    /// before it could take it back, which is done here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read or written.
+    pub async fn stands(&self, record: &Record) -> Result<bool, StoreError> {
+        if record.state.status != Status::Ready {
+            return Ok(true);
+        }
+        let is_gone = match self.tenancy.parents(&record.tenant, &record.kind).await? {
+            Ok(mut parents) => self.tenancy.gone(Stage::Known, &mut parents).await?.is_some(),
+            Err(_) => true,
+        };
+        if is_gone {
+            self.undo(record).await?;
+        }
+        Ok(!is_gone)
+    }
+
     /// Deletes an activity that nobody has begun. One that somebody has begun fails by itself, without its type.
     async fn undo(&self, record: &Record) -> Result<Erased, StoreError> {
         self.take_back(&record.pk(), &untouched(record)).await

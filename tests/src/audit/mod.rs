@@ -19,6 +19,7 @@ mod history;
 mod isolation;
 mod items;
 mod notifications;
+mod orphans;
 mod paths;
 mod pauses;
 mod policy;
@@ -42,6 +43,7 @@ use wishes::Wishes;
 pub fn audit(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = Vec::new();
     deletion::check(evidence, &mut findings);
+    orphans::check(evidence, &mut findings);
     let evidence = &deletion::lasting(evidence);
     let table = Table::read(&evidence.work);
     let wishes = Wishes::of(&evidence.exchanges);

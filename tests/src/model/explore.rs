@@ -3,25 +3,50 @@
 //! Own, and not a framework: that from every state an end can be reached needs all edges at once, and the
 //! checkers at hand ask for liveness along single paths.
 
-use super::item::{Item, Write};
-use super::properties::broken;
-use super::steps::{Action, Setup};
-use super::system::{Caller, System};
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
+use std::hash::Hash;
 
 /// Far more states than any setup has; beyond them the model does not end.
 const STATES_MAX: usize = 20_000_000;
 
+/// What is explored.
+pub trait Model {
+    /// Everything that what happens next depends on.
+    type State: Copy + Eq + Hash + Debug;
+    /// A step, by its name.
+    type Action: Copy + Debug;
+    /// A conditional write, with what it is made on, where a test runs these.
+    type Write: Eq + Hash;
+
+    /// Nothing has happened yet.
+    fn beginning(&self) -> Self::State;
+    /// Every step from `state`; `wrote` hears of each write, whether or not its condition holds.
+    fn next(
+        &self,
+        state: &Self::State,
+        wrote: &mut dyn FnMut(Self::Write),
+    ) -> Vec<(Self::Action, Self::State)>;
+    /// Which property the step `action` from `before` to `after` breaks.
+    fn broken(&self, before: &Self::State, action: Self::Action, after: &Self::State)
+    -> Option<&'static str>;
+    /// Something that need not happen, and on which nothing may depend.
+    fn is_fault(&self, action: Self::Action) -> bool;
+    /// Whether all that was asked for is done.
+    fn is_end(&self, state: &Self::State) -> bool;
+    /// The same for all states between which there is no difference.
+    fn canonical(&self, state: Self::State) -> Self::State;
+}
+
 /// What exploring came to.
-#[derive(Debug, Default)]
-pub struct Explored {
+#[derive(Debug)]
+pub struct Explored<W> {
     /// States reached.
     pub states: usize,
     /// Steps between them.
     pub steps: usize,
-    /// Each pair of an item and a write on it that occurred.
-    pub writes: HashSet<(Item, Write)>,
+    /// Each write that occurred.
+    pub writes: HashSet<W>,
 }
 
 /// What is wrong, and the way there.
@@ -33,39 +58,39 @@ pub struct Counterexample {
     pub way: String,
 }
 
-/// Goes through every state of `setup`.
+/// Goes through every state of a model.
 ///
 /// # Errors
 /// [`Counterexample`] for a step that breaks a property, or a state from which nothing ends without a further fault.
-pub fn explore(setup: &Setup) -> Result<Explored, Counterexample> {
-    let mut explored = Explored::default();
-    let beginning = System::beginning(setup.faults);
+pub fn explore<M: Model>(model: &M) -> Result<Explored<M::Write>, Counterexample> {
+    let mut explored = Explored { states: 0, steps: 0, writes: HashSet::new() };
+    let beginning = model.canonical(model.beginning());
     let mut numbers = HashMap::from([(beginning, 0_usize)]);
     let mut states = vec![beginning];
     // How each was first reached, and what leads to it without a fault.
-    let mut came: Vec<Option<(usize, Action)>> = vec![None];
+    let mut came: Vec<Option<(usize, M::Action)>> = vec![None];
     let mut leads_to: Vec<Vec<usize>> = vec![Vec::new()];
     let mut at = 0;
     while at < states.len() {
         let before = states[at];
-        let steps = setup.next(&before, &mut |item, write| {
-            explored.writes.insert((item, write));
+        let steps = model.next(&before, &mut |write| {
+            explored.writes.insert(write);
         });
         for (action, after) in steps {
             explored.steps += 1;
-            if let Some(what) = broken(&before, action, &after) {
+            if let Some(what) = model.broken(&before, action, &after) {
                 let mut way = way(&states, &came, at);
                 let _ = writeln!(way, "{action:?}\n    {after:?}");
                 return Err(Counterexample { what, way });
             }
-            let after = after.sorted();
+            let after = model.canonical(after);
             let number = *numbers.entry(after).or_insert_with(|| {
                 states.push(after);
                 came.push(Some((at, action)));
                 leads_to.push(Vec::new());
                 states.len() - 1
             });
-            if !action.is_fault() {
+            if !model.is_fault(action) {
                 leads_to[number].push(at);
             }
         }
@@ -73,7 +98,7 @@ pub fn explore(setup: &Setup) -> Result<Explored, Counterexample> {
         at += 1;
     }
     explored.states = states.len();
-    match stuck(setup, &states, &leads_to) {
+    match stuck(model, &states, &leads_to) {
         None => Ok(explored),
         Some(number) => Err(Counterexample {
             what: "lost: without a further fault it can never end",
@@ -83,12 +108,8 @@ pub fn explore(setup: &Setup) -> Result<Explored, Counterexample> {
 }
 
 /// The first state from which no end can be reached without a fault.
-fn stuck(setup: &Setup, states: &[System], leads_to: &[Vec<usize>]) -> Option<usize> {
-    let is_end = |state: &System| {
-        let all_asked = usize::from(state.asked) == setup.asks.len() && state.caller == Caller::Idle;
-        all_asked && state.item.is_some_and(|item| item.is_finished())
-    };
-    let mut ends: Vec<bool> = states.iter().map(is_end).collect();
+fn stuck<M: Model>(model: &M, states: &[M::State], leads_to: &[Vec<usize>]) -> Option<usize> {
+    let mut ends: Vec<bool> = states.iter().map(|state| model.is_end(state)).collect();
     let mut todo: Vec<usize> = (0..states.len()).filter(|number| ends[*number]).collect();
     while let Some(number) = todo.pop() {
         for before in &leads_to[number] {
@@ -100,7 +121,7 @@ fn stuck(setup: &Setup, states: &[System], leads_to: &[Vec<usize>]) -> Option<us
     ends.iter().position(|ends| !ends)
 }
 
-fn way(states: &[System], came: &[Option<(usize, Action)>], to: usize) -> String {
+fn way<S: Debug, A: Copy + Debug>(states: &[S], came: &[Option<(usize, A)>], to: usize) -> String {
     let mut steps = Vec::new();
     let mut at = to;
     while let Some((before, action)) = came[at] {

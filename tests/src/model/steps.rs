@@ -1,6 +1,8 @@
 //! What may happen next. Each step is one write, one message or one call; between any two of them others have theirs.
 
+use super::explore::Model;
 use super::item::{Item, When, Write, now, verdict};
+use super::properties;
 use super::system::{Ask, Caller, Faults, Phase, Sweeper, System};
 use rules::activity::{Claimable, Event, State, claimable, decide};
 use rules::due::LEAD;
@@ -38,21 +40,6 @@ pub enum Action {
     TimePasses,
 }
 
-impl Action {
-    /// Something that need not happen, and on which nothing may depend.
-    pub fn is_fault(self) -> bool {
-        matches!(
-            self,
-            Action::Crash(_)
-                | Action::SweeperCrashes
-                | Action::CrashUndeleted(_)
-                | Action::Duplicate
-                | Action::Lose
-                | Action::SettleUnanswered(_)
-        )
-    }
-}
-
 /// A defect put into the model on purpose, to see that the checker finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
@@ -84,14 +71,18 @@ pub struct Setup {
     pub mutation: Option<Mutation>,
 }
 
-impl Setup {
-    fn is(&self, mutation: Mutation) -> bool {
-        self.mutation == Some(mutation)
+impl Model for Setup {
+    type State = System;
+    type Action = Action;
+    type Write = (Item, Write);
+
+    fn beginning(&self) -> System {
+        System::beginning(self.faults)
     }
 
-    /// Every step from `state`; `wrote` hears of each conditional write, whether or not its condition holds.
-    pub fn next(&self, state: &System, wrote: &mut dyn FnMut(Item, Write)) -> Vec<(Action, System)> {
+    fn next(&self, state: &System, wrote: &mut dyn FnMut((Item, Write))) -> Vec<(Action, System)> {
         let mut steps = Vec::new();
+        let wrote = &mut |item, write| wrote((item, write));
         for number in 0..state.workers.len() {
             self.worker(state, number, &mut steps, wrote);
         }
@@ -115,6 +106,37 @@ impl Setup {
         let later = state.after_time();
         also(Action::TimePasses, later != *state, |next| *next = next.after_time());
         steps
+    }
+
+    fn broken(&self, before: &System, action: Action, after: &System) -> Option<&'static str> {
+        properties::broken(before, action, after)
+    }
+
+    fn is_fault(&self, action: Action) -> bool {
+        matches!(
+            action,
+            Action::Crash(_)
+                | Action::SweeperCrashes
+                | Action::CrashUndeleted(_)
+                | Action::Duplicate
+                | Action::Lose
+                | Action::SettleUnanswered(_)
+        )
+    }
+
+    fn is_end(&self, state: &System) -> bool {
+        let all_asked = usize::from(state.asked) == self.asks.len() && state.caller == Caller::Idle;
+        all_asked && state.item.is_some_and(|item| item.is_finished())
+    }
+
+    fn canonical(&self, state: System) -> System {
+        state.sorted()
+    }
+}
+
+impl Setup {
+    fn is(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
     }
 
     /// `Sweeper::handle`: what is overdue in the index is enqueued again, unless its solution is paused.

@@ -7,7 +7,7 @@ use local::embedded::Answer;
 use serde_json::{Value, json};
 
 /// No index lags more.
-const LAG_MAX: TimeDelta = TimeDelta::seconds(5);
+const LAG_MAX: TimeDelta = rules::parent::INDEX_LAG;
 /// One in so many changes of the table, and every read of an index, leaves a picture of it.
 const CHANGES_A_PICTURE: usize = 6;
 

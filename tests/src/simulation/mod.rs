@@ -11,6 +11,7 @@
 mod burst;
 mod callers;
 mod capacity;
+mod contested;
 mod crowd;
 pub mod dice;
 mod extras;
@@ -26,6 +27,7 @@ mod quiet;
 mod reborn;
 mod receivers;
 mod services;
+mod story;
 mod swallowed;
 mod time;
 mod trace;

@@ -5,6 +5,7 @@
 //! nothing of it in them, not even behind a feature, and no build is needed for each.
 
 mod reminders;
+mod statements;
 
 use super::process::Role;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use chrono::TimeDelta;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use shared::outbound::{Answer, BodyEnd, OutboundRequest, OutboundResult};
+use statements::{lead_astray, names, take_out};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,11 +88,13 @@ pub enum Mutation {
     SettleGivenUp,
     /// A refused statement whose item is not shown is taken for one on an item that is not there.
     RefusalIsAbsence,
+    /// What is created does not see that its parent is being deleted.
+    DeletionUnseen,
 }
 
 impl Mutation {
     /// Every one, by name, with a seed in which it is seen: the first, when they were looked for last.
-    pub const ALL: [(&str, Mutation, u64); 35] = [
+    pub const ALL: [(&str, Mutation, u64); 36] = [
         ("accept-unwritten", Mutation::AcceptUnwritten, 0),
         ("cancel-unwritten", Mutation::CancelUnwritten, 5),
         ("blind-sweep", Mutation::BlindSweep, 4),
@@ -126,6 +130,7 @@ impl Mutation {
         ("no-attempt-timeout", Mutation::NoAttemptTimeout, 1),
         ("settle-given-up", Mutation::SettleGivenUp, 13),
         ("refusal-is-absence", Mutation::RefusalIsAbsence, 73),
+        ("deletion-unseen", Mutation::DeletionUnseen, 8),
     ];
 
     /// By its name.
@@ -340,6 +345,10 @@ impl Mutation {
                 }
                 answer.to_string().into_bytes()
             }
+            Self::DeletionUnseen => {
+                // Under a name that nobody reads.
+                String::from_utf8_lossy(&body).replace("\"deleting\"", "\"unseen\"").into_bytes()
+            }
             Self::LeaseOutlasted if role == Some(Role::Worker) => {
                 let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
                 for response in answer["Responses"].as_array_mut().into_iter().flatten() {
@@ -365,35 +374,4 @@ pub(super) fn one_queue(items: &[Value], page: usize, answer: Vec<u8>) -> Vec<u8
         found.retain(|item| item["ds"].is_null() || oldest.contains(&&item["PK"]));
     }
     answer.to_string().into_bytes()
-}
-
-/// Whether one of the statement's parameters begins with `text`, or, for `@`, has it.
-fn names(statement: &Value, text: &str) -> bool {
-    let parameters = statement["Parameters"].as_array().into_iter().flatten();
-    parameters.filter_map(|one| one["S"].as_str()).any(|one| match text {
-        "@" => one.starts_with("A#") && one.contains('@'),
-        _ => one.starts_with(text),
-    })
-}
-
-/// Writes what it inserts where nobody looks.
-fn lead_astray(statement: &mut Value, prefix: &str) {
-    for parameter in statement["Parameters"].as_array_mut().into_iter().flatten() {
-        if let Some(key) = parameter["S"].as_str().filter(|key| key.starts_with(prefix)) {
-            *parameter = json!({"S": format!("X{key}")});
-        }
-    }
-}
-
-/// Takes a condition out of a statement, and its parameter.
-fn take_out(statement: &mut Value, part: &str) {
-    let Some(text) = statement["Statement"].as_str().map(str::to_owned) else { return };
-    let Some(at) = text.rfind(part) else { return };
-    let before = text[..at].matches('?').count();
-    statement["Statement"] = format!("{}{}", &text[..at], &text[at + part.len()..]).into();
-    if part.contains('?')
-        && let Some(parameters) = statement["Parameters"].as_array_mut()
-    {
-        parameters.remove(before);
-    }
 }

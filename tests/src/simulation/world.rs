@@ -1,6 +1,5 @@
 //! A seed's world, and the scheduler that decides by lot what happens next in it.
 
-use super::burst;
 use super::capacity::Capacity;
 use super::crowd;
 use super::dice::Dice;
@@ -8,7 +7,7 @@ use super::faults::Faults;
 use super::gate::{Asked, Call, Gate, ProcessId, Reply};
 use super::index_lag::IndexLag;
 use super::mutation::Mutation;
-use super::plan::{Op, Plan, TENANTS, base};
+use super::plan::{Op, TENANTS, base};
 use super::process::{Process, Role, Work};
 use super::quiet::Quiet;
 use super::swallowed::Swallowed;
@@ -82,7 +81,7 @@ pub(super) struct World {
     pub throttled: BTreeMap<String, DateTime<Utc>>,
     /// How often a process died, stood still or had to wait for an answer.
     pub disturbances: usize,
-    is_burst: bool,
+    pub(super) seed: u64,
     /// The tenant whose receiver fails, in the seeds that have one.
     pub crowd: Option<(&'static str, &'static str)>,
     pub queue_url: String,
@@ -139,8 +138,8 @@ impl World {
             bare: BTreeSet::new(),
             throttled: BTreeMap::new(),
             disturbances: 0,
-            is_burst: burst::is(seed),
             crowd: crowd::of(seed),
+            seed,
             dice,
             time,
             embedded,
@@ -151,20 +150,7 @@ impl World {
 
     /// Lives a plan through.
     pub async fn live(&mut self) {
-        let faults = Faults::of(&mut self.dice);
-        // Of its own, so that the other stories stay what they were.
-        let mut reborn = self.dice.clone().fork();
-        let with_reborn = reborn.chance(250);
-        let mut throttled = self.dice.clone().fork().fork();
-        let now = self.time.now();
-        let (plan, faults) = match self.crowd {
-            Some(of) => (crowd::plan(&mut self.dice, now, of), crowd::faults(&faults)),
-            None if self.is_burst => (burst::plan(&mut self.dice, now), burst::faults(&faults)),
-            None => (
-                Plan::of(&mut self.dice, now, with_reborn.then_some(&mut reborn)),
-                faults.throttled(&mut throttled),
-            ),
-        };
+        let (plan, faults) = self.plan();
         for op in plan.setup {
             self.ask_api(Box::new(op), 0);
             self.run_until(|world| world.asking.is_empty()).await;

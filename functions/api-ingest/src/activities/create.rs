@@ -124,8 +124,8 @@ pub async fn post(
     }
 }
 
-/// The activity that the same request made when it was still acceptable: its type may have been changed
-/// or deleted since, which makes nothing of what was accepted undone.
+/// The activity that the same request made when it was still acceptable: its type may have been changed since, or
+/// deleted after the activity had ended, which makes nothing of what was accepted undone.
 ///
 /// # Errors
 /// What the request is refused for, if it made none.
@@ -137,7 +137,9 @@ async fn made_before(
     let Refused { problem, repeated } = refused;
     let Some(repeated) = repeated else { return Err(problem) };
     match context.work.get(tenant, &repeated.id).await? {
-        Some(made) if made.record.body_hash == repeated.hash => Ok(made),
+        Some(made) if made.record.body_hash == repeated.hash && context.work.stands(&made.record).await? => {
+            Ok(made)
+        }
         _ => Err(problem),
     }
 }

@@ -224,7 +224,7 @@ pub async fn get(
     }
 }
 
-/// Deletes a configuration; refused while reminders wait in it. Takes about 5 s, in which whatever reminder is being
+/// Deletes a configuration; refused while reminders wait in it. Takes about 9 s, in which whatever reminder is being
 /// written is waited for: either that is refused, or the deletion is. The solution stays, and so do its finished reminders.
 #[utoipa::path(
     delete, path = "/api/reminder/configuration/{agentId}/{configurationId}", operation_id = "deleteReminderConfiguration", tag = "reminders",

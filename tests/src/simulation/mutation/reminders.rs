@@ -1,6 +1,7 @@
 //! Reminders as broken builds write them.
 
-use super::{Mutation, lead_astray};
+use super::Mutation;
+use super::statements::lead_astray;
 use serde_json::Value;
 
 /// An item of a reminder as the broken build writes it.
