@@ -2,6 +2,7 @@
 //!
 //! Decisions are in the crate `rules`; this crate performs what they ask for.
 
+pub mod body_hash;
 pub mod clients;
 pub mod clock;
 pub mod context;

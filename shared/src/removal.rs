@@ -4,6 +4,7 @@
 //! pass that leaves nothing, of a deletion [`LATE_WRITES`] after it at the earliest, so that what was being written in
 //! that moment is found too.
 
+use crate::body_hash::BodyHash;
 use crate::context::Context;
 use crate::lease::Leases;
 use crate::recurring::{self, RecurringError};
@@ -198,7 +199,7 @@ async fn cancel_in_flight(ctx: &Context, tenant: &Tenant, id: &ActivityId) -> Re
         received_at: now,
         hard_override: true,
         details: "{}".to_owned(),
-        body_hash: String::new(),
+        body_hash: BodyHash::default(),
         standalone: false,
     };
     ctx.work.report(tenant, &Target::Activity(id.clone()), result).await?;

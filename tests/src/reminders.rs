@@ -84,7 +84,7 @@ impl World {
                 timezone: "UTC".to_owned(),
                 catch_up: CatchUp::All,
             },
-            body_hash: format!("{id} {minutes:?} {phone_number}"),
+            body_hash: format!("{id} {minutes:?} {phone_number}").into(),
             shards: SHARDS,
             parents: Vec::new(),
         }

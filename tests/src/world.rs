@@ -143,7 +143,7 @@ impl World {
             max_attempts: 3,
             uri: None,
             objects: Vec::new(),
-            body_hash: format!("hash of {id}"),
+            body_hash: format!("hash of {id}").into(),
             shards: Shards { due: 4, done: 16 },
             type_changed_at: None,
             parents: Vec::new(),

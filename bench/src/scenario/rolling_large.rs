@@ -43,7 +43,7 @@ pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
                 received_at: SystemClock.now(),
                 hard_override: false,
                 details: format!("{{\"x\":\"{}\"}}", "x".repeat(DETAILS_BYTES)),
-                body_hash: String::new(),
+                body_hash: String::new().into(),
                 standalone: false,
             };
             let reported = ctx.work.report(&tenant, &target, result).await?;

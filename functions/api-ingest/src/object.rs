@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use shared::body_hash::BodyHash;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -31,12 +32,22 @@ struct Member<'a> {
     taken: bool,
     /// What it means, where texts that differ mean the same, such as an instant with any offset.
     meaning: Option<Value>,
+    /// What it would mean if it were absent.
+    default: Option<Value>,
 }
 
 impl<'a> Member<'a> {
     /// `null` is as good as no member.
     fn is_null(&self) -> bool {
         self.value.get() == "null"
+    }
+
+    fn meaning(&self) -> Cow<'_, Value> {
+        match &self.meaning {
+            Some(meaning) => Cow::Borrowed(meaning),
+            // What is no strict JSON is a fault already, and then nobody asks for the hash.
+            None => Cow::Owned(json::strict(self.value.get()).unwrap_or(Value::Null)),
+        }
     }
 }
 
@@ -59,7 +70,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                     if members.len() == MEMBERS_MAX {
                         return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
                     }
-                    members.push(Member { name, value, taken: false, meaning: None });
+                    members.push(Member { name, value, taken: false, meaning: None, default: None });
                 }
                 Ok(Members(members))
             }
@@ -121,6 +132,14 @@ impl<'a, 'f> Object<'a, 'f> {
     pub fn means(&mut self, name: &str, meaning: Value) {
         if let Some(member) = self.members.iter_mut().find(|member| member.name == name) {
             member.meaning = Some(meaning);
+        }
+    }
+
+    /// Says what a member would mean if it were absent: bodies are compared without what spells that out (see
+    /// [`Object::body_hash`]).
+    pub fn defaults_to(&mut self, name: &str, default: impl Into<Value>) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.name == name) {
+            member.default = Some(default.into());
         }
     }
 
@@ -260,17 +279,26 @@ impl<'a, 'f> Object<'a, 'f> {
     /// The hash of what every member but `id` means, whatever their order; `null` is as good as no member (SPEC §2:
     /// the same body again). To be asked for when all members were read.
     pub fn hash_without_id(&self) -> String {
-        let counts = |member: &&Member<'_>| member.name != "id" && !member.is_null();
+        self.hash(|_| true)
+    }
+
+    /// The same with what defaults are left out by, and without the member `apart`, which is compared by itself.
+    pub fn body_hash(&self, apart: Option<&str>) -> BodyHash {
+        let counts = |member: &Member<'_>| {
+            let is_default = member.default.as_ref().is_some_and(|default| *default == *member.meaning());
+            !is_default && apart.is_none_or(|apart| member.name != apart)
+        };
+        BodyHash::new(self.hash(counts), self.hash_without_id())
+    }
+
+    fn hash(&self, counts: impl Fn(&Member<'_>) -> bool) -> String {
+        let counts = |member: &&Member<'_>| member.name != "id" && !member.is_null() && counts(member);
         let mut members: Vec<_> = self.members.iter().filter(counts).collect();
         members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut hash = CanonicalHash::default();
-        for Member { name, value, meaning, .. } in members {
-            hash.name(name);
-            match meaning {
-                Some(meaning) => hash.value(meaning),
-                // What is no strict JSON is a fault already, and then nobody asks for the hash.
-                None => hash.value(&json::strict(value.get()).unwrap_or(Value::Null)),
-            }
+        for member in members {
+            hash.name(&member.name);
+            hash.value(&member.meaning());
         }
         hash.finish()
     }

@@ -55,7 +55,7 @@ pub async fn create(ctx: &Context, record: &Record, entry: &Entry) -> Result<(),
         max_attempts: found.retries.max(1),
         uri: None,
         objects: vec![shared::work::keys::object_partition(tenant, &name, record.id.as_str())],
-        body_hash: hash(&parameter),
+        body_hash: hash(&parameter).into(),
         shards: found.shards,
         type_changed_at: Some(found.meta.updated_at),
         // The reminder itself stands in `due` until this attempt is settled, so that its solution is not deleted.

@@ -10,6 +10,7 @@
 //! | at most `catchUpWindowSeconds` | created | created, if no later one is late too | skipped |
 //! | more | skipped | skipped | skipped |
 
+use crate::activity::{State, Status};
 use crate::cron::Cron;
 use crate::zoned::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -117,7 +118,7 @@ pub enum SkipReason {
     NoCatchUp,
     /// It was missed, as was a later one, and `catchUp` is `latest`.
     NotLatest,
-    /// The rule was given another schedule before its occurrence was made up for.
+    /// The rule was changed before its occurrence was made up for.
     RuleChanged,
     /// The solution has no such activity type any more.
     TypeGone,
@@ -156,7 +157,7 @@ impl SkipReason {
             }
             SkipReason::NoCatchUp => "missed: nothing expanded the rule in time, and catchUp is none",
             SkipReason::NotLatest => "missed, as was a later one, and catchUp is latest",
-            SkipReason::RuleChanged => "the rule was given another schedule before this was made up for",
+            SkipReason::RuleChanged => "the rule was changed before this was made up for",
             SkipReason::TypeGone => "the solution has no such activity type any more",
             SkipReason::IdTaken => "another activity has its id",
         }
@@ -271,9 +272,47 @@ fn judge(
     }
 }
 
-/// What is skipped of a schedule that is given up: its occurrences from `from` on that are over by `now`.
-/// Of very many the last run is cut, and counts what it names.
-pub fn given_up(schedule: &Schedule, from: DateTime<Utc>, now: DateTime<Utc>) -> Option<Skip> {
+/// What becomes of the occurrences that a rule has missed when its owner changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// There are none, or the rule makes up for them by its `catchUp` as before.
+    Stay,
+    /// They are made up for as they were, and the change is made after that.
+    MakeUpFirst,
+    /// They are skipped.
+    Skip(Skip),
+}
+
+/// What becomes of the missed occurrences of a rule that is changed at `now`. `schedule` is the one before the change, `next`
+/// its first occurrence that is not dealt with; `is_same` says whether the change leaves its occurrences as they were: their
+/// instants, type, parameter and retries.
+///
+/// An occurrence is made as the rule was at its instant, or not at all: what a paused rule missed is not made of what its
+/// owner wrote later.
+pub fn missed_before(
+    schedule: &Schedule,
+    next: Option<DateTime<Utc>>,
+    (is_paused, is_same): (bool, bool),
+    now: DateTime<Utc>,
+) -> Missed {
+    match next.filter(|next| *next < now && !is_same) {
+        None => Missed::Stay,
+        Some(_) if !is_paused => Missed::MakeUpFirst,
+        Some(from) => skipped_before(schedule, from, now).map_or(Missed::Stay, Missed::Skip),
+    }
+}
+
+/// Whether an activity at `state`, which a rule made for `at`, is taken back when the rule is paused or deleted: nobody has
+/// begun it, and it is as the rule made it. One that somebody has rescheduled, dispatched or retried is that person's.
+pub fn may_take_back(at: DateTime<Utc>, state: &State) -> bool {
+    let is_untouched = state.status == Status::Ready && state.attempts == 0 && state.run == 0;
+    // What is made late is due later than its date; what is dispatched ahead of it, earlier.
+    is_untouched && state.date == at && state.due >= at
+}
+
+/// What is skipped of a schedule: its occurrences from `from` on that are over by `now`. Of very many the last run is cut,
+/// and counts what it names.
+fn skipped_before(schedule: &Schedule, from: DateTime<Utc>, now: DateTime<Utc>) -> Option<Skip> {
     let mut plan = Plan::default();
     let mut next = schedule.next(from);
     while let Some(at) = next.filter(|at| *at < now) {

@@ -187,7 +187,7 @@ impl Turn {
             max_attempts: self.rule.spec.retries.unwrap_or(of.retries).max(1),
             uri: None,
             objects: objects.to_vec(),
-            body_hash: rule_body_hash(self.rule.created_at),
+            body_hash: rule_body_hash(self.rule.created_at).into(),
             shards: of.shards,
             type_changed_at: Some(of.meta.updated_at),
             parents: vec![self.of.solution.as_parent(), of.as_parent(&self.rule.tenant)],

@@ -22,7 +22,7 @@ use crate::work::{Rule, RuleSpec, RuleView, StoreError, inline_parameter};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{Kind, RecurringName, Tenant};
 use rules::parent::Stage;
-use rules::recurring::{LOOK_AHEAD, Schedule, given_up};
+use rules::recurring::{LOOK_AHEAD, Missed, Schedule, missed_before};
 use serde_json::{Value, json};
 
 /// How often a change that another one overtook is decided anew.
@@ -56,8 +56,8 @@ impl From<TenancyError> for RecurringError {
     }
 }
 
-/// Makes or replaces a rule. What was created by it stays; what was missed by a schedule that is replaced is
-/// made up for first.
+/// Makes or replaces a rule. What was created by it stays; what it missed before its occurrences become others is made up
+/// for first, or, of a paused one, skipped.
 ///
 /// # Errors
 /// [`RecurringError::NoFuture`] for a rule without a future occurrence, or the tables failed.
@@ -94,32 +94,31 @@ async fn write(
         let schedule = spec.schedule(tenant, name);
         let future = schedule.next(now).ok_or(RecurringError::NoFuture)?;
         let old = ctx.work.rule(tenant, name).await?;
-        if let Some(old) = &old
-            && old.rule.spec == spec
-            && old.parameter == parameter
-        {
-            // Whoever wrote it may have died before it could take it back.
-            if let Err(gone) = parents_stand(ctx, tenant, &spec).await {
-                if matches!(gone, RecurringError::ParentGone(_)) {
-                    undo(ctx, actor, None, &old.rule).await?;
+        let (mut keeps_next, mut missed) = (false, Missed::Stay);
+        if let Some(RuleView { rule, parameter: before }) = &old {
+            let same_parameter = is_same_parameter(before, &parameter);
+            if rule.spec == spec && same_parameter {
+                // Whoever wrote it may have died before it could take it back.
+                if let Err(gone) = parents_stand(ctx, tenant, &spec).await {
+                    if matches!(gone, RecurringError::ParentGone(_)) {
+                        undo(ctx, actor, None, rule).await?;
+                    }
+                    return Err(gone);
                 }
-                return Err(gone);
+                return Ok(Changed::Unchanged(RuleView { rule: rule.clone(), parameter: before.clone() }));
             }
-            return Ok(Changed::Unchanged(old.clone()));
-        }
-        let same_schedule = old.as_ref().is_some_and(|old| old.rule.schedule() == schedule);
-        let missed = old.as_ref().filter(|_| !same_schedule).and_then(|old| {
-            let from = old.rule.next.filter(|next| *next < now)?;
-            Some((&old.rule, from))
-        });
-        if let Some((rule, _)) = missed
-            && !rule.is_paused()
-        {
-            if expand(ctx, vec![rule.clone()], now + EXPANSION_TIME).await?.left {
-                let detail = "what the rule has missed is being made up for; try again";
-                return Err(ChangeError::Conflict(detail.to_owned()).into());
+            let same_schedule = rule.schedule() == schedule;
+            let is_same = same_schedule && same_parameter && rule.spec.makes_the_same(&spec);
+            // What a running rule has created ahead of its time is not created again.
+            keeps_next = is_same || (same_schedule && !rule.is_paused());
+            missed = missed_before(&rule.schedule(), rule.next, (rule.is_paused(), is_same), now);
+            if missed == Missed::MakeUpFirst {
+                if expand(ctx, vec![rule.clone()], now + EXPANSION_TIME).await?.left {
+                    let detail = "what the rule has missed is being made up for; try again";
+                    return Err(ChangeError::Conflict(detail.to_owned()).into());
+                }
+                continue;
             }
-            continue;
         }
         let new = Rule {
             spec: spec.clone(),
@@ -127,8 +126,8 @@ async fn write(
             updated_at: now,
             ..match &old {
                 Some(old) => Rule {
-                    next: if same_schedule { old.rule.next.or(Some(future)) } else { Some(future) },
-                    planned_at: old.rule.planned_at.filter(|_| same_schedule),
+                    next: old.rule.next.filter(|_| keeps_next).or(Some(future)),
+                    planned_at: old.rule.planned_at.filter(|_| keeps_next),
                     revision: old.rule.revision + 1,
                     ..old.rule.clone()
                 },
@@ -158,16 +157,20 @@ async fn write(
             }
             return Err(gone);
         }
-        if let Some((rule, from)) = missed
-            && let Some(skip) = given_up(&rule.schedule(), from, now)
-        {
-            ctx.work.record_skips(rule, &[skip], now).await?;
+        if let Missed::Skip(skip) = missed {
+            ctx.work.record_skips(&new, &[skip], now).await?;
         }
         expand_now(ctx, &new).await;
         let view = RuleView { rule: new, parameter };
         return Ok(if old.is_some() { Changed::Replaced(view) } else { Changed::Created(view) });
     }
     Err(contended())
+}
+
+/// Whether two parameters make the same activity: the order of members alone makes no difference.
+fn is_same_parameter(one: &str, other: &str) -> bool {
+    let read = |text| serde_json::from_str::<Value>(text);
+    one == other || matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// What a rule is made below, from the cache.

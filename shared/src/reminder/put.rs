@@ -2,6 +2,7 @@
 
 use super::codec::{self, Record};
 use super::{Definition, Reminder, ReminderStore, TRIES, attr, keys, statement};
+use crate::body_hash::BodyHash;
 use crate::tenancy::{Parent, ParentKind, Shards};
 use crate::work::StoreError;
 use crate::work::attr::{PK, TOKEN};
@@ -29,7 +30,7 @@ pub struct NewReminder {
     /// What it says, to whom, and when. At least one send time.
     pub definition: Definition,
     /// Hash of the request body, by which the same request is known again.
-    pub body_hash: String,
+    pub body_hash: BodyHash,
     /// Shards of its configuration.
     pub shards: Shards,
     /// Its configuration and solution, as they were seen when this was judged.
@@ -90,10 +91,10 @@ impl ReminderStore {
                 }
                 continue;
             };
-            if old.body_hash == new.body_hash && old.state.status != Status::Cancelled {
+            if new.body_hash.is_of(&old.body_hash) && old.state.status != Status::Cancelled {
                 // As it is kept: what means the same may be written in another way.
                 match self.get(&new.tenant, &new.id).await? {
-                    Some(kept) if kept.record.body_hash == new.body_hash => {
+                    Some(kept) if new.body_hash.is_of(&kept.record.body_hash) => {
                         // Whoever wrote it may have died before it looked whether its configuration is there still.
                         if kept.record.state.sequence == 0
                             && kept.record.state.status == Status::Active
@@ -260,7 +261,7 @@ impl NewReminder {
             created_at: now,
             updated_at: now,
             revision: 1,
-            body_hash: self.body_hash.clone(),
+            body_hash: self.body_hash.to_string(),
             span: (send_times.first().copied().unwrap_or(now), send_times.last().copied().unwrap_or(now)),
             phone: keys::phone_partition(&self.tenant, whom.national()),
             shard: rules::due::shard(&recipient, self.shards.due),

@@ -5,6 +5,7 @@ use super::codec::{Record, n, s, t};
 use super::erase::Erased;
 use super::statements::{self, Guard, Statement};
 use super::{ActivityView, Earlier, RULE_BODY_HASH, StoreError, WorkStore, attr};
+use crate::body_hash::BodyHash;
 use crate::queue::DueActivity;
 use crate::tenancy::{Parent, ParentKind, Shards};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
@@ -39,7 +40,7 @@ pub struct NewActivity {
     /// Partitions in the index `object` (see [`super::keys::object_partition`]).
     pub objects: Vec<String>,
     /// Hash of the request body, by which the same request is known again.
-    pub body_hash: String,
+    pub body_hash: BodyHash,
     /// Shards of its type.
     pub shards: Shards,
     /// When the type was changed last that this was judged by; the worker calls by no older one.
@@ -236,7 +237,7 @@ impl WorkStore {
     async fn known(&self, prepared: Prepared, now: DateTime<Utc>) -> Result<Created, StoreError> {
         let existing = self.get(&prepared.record.tenant, &prepared.record.id).await?;
         Ok(match existing {
-            Some(view) if is_same_request(&view.record.body_hash, &prepared.record.body_hash) => {
+            Some(view) if prepared.is_repeated_by(&view.record) => {
                 // Perhaps our own write, retried by the SDK after it had succeeded, and then nobody has enqueued it.
                 let state = &view.record.state;
                 if state.status == Status::Ready && state.claim.is_none() && state.attempts == 0 {
@@ -313,6 +314,7 @@ pub(super) fn due_activity(record: &Record) -> DueActivity {
 /// An activity split into its items.
 struct Prepared {
     record: Record,
+    body_hash: BodyHash,
     large_parameter: Option<String>,
     more_objects: Vec<String>,
     parents: Vec<Parent>,
@@ -355,10 +357,16 @@ impl Prepared {
             id,
             parameter,
             uri,
-            body_hash,
+            body_hash: body_hash.to_string(),
             object,
         };
-        Self { record, large_parameter, more_objects: objects_beside, parents }
+        Self { record, body_hash, large_parameter, more_objects: objects_beside, parents }
+    }
+
+    /// Whether the same request has made `known`.
+    fn is_repeated_by(&self, known: &Record) -> bool {
+        is_same_request(&known.body_hash, &self.record.body_hash)
+            || self.body_hash.is_of_activity(&known.body_hash, known.state.max_attempts)
     }
 
     fn is_one_item(&self) -> bool {

@@ -5,6 +5,7 @@ use super::attr;
 use super::codec::{Attributes, DecodeError, Item, n, s, t};
 use super::kept::expires;
 use super::keys;
+use crate::body_hash::BodyHash;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::ActivityId;
@@ -28,7 +29,7 @@ pub struct ActivityResult {
     /// What else was reported: a JSON object as text.
     pub details: String,
     /// Hash of the request body, by which the same report is known again.
-    pub body_hash: String,
+    pub body_hash: BodyHash,
     /// Whether it came before what it is about, and has not been linked since.
     pub standalone: bool,
 }
@@ -59,6 +60,11 @@ impl Head {
 }
 
 impl ActivityResult {
+    /// Whether the same report has made `known`.
+    pub(super) fn is_repeated_by(&self, known: &Self) -> bool {
+        self.body_hash.is_of(&known.body_hash.to_string())
+    }
+
     /// The attributes of a new item that lies with `pk`. One that met no activity is kept for `retention`.
     pub(super) fn encode(
         &self,
@@ -72,7 +78,7 @@ impl ActivityResult {
             (attr::RESULT_OCCURRED, t(self.occurred_at)),
             (attr::RESULT_RECEIVED, t(self.received_at)),
             (attr::PARAMETER, s(&self.details)),
-            (attr::BODY_HASH, s(&self.body_hash)),
+            (attr::BODY_HASH, s(self.body_hash.to_string())),
         ];
         item.extend(self.provider_activity_id.as_ref().map(|id| (attr::PROVIDER_ACTIVITY, s(id))));
         item.extend(self.hard_override.then(|| (attr::RESULT_OVERRIDE, n(1))));
@@ -99,7 +105,7 @@ impl ActivityResult {
             occurred_at: read.instant(attr::RESULT_OCCURRED)?,
             hard_override: read.number_option::<u8>(attr::RESULT_OVERRIDE)?.is_some(),
             details: read.text(attr::PARAMETER)?.to_owned(),
-            body_hash: read.text(attr::BODY_HASH)?.to_owned(),
+            body_hash: read.text(attr::BODY_HASH)?.into(),
         })
     }
 }

@@ -91,7 +91,7 @@ impl WorkStore {
     ) -> Result<Reported, StoreError> {
         let pk = keys::activity(tenant, id);
         if let Some(known) = self.known_result(&pk, &result.id).await? {
-            if known.standalone && known.body_hash == result.body_hash {
+            if known.standalone && result.is_repeated_by(&known) {
                 // Whoever reported it may have died before looking for the activity again.
                 self.mark_early(tenant, &pk).await?;
                 self.apply(tenant, id, &known, Keep::Link, run).await?;
@@ -165,7 +165,7 @@ impl WorkStore {
                 Written::Known | Written::Moved => self.known_result(&pk, &stored.id).await?,
             },
         };
-        if known.as_ref().is_some_and(|known| known.body_hash != stored.body_hash) {
+        if known.as_ref().is_some_and(|known| !stored.is_repeated_by(known)) {
             return Ok(Reported::Conflict);
         }
         let stored = known.clone().unwrap_or(stored);
@@ -252,11 +252,7 @@ impl WorkStore {
 }
 
 fn repeated(known: ActivityResult, result: &ActivityResult, now: Option<(ActivityId, Status)>) -> Reported {
-    if known.body_hash == result.body_hash {
-        Reported::Existing(Box::new(known), now)
-    } else {
-        Reported::Conflict
-    }
+    if result.is_repeated_by(&known) { Reported::Existing(Box::new(known), now) } else { Reported::Conflict }
 }
 
 /// The terminal rule among standalone results: what they are about has had its result already.

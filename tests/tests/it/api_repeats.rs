@@ -1,9 +1,11 @@
 //! Requests that mean the same are the same, whatever their spelling (SPEC §2).
 
 use crate::api::{ADMIN, Answer, Api, S};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
+use shared::work::attr;
 
 async fn api() -> Api {
     let api = Api::seeded().await;
@@ -61,13 +63,106 @@ async fn activities_of_types() {
         ("null", "null", 201),
         ("null", "null", 200),
         ("null", "\"2031-01-01T00:00:00Z\"", 409),
-        ("3", "null", 409),
+        ("3", "null", 200),
+        ("2", "null", 409),
     ] {
         let answered = post(&api, "activities/batch", &spelled(retries, date)).await.expect(200).json;
         assert_eq!(answered["results"][0]["status"], status, "{retries} {date}");
     }
     let bare = r#"{"activityType":"play","id":"b","parameter":{"SongId":1}}"#;
     post(&api, "activities", bare).await.expect(200);
+}
+
+/// A default that is spelled out is as good as an absent member, whichever came first (SPEC §2).
+#[tokio::test]
+async fn a_default_that_is_spelled_out() {
+    let api = api().await;
+    let plain = json!({"verb": "POST", "uriPattern": api.world.receiver.url()});
+    let put_plain = async |retries: u32| {
+        let mut plain = plain.clone();
+        plain["retries"] = json!(retries);
+        api.put(&format!("{S}/activity-types/plain"), plain).await;
+    };
+    put_plain(3).await;
+    let body = |id: &str, more: &str| format!(r#"{{"activityType":"plain","id":"{id}"{more}}}"#);
+    let spelled = [
+        "",
+        r#","parameter":{}"#,
+        r#","retries":3"#,
+        r#","parameter":{},"retries":3.0"#,
+        r#","parameter":null,"retries":null"#,
+    ];
+    for (n, first) in spelled.iter().enumerate() {
+        let id = format!("a{n}");
+        post(&api, "activities", &body(&id, first)).await.expect(201);
+        for again in spelled {
+            post(&api, "activities", &body(&id, again)).await.expect(200);
+        }
+        for other in [r#","retries":2"#, r#","parameter":{"a":{}}"#] {
+            post(&api, "activities", &body(&id, other)).await.problem(409);
+        }
+    }
+    // What was accepted has the executions that it was accepted with.
+    put_plain(5).await;
+    api.world.clock.advance(chrono::TimeDelta::seconds(10));
+    for (id, more, status) in [
+        ("a0", "", 200),
+        ("a0", r#","retries":3"#, 200),
+        ("a0", r#","retries":5"#, 409),
+        ("a2", r#","retries":3"#, 200),
+        ("a2", "", 409),
+        ("a2", r#","retries":5"#, 409),
+    ] {
+        let answer = post(&api, "activities", &body(id, more)).await;
+        assert_eq!(answer.status, status, "{id} {more}: {}", answer.text);
+    }
+    let result = |more: &str| {
+        format!(
+            r#"{{"id":"r","providerActivityId":"p","occurredAt":"2027-01-01T00:00:00Z","status":"PENDING"{more}}}"#
+        )
+    };
+    let (absent, spelled) = (result(""), result(r#","hardOverride":false"#));
+    check(&api, "activity-results", &[&absent, &spelled], &[&result(r#","hardOverride":true"#)]).await;
+    let other = |body: &str| body.replace(r#""id":"r""#, r#""id":"r2""#);
+    check(&api, "activity-results", &[&other(&spelled), &other(&absent)], &[]).await;
+}
+
+/// What was accepted before defaults were left out has a hash of every member: the same text is the same request.
+#[tokio::test]
+async fn what_was_stored_with_every_member_in_its_hash() {
+    let api = api().await;
+    let plain = json!({"verb": "POST", "uriPattern": api.world.receiver.url()});
+    api.put(&format!("{S}/activity-types/plain"), plain).await.expect(201);
+    let spelled = r#"{"activityType":"plain","id":"a","parameter":{},"retries":3}"#;
+    post(&api, "activities", spelled).await.expect(201);
+    let report = r#"{"id":"r","activityId":"none","occurredAt":"2027-01-01T00:00:00Z","status":"PENDING","hardOverride":false}"#;
+    post(&api, "activity-results", report).await.expect(201);
+    let configuration =
+        json!({"notificationKey": "key", "accountCode": "a", "dialogServiceUri": api.world.receiver.url()});
+    api.put("/api/reminder/configuration/acme/main", configuration).await.expect(201);
+    let reminder = r#"{"countryCode":"55","phoneNumber":"11","notificationTemplateName":"t","sendTimes":["2031-01-01T09:30:00Z"],
+        "templateParameters":[],"timezone":"UTC","catchUp":"all"}"#;
+    let path = "/api/reminder/acme/main/m";
+    api.send_text("PUT", path, reminder.to_owned()).await.expect(201);
+    // SHA-256 of the members in order, such as "activityType":"plain""parameter":{}"retries":3
+    for (pk, sk, hash) in [
+        ("A#acme/main#a", "ITEM", "C5eOTYkIvk6Fe1UkSXbWIw"),
+        ("A#acme/main#none", "R#r", "CXgdZpGG25DeKMGJaQPaXQ"),
+        ("R#acme/main#m", "ITEM", "1ZcoVV_7uxioqu0TpvqPzA"),
+    ] {
+        let table = &api.world.embedded.settings("api-ingest")["PUNCTUAL_WORK_TABLE"];
+        let update = api.world.embedded.clients().dynamodb.update_item().table_name(table);
+        let update =
+            update.key("PK", AttributeValue::S(pk.to_owned())).key("SK", AttributeValue::S(sk.to_owned()));
+        let update = update.update_expression("SET #h = :h").condition_expression("attribute_exists(#h)");
+        let update = update.expression_attribute_names("#h", attr::BODY_HASH);
+        update.expression_attribute_values(":h", AttributeValue::S(hash.to_owned())).send().await.unwrap();
+    }
+    post(&api, "activities", spelled).await.expect(200);
+    post(&api, "activity-results", report).await.expect(200);
+    let before = api.get(path).await.expect(200).json;
+    api.world.clock.advance(chrono::TimeDelta::seconds(5));
+    assert_eq!(api.send_text("PUT", path, reminder.to_owned()).await.expect(200).json, before);
 }
 
 #[tokio::test]
@@ -138,11 +233,17 @@ async fn a_reminder_in_another_spelling_is_left_as_it_is() {
         first.replace("1.10", "11e-1"),
         first.replace("\"2031-01-01T09:30:00\"", "\"2031-01-01T12:30:00.000Z\""),
         first.replace(r#""countryCode""#, r#""recipientName":null,"countryCode""#),
+        first.replace(r#""countryCode""#, r#""catchUp":"all","countryCode""#),
     ] {
         assert_eq!(put(&same).await.expect(200).text, before.text, "{same}");
     }
     let other = put(&first.replace(",null]", "]")).await.expect(200);
     assert_ne!(other.json["updatedAt"], before.json["updatedAt"]);
+    let absent = r#"{"countryCode":"55","phoneNumber":"11","notificationTemplateName":"t","sendTimes":["2031-01-01T09:30:00Z"]}"#;
+    let before = put(absent).await.expect(200);
+    api.world.clock.advance(chrono::TimeDelta::seconds(5));
+    let defaults = r#"{"templateParameters":[],"timezone":"UTC","catchUp":"all","#;
+    assert_eq!(put(&absent.replacen('{', defaults, 1)).await.expect(200).text, before.text);
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ mod own_ids;
 mod owners;
 mod quotas;
 mod recurring;
+mod recurring_changes;
 mod recurring_crashes;
 mod reminder_catch_up;
 mod reminder_crashes;

@@ -19,7 +19,7 @@ const CALLS_MAX: usize = 60;
 fn reminder(world: &World, tenant: &Tenant, minutes: &[i64], catch_up: CatchUp) -> NewReminder {
     let mut new = world.reminder(tenant, "r", "1", minutes);
     new.definition.catch_up = catch_up;
-    new.body_hash = format!("{} {catch_up} {}", new.body_hash, world.clock.now());
+    new.body_hash = format!("{} {catch_up} {}", new.body_hash, world.clock.now()).into();
     new
 }
 
@@ -246,7 +246,7 @@ async fn what_was_left_out_may_be_written_anew() {
     assert_eq!(replaced.record.state.next_send_time(), Some(beginning() + TimeDelta::minutes(30)));
     assert_eq!(history(&world, &tenant).await, skipped, "nothing new of it");
     mended.definition.catch_up = CatchUp::Latest;
-    mended.body_hash = "latest".to_owned();
+    mended.body_hash = "latest".into();
     world.ctx.reminders.put(mended).await.unwrap();
     world.live(beginning() + TimeDelta::hours(1)).await;
     assert_eq!(history(&world, &tenant).await, [&skipped[..], &["Sent@-20", "Sent@30"]].concat());

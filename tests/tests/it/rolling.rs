@@ -165,7 +165,7 @@ async fn what_the_system_made_itself_is_kept_for_an_hour_at_least() {
     let tenant = world.tenant("acme", 1).await;
     set(&world, &tenant, |rolling| rolling.success_period_days = "0".parse().ok()).await;
     let occurrence = NewActivity {
-        body_hash: RULE_BODY_HASH.to_owned(),
+        body_hash: RULE_BODY_HASH.into(),
         ..world.activity(&tenant, "daily@1700000000", TimeDelta::zero())
     };
     world.accept(vec![occurrence]).await;

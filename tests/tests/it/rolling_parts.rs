@@ -25,7 +25,7 @@ pub async fn report(world: &World, tenant: &Tenant, activity: &str, id: &str, by
         received_at: world.clock.now(),
         hard_override: false,
         details: format!("{{\"x\":\"{}\"}}", "x".repeat(bytes)),
-        body_hash: id.to_owned(),
+        body_hash: id.into(),
         standalone: false,
     };
     let target = Target::Activity(activity.parse().unwrap());

@@ -137,7 +137,10 @@ async fn made_before(
     let Refused { problem, repeated } = refused;
     let Some(repeated) = repeated else { return Err(problem) };
     match context.work.get(tenant, &repeated.id).await? {
-        Some(made) if made.record.body_hash == repeated.hash && context.work.stands(&made.record).await? => {
+        Some(made)
+            if repeated.hash.is_of_activity(&made.record.body_hash, made.record.state.max_attempts)
+                && context.work.stands(&made.record).await? =>
+        {
             Ok(made)
         }
         _ => Err(problem),

@@ -12,7 +12,8 @@ use http::HeaderValue;
 use rules::field::FieldPath;
 use rules::names::{ActivityId, Kind, Tenant, TypeName, ids};
 use rules::uri::UriPattern;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use shared::body_hash::BodyHash;
 use shared::dispatch;
 use shared::tenancy::{ActivityType, Shards, Solution};
 use shared::work::NewActivity;
@@ -23,6 +24,7 @@ const PARAMETER: &str = "parameter";
 const PARAMETER_DEFAULT: &str = "{}";
 const ACTIVITY_TYPE: &str = "activityType";
 const CHANNEL: &str = "channel";
+const RETRIES_FIELD: &str = "retries";
 
 /// What makes an activity's call.
 #[derive(Clone)]
@@ -52,7 +54,7 @@ pub struct Draft {
     parameter: Option<String>,
     retries: Option<u32>,
     uri: Option<UriPattern>,
-    hash: String,
+    hash: BodyHash,
     faults: Faults,
 }
 
@@ -69,7 +71,7 @@ pub struct Repeated {
     /// The id that the caller gives.
     pub id: ActivityId,
     /// Hash of the body.
-    pub hash: String,
+    pub hash: BodyHash,
 }
 
 impl Refused {
@@ -90,7 +92,7 @@ impl Draft {
             parameter: Some(PARAMETER_DEFAULT.to_owned()),
             retries: None,
             uri: None,
-            hash: String::new(),
+            hash: BodyHash::default(),
             faults: Faults::default(),
         };
         if let Some(mut body) = Object::read(text, "", &faults) {
@@ -119,7 +121,7 @@ impl Draft {
             }
             self.channel = Some(ChannelDraft::read(body));
             if self.id.is_some() {
-                self.hash = body.hash_without_id();
+                self.hash = body.body_hash(None);
             }
             return;
         }
@@ -129,12 +131,12 @@ impl Draft {
         }
         self.id = idempotency::id(body, header, ids::given_to_activity);
         self.date = body.time("date");
-        self.retries = body.integer("retries", RETRIES).and_then(|retries| u32::try_from(retries).ok());
+        self.retries = body.integer(RETRIES_FIELD, RETRIES).and_then(|retries| u32::try_from(retries).ok());
         self.uri = body.parsed("uri");
         self.parameter = parameter(body);
         // Without an id of the caller's nobody can ask for the same again.
         if self.id.is_some() {
-            self.hash = body.hash_without_id();
+            self.hash = body.body_hash(Some(RETRIES_FIELD)).with_attempts(self.retries);
         }
     }
 
@@ -180,7 +182,7 @@ impl Draft {
             max_attempts: self.retries.unwrap_or(found.retries).max(1),
             uri: self.uri.map(|uri| uri.to_string()),
             objects,
-            body_hash: self.hash,
+            body_hash: self.hash.with_default_attempts(found.retries),
             shards: found.shards,
             type_changed_at: Some(found.meta.updated_at),
             parents: vec![solution.as_parent(), found.as_parent(tenant)],
@@ -229,6 +231,7 @@ impl Draft {
 
 /// The parameter's text; an empty object if there is none, `None` if it cannot be read.
 pub fn parameter(body: &mut Object<'_, '_>) -> Option<String> {
+    body.defaults_to(PARAMETER, Map::new());
     let Some(raw) = body.raw(PARAMETER) else { return Some(PARAMETER_DEFAULT.to_owned()) };
     match json::strict(raw) {
         Ok(value @ Value::Object(_)) => {

@@ -20,6 +20,7 @@ use rules::number::Decimal;
 use rules::verdict::ResultStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use shared::body_hash::BodyHash;
 use shared::dispatch::PROVIDER_ACTIVITY_ID_MAX_BYTES;
 use shared::work::{ActivityResult, Reported, Target};
 use utoipa::ToSchema;
@@ -32,6 +33,7 @@ const ACTIVITY_ID: &str = "activityId";
 const PROVIDER_ACTIVITY_ID: &str = "providerActivityId";
 const STATUS: &str = "status";
 const OCCURRED_AT: &str = "occurredAt";
+const HARD_OVERRIDE: &str = "hardOverride";
 
 /// What is reported.
 #[derive(ToSchema)]
@@ -216,7 +218,8 @@ fn read(
     let occurred_at = body.require(OCCURRED_AT, occurred_at);
     let status = body.parsed::<ResultStatus>(STATUS);
     let status = body.require(STATUS, status);
-    let hard_override = body.boolean("hardOverride");
+    let hard_override = body.boolean(HARD_OVERRIDE);
+    body.defaults_to(HARD_OVERRIDE, false);
     let details = Details {
         result: any(body, "result"),
         comment: body.short_text("comment", COMMENT_MAX_CHARS),
@@ -224,7 +227,7 @@ fn read(
         external_status: body.short_text("externalStatus", EXTERNAL_STATUS_MAX_CHARS),
     };
     // Without an id of the caller's nobody can ask for the same again.
-    let body_hash = if id.is_some() { body.hash_without_id() } else { String::new() };
+    let body_hash = if id.is_some() { body.body_hash(None) } else { BodyHash::default() };
     let received_at = rules::time::truncate(context.clock.now());
     let id = id.or_else(|| context.entropy.uuid_v7(received_at).to_string().parse().ok());
     let target = target?;

@@ -41,8 +41,9 @@ impl From<RecurringError> for Problem {
     }
 }
 
-/// Makes or replaces a recurring activity. What it created stays; a schedule that is replaced first makes up
-/// for what it missed. Refused without a future occurrence.
+/// Makes or replaces a recurring activity. What it created stays. Where the change makes its occurrences others (their
+/// instants, type, parameter or retries), what it missed before is made up for first, as it was; of a paused one that is
+/// skipped, with the reason `RULE_CHANGED`. Refused without a future occurrence.
 #[utoipa::path(
     put, path = "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}",
     operation_id = "putRecurringActivity", tag = "recurring activities",
@@ -92,7 +93,8 @@ pub async fn get(
     Ok(answer::ok(&RecurringView::of(view, context.clock.now())))
 }
 
-/// Deletes a recurring activity, and takes back what it created ahead of its time.
+/// Deletes a recurring activity, and takes back what it created ahead of its time. An occurrence that somebody has
+/// rescheduled, dispatched or retried since is theirs: it stays, and is canceled as any other activity.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}",
     operation_id = "deleteRecurringActivity", tag = "recurring activities",
@@ -128,7 +130,8 @@ pub async fn list(
 }
 
 /// Pauses or resumes a recurring activity. Paused, it creates nothing, and what it created ahead of its time
-/// is taken back; resumed, what it missed is made up for by its `catchUp`.
+/// is taken back, unless somebody has rescheduled, dispatched or retried it since; resumed, what it missed is made up for by
+/// its `catchUp`.
 #[utoipa::path(
     put, path = "/v1/companies/{company}/solutions/{solution}/recurring-activities/{name}/server-state",
     operation_id = "setRecurringActivityState", tag = "recurring activities",

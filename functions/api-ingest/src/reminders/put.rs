@@ -21,6 +21,7 @@ use rules::recurring::CatchUp;
 use rules::reminder::SEND_TIMES_MAX;
 use rules::zoned::{self, Tz};
 use serde_json::Value;
+use shared::body_hash::BodyHash;
 use shared::reminder::{Definition, NewReminder, Put};
 use utoipa::ToSchema;
 
@@ -35,6 +36,7 @@ const PHONE_NUMBER: &str = "phoneNumber";
 const SEND_TIMES: &str = "sendTimes";
 const TIMEZONE: &str = "timezone";
 const PARAMETERS: &str = "templateParameters";
+const CATCH_UP: &str = "catchUp";
 
 /// What a reminder is made of.
 #[derive(ToSchema)]
@@ -71,7 +73,7 @@ pub struct ReminderBody {
 }
 
 /// Reads a body; faults are named in `body`.
-fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
+fn read(body: &mut Object<'_, '_>) -> Option<(Definition, BodyHash)> {
     let text = |body: &mut Object<'_, '_>, name: &str, max: usize| {
         let text = body.short_text(name, max);
         body.require(name, text)
@@ -83,8 +85,15 @@ fn read(body: &mut Object<'_, '_>) -> Option<(Definition, String)> {
     let timezone = body.text(TIMEZONE).unwrap_or_else(|| TIMEZONE_DEFAULT.to_owned());
     let zone = body.faults().check(&body.at(TIMEZONE), zoned::zone(&timezone));
     let send_times = send_times(body, zone.unwrap_or(Tz::UTC));
-    let catch_up: Option<CatchUp> = body.parsed("catchUp");
-    let hash = body.hash_without_id();
+    let catch_up: Option<CatchUp> = body.parsed(CATCH_UP);
+    for (name, default) in [
+        (PARAMETERS, Value::Array(Vec::new())),
+        (TIMEZONE, TIMEZONE_DEFAULT.into()),
+        (CATCH_UP, CatchUp::default().as_str().into()),
+    ] {
+        body.defaults_to(name, default);
+    }
+    let hash = body.body_hash(None);
     let (country_code, phone_number) = recipient?;
     let definition = Definition {
         country_code,

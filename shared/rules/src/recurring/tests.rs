@@ -1,4 +1,5 @@
 use super::*;
+use crate::activity::{Event, State, accepted, decide};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -111,8 +112,8 @@ fn starts_ends_and_shifts() {
     let made_up = plan(&schedule, policy(CatchUp::All, 3_600), at(607), at(1_900));
     assert_eq!((seconds(&made_up.create), made_up.next), (vec![607, 1_207], None));
     assert!(is_missed(at(607), at(1_700)));
-    let given_up = given_up(&schedule, at(0), at(9_000)).unwrap();
-    assert_eq!((given_up.to, given_up.count), (at(1_207), 2));
+    let skipped = skipped_before(&schedule, at(0), at(9_000)).unwrap();
+    assert_eq!((skipped.to, skipped.count), (at(1_207), 2));
     schedule.end_at = Some(at(1_207));
     assert_eq!(all(&schedule), [607, 1_207], "the end itself is in it, shifted");
     schedule.shift = TimeDelta::seconds(8);
@@ -161,8 +162,40 @@ fn nothing_is_spread_into_the_year_10000() {
 }
 
 #[test]
-fn what_is_given_up_is_told() {
-    let skip = given_up(&schedule("*/10 * * * *"), at(0), at(3_000)).unwrap();
-    assert_eq!((skip.from, skip.to, skip.count), (at(0), at(2_400), 5));
-    assert_eq!(given_up(&schedule("*/10 * * * *"), at(3_000), at(3_000)), None);
+fn what_was_missed_is_made_as_it_was_or_skipped() {
+    let schedule = schedule("*/10 * * * *");
+    let skip = Missed::Skip(Skip { from: at(0), to: at(2_400), count: 5, reason: SkipReason::RuleChanged });
+    let (running, paused, same, other) = (false, true, true, false);
+    for (next, is_paused, is_same, expect) in [
+        (Some(at(0)), paused, other, skip),
+        (Some(at(0)), running, other, Missed::MakeUpFirst),
+        (Some(at(0)), paused, same, Missed::Stay),
+        (Some(at(0)), running, same, Missed::Stay),
+        // What is due in the instant of the change is the first of what is new.
+        (Some(at(3_000)), paused, other, Missed::Stay),
+        (Some(at(3_000)), running, other, Missed::Stay),
+        (None, paused, other, Missed::Stay),
+        (None, running, other, Missed::Stay),
+    ] {
+        let missed = missed_before(&schedule, next, (is_paused, is_same), at(3_000));
+        assert_eq!(missed, expect, "{next:?} {is_paused} {is_same}");
+    }
+}
+
+#[test]
+fn what_somebody_has_changed_is_not_taken_back() {
+    let made = accepted(at(60), 3, at(0));
+    assert!(may_take_back(at(60), &made));
+    assert!(may_take_back(at(60), &accepted(at(60), 3, at(90))), "made late");
+    let change = |event| decide(&made, event, at(10)).unwrap().to;
+    assert!(!may_take_back(at(60), &change(Event::Reschedule(at(120)))));
+    assert!(!may_take_back(at(60), &change(Event::DispatchNow)));
+    assert!(!may_take_back(at(60), &change(Event::Cancel)));
+    for other in [
+        State { attempts: 1, ..made.clone() },
+        State { run: 1, ..made.clone() },
+        State { status: Status::Dispatched, ..made.clone() },
+    ] {
+        assert!(!may_take_back(at(60), &other), "{other:?}");
+    }
 }

@@ -83,6 +83,13 @@ impl RuleSpec {
     }
 }
 
+impl RuleSpec {
+    /// Whether its occurrences are called as those of `other`, their parameters and instants apart.
+    pub fn makes_the_same(&self, other: &Self) -> bool {
+        (&self.activity_type, self.retries) == (&other.activity_type, other.retries)
+    }
+}
+
 impl Rule {
     /// The item's partition key.
     pub fn pk(&self) -> String {

@@ -17,9 +17,8 @@ use super::{StoreError, WorkStore, attr, keys};
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
-use rules::activity::Status;
 use rules::names::{RecurringName, Tenant, ids};
-use rules::recurring::Skip;
+use rules::recurring::{Skip, may_take_back};
 use std::collections::HashMap;
 
 /// What the `body_hash` of activities that rules created begins with: it tells them from a caller's, whatever the parameter.
@@ -152,8 +151,8 @@ impl WorkStore {
         self.erase_belongings(&keys::rule(tenant, name), attr::SKIP_PREFIX).await
     }
 
-    /// Takes back the activity that `rule` created for `at`, if nobody has begun it; it can be created again. `false` if
-    /// there is none, or it has to stay.
+    /// Takes back the activity that `rule` created for `at`, if it [may be](may_take_back); it can be created again. `false`
+    /// if there is none, or it has to stay.
     ///
     /// Only while the rule stands at `revision`, or, for `None`, is gone: whoever resumed it meanwhile has found the activity
     /// there, moved on, and would never create it again.
@@ -173,10 +172,11 @@ impl WorkStore {
             found = self.record(&rule.tenant, &ids::of_incarnation(&plain, rule.created_at)).await?;
         }
         let Some(record) = found else { return Ok(false) };
-        if record.state.status != Status::Ready || record.state.attempts > 0 {
+        if !may_take_back(at, &record.state) {
             return Ok(false);
         }
-        let guards = untouched(&record);
+        let mut guards = untouched(&record).to_vec();
+        guards.push(Guard::Equals(attr::DUE, t(record.state.due)));
         let checks = [self.rule_stands(rule, revision)];
         Ok(self.erase_with(&record.pk(), &guards, &checks, None).await? == Erased::Yes)
     }
