@@ -103,7 +103,7 @@ impl Mutation {
         ("lease-ignored", Mutation::LeaseIgnored, 4),
         ("claim-uncounted", Mutation::ClaimUncounted, 0),
         ("lease-outlasted", Mutation::LeaseOutlasted, 76),
-        ("settle-without-token", Mutation::SettleWithoutToken, 20),
+        ("settle-without-token", Mutation::SettleWithoutToken, 19),
         ("stays-due", Mutation::StaysDue, 0),
         ("no-history", Mutation::NoHistory, 0),
         ("key-per-attempt", Mutation::KeyPerAttempt, 0),

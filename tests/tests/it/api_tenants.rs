@@ -7,6 +7,8 @@ use crate::api_story::{Story, in_order, path};
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
+use shared::work::attr;
+use shared::work::codec::Item;
 
 /// Two companies with one of everything each, by the same names.
 async fn two() -> Api {
@@ -131,7 +133,13 @@ async fn names_and_ids_of_another_company_lead_nowhere() {
         api.put(&format!("/v1/companies/other/{body}"), json!({})).await.expect(201);
     }
     let key = api.key("other").await;
-    let before = api.world.dump().await;
+    // Requests that call receivers hold slots of their own company, which are leases.
+    let dump = async || {
+        let items = api.world.dump().await;
+        let is_kept = |item: &Item| !item[attr::PK].as_s().unwrap().starts_with("W#other");
+        items.into_iter().filter(is_kept).collect::<Vec<_>>()
+    };
+    let before = dump().await;
     let mut seen = 0;
     for found in keyed() {
         let below = found.parameters("path").count();
@@ -148,7 +156,7 @@ async fn names_and_ids_of_another_company_lead_nowhere() {
         seen += 1;
     }
     assert!(seen >= 20, "{seen}");
-    assert_eq!(before, api.world.dump().await);
+    assert_eq!(before, dump().await);
     // In a body they are as unknown.
     let solution = "/v1/companies/other/solutions/music";
     for kind in ["publish-song", "no-such"] {

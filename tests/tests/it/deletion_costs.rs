@@ -39,12 +39,12 @@ async fn nothing_while_nobody_deletes() {
             reminder(),
             "GetItem GetItem TransactWriteItems: 6 and 0",
         ),
-        // Published as well, which its receiver refuses.
+        // Published as well, in a slot of its company, which its receiver refuses.
         (
             "POST",
             of_solution("notifications"),
             notification(),
-            "BatchExecuteStatement Decrypt BatchExecuteStatement BatchExecuteStatement Query: 6 and 0",
+            "UpdateItem BatchExecuteStatement Decrypt BatchExecuteStatement BatchExecuteStatement Query: 7 and 0",
         ),
     ] {
         let api = staged(&pair(CONFIGURATION, "GET", CONFIGURATION, Value::Null)).await;

@@ -235,11 +235,12 @@ async fn receivers_that_hang_delay_no_other() {
     world.clock.advance(TimeDelta::minutes(10));
     receivers.hang("/hangs");
     let mut sent = Vec::new();
-    let counts = [SOLUTIONS_IN_FLIGHT, 20];
+    // Half of the places are one company's.
+    let counts = [SOLUTIONS_IN_FLIGHT / 2; 3];
     let seen = |receivers: &Receivers| sent.push((receivers.called("/zeta/"), receivers.called("/sister/")));
     let work = cycle(&world, &receivers);
     let ends = std::pin::pin!(work);
-    // After those two rounds each has had its turn; the second ones of the hanging are left to time.
+    // After those rounds each has had its turn; the second ones of the hanging are left to time.
     let stopped = receivers.drive(&world, &counts, TimeDelta::seconds(10), seen, async {
         tokio::select! {
             report = ends => Some(report),
