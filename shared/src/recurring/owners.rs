@@ -6,6 +6,7 @@ use crate::tenancy::{ActivityType, Solution, TenancyError};
 use crate::work::Rule;
 use rules::names::{Tenant, TypeName};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// What the activities of a rule are created below.
@@ -35,9 +36,10 @@ impl Owners {
         let mut owners = HashMap::new();
         for rule in rules {
             let key = (rule.tenant.clone(), rule.spec.activity_type.clone());
-            if !owners.contains_key(&key) {
-                let owner = ctx.unreadable.leave_out(Owner::of(ctx, &key.0, &key.1).await)?;
-                owners.insert(key, owner.unwrap_or(Owner::Unreadable));
+            if let Entry::Vacant(place) = owners.entry(key) {
+                let (tenant, name) = place.key();
+                let owner = ctx.unreadable.leave_out(Owner::of(ctx, tenant, name).await)?;
+                place.insert(owner.unwrap_or(Owner::Unreadable));
             }
         }
         Ok(Self(owners))

@@ -34,7 +34,7 @@ impl Two {
         api.put(QUICK, json!({})).await.expect(201);
         for (solution, name) in [(S, "slow"), (QUICK, "quick")] {
             let of = json!({"uri": format!("http://127.0.0.1:9/{name}")});
-            api.put(&format!("{solution}/notification-types/told"), of).await.expect(201);
+            api.put(&format!("{solution}/notification-types/news"), of).await.expect(201);
         }
         let receivers = Receivers::default();
         receivers.hang("/slow");
@@ -77,7 +77,7 @@ fn post(path: &str, body: Option<Value>) -> Request<Body> {
 }
 
 fn notification(id: &str) -> Option<Value> {
-    Some(json!({"type": "told", "payload": {"n": 1}, "id": id}))
+    Some(json!({"type": "news", "payload": {"n": 1}, "id": id}))
 }
 
 /// The second of a company whose share is taken is accepted without a call, and nothing counts as its attempt; another company's
@@ -122,7 +122,7 @@ async fn a_resumed_solution_without_a_place_leaves_its_notifications_to_the_rese
     let other = "/v1/companies/acme/solutions/other";
     two.api.put(other, json!({})).await.expect(201);
     two.api
-        .put(&format!("{other}/notification-types/told"), json!({"uri": "http://127.0.0.1:9/slow"}))
+        .put(&format!("{other}/notification-types/news"), json!({"uri": "http://127.0.0.1:9/slow"}))
         .await
         .expect(201);
     let begun = two.hangs(&router, &format!("{other}/notifications"), notification("o")).await;

@@ -59,13 +59,13 @@ async fn notifications(stage: &Stage) {
     stage.world.tenant("beyond", 1).await;
     let of = "/v1/companies/beyond/solutions/main";
     let uri = stage.world.receiver.url();
-    stage.call("PUT", &format!("{of}/notification-types/told"), Some(json!({"uri": uri})), 201).await;
+    stage.call("PUT", &format!("{of}/notification-types/news"), Some(json!({"uri": uri})), 201).await;
     let publish = async |process: Context| {
         let api = ApiContext::new(process, SecretHash::of(ADMIN)).with_shares(Some(ONE));
         let api =
             api.with_notifications(stage.http.clone(), 3, 600).with_metrics(stage.metrics("api-ingest"));
         let request = Request::builder().method("POST").uri(format!("{of}/notifications"));
-        let body = Body::from(json!({"type": "told", "payload": {}}).to_string());
+        let body = Body::from(json!({"type": "news", "payload": {}}).to_string());
         let request = request.header("x-api-key", ADMIN).header("content-type", "application/json");
         send(router(api), request.body(body).unwrap()).await
     };
