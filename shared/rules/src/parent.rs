@@ -75,7 +75,7 @@ pub fn must_look(seen: Seen, stage: Stage, now: DateTime<Utc>) -> bool {
 /// A parent as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stored {
-    /// When it was made. By this it is told apart from one of its name that is made after its deletion, and whose changes are
+    /// When it was made. This distinguishes it from one of its name that is made after its deletion, and whose changes are
     /// counted from the start.
     pub created_at: DateTime<Utc>,
     /// Counts its changes.

@@ -144,7 +144,7 @@ pub(super) enum When {
 }
 
 impl When {
-    /// That an item is as it was read. Of one that cannot be decoded, as far as that can be told: what could not be read of
+    /// That an item is as it was read. Of one that cannot be decoded, as far as that is known: what could not be read of
     /// `read` is as in [`Meta::default`].
     pub(super) fn unchanged(read: Meta) -> Self {
         match (read.revision, read.created_at) {

@@ -187,11 +187,11 @@ pub enum Mutation {
     LateWriteTrusted,
     /// A child that is there already is taken for accepted.
     KnownTrusted,
-    /// A deleter looks again as soon as it has marked the parent.
+    /// A deleter looks for children as soon as it has marked the parent.
     NoWait,
     /// It waits for a second less.
     WaitTooShort,
-    /// It does not look again.
+    /// It looks for children once, before its mark.
     OneLook,
     /// It deletes whatever parent there is.
     DeletionUnconditional,

@@ -165,7 +165,7 @@ pub async fn judge(api: &Api, pair: &Pair, deleted: Option<Answer>, created: Opt
         assert_eq!(delete(api.world.process(), pair).await.status, 409, "{what}");
         return;
     }
-    // Whoever repeats what was not answered is not told that it is there; that would be both having won after all.
+    // A repeated request is not answered as made: that would be both having won after all.
     if created.is_none() {
         let repeated = create(api.world.process(), pair).await;
         assert!(!is_accepted(&repeated), "{} {what}", repeated.text);
