@@ -6,6 +6,7 @@ use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use chrono::{DateTime, TimeDelta, Utc};
 use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
+use futures::StreamExt;
 use local::embedded::Embedded;
 use rules::activity::State;
 use rules::names::{ActivityId, Tenant};
@@ -16,7 +17,7 @@ use shared::settings::Settings;
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
 use shared::tenancy::{ActivityType, Actor, Company, Rolling, Shards, Verb};
-use shared::work::{ActivityView, Created, NewActivity};
+use shared::work::{ActivityView, Claimed, Created, NewActivity, Record, Ref};
 use std::sync::Arc;
 
 /// The instant at which worlds begin.
@@ -166,6 +167,17 @@ impl World {
     /// An activity's state.
     pub async fn state(&self, tenant: &Tenant, id: &str) -> State {
         self.get(tenant, id).await.record.state
+    }
+
+    /// Claims an activity as a worker would that is lost before it calls; `lease` is how long the claim holds.
+    pub async fn claim(&self, tenant: &Tenant, id: &str, lease: TimeDelta) -> Record {
+        let lease_until = self.clock.now() + lease;
+        let one = [Ref { tenant: tenant.clone(), id: id.parse().unwrap(), lease_until }];
+        let mut claims: Vec<_> = self.ctx.work.claim(&one, TimeDelta::zero()).await.collect().await;
+        match claims.remove(0).unwrap() {
+            Claimed::Ours(record) => *record,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Receives up to ten messages that are visible now.

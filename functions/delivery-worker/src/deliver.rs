@@ -3,6 +3,7 @@
 use crate::call::{self, Call, Failure, Made};
 use crate::{Outcome, Worker, settle};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
 use futures::future::join_all;
 use rules::activity::{Event, Status};
 use rules::due;
@@ -66,11 +67,18 @@ impl Worker {
             // How one whose type or config cannot be decoded is called is not known: it stays in the table.
             refs.extend(self.ctx.unreadable.leave_out(self.reference(activity).await)?);
         }
+        let claims = self.ctx.work.claim(&refs, lead).await;
+        drop(turn);
+        let most = refs.len().max(1);
+        let worked = claims.ready_chunks(most).map(|claims| self.work_on(claims)).buffer_unordered(most);
+        worked.collect::<Vec<_>>().await.into_iter().collect()
+    }
+
+    /// Makes the attempts on what was claimed, and accounts for those that were lost.
+    async fn work_on(&self, claims: Vec<Result<Claimed, StoreError>>) -> Result<(), DeliveryError> {
         let mut failed = None;
         let (mut ours, mut abandoned, mut in_hand) = (Vec::new(), Vec::new(), Vec::new());
-        let claimed = self.ctx.work.claim(&refs, lead).await;
-        drop(turn);
-        for claimed in claimed {
+        for claimed in claims {
             match claimed {
                 Ok(Claimed::Ours(record)) => ours.push(*record),
                 Ok(Claimed::Abandoned(record)) => abandoned.push(*record),

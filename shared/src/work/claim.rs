@@ -6,7 +6,8 @@ use super::{StoreError, WorkStore, keys, statements};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::future::join_all;
+use futures::Stream;
+use futures::stream::FuturesUnordered;
 use rules::activity::{Claim, Claimable, claimable};
 use rules::names::{ActivityId, Tenant};
 
@@ -35,12 +36,18 @@ pub enum Claimed {
 }
 
 impl WorkStore {
-    /// Claims up to 25 activities that are due by now and `lead`, in order of the answer.
+    /// Claims up to 25 activities that are due by now and `lead`. What the answer shows is ready at once; the others are
+    /// looked up as the stream is read, side by side, and each follows when its item was read: while it waits for one
+    /// lookup, a caller that waits for all of them loses of every lease.
     ///
     /// # Errors
     /// [`StoreError`], each for itself. After an error the claim may have been
     /// written; its lease will run out, and the attempt counts (SPEC §9.3).
-    pub async fn claim(&self, refs: &[Ref], lead: TimeDelta) -> Vec<Result<Claimed, StoreError>> {
+    pub async fn claim<'a>(
+        &'a self,
+        refs: &'a [Ref],
+        lead: TimeDelta,
+    ) -> impl Stream<Item = Result<Claimed, StoreError>> + 'a {
         let now = self.clock.now();
         let claims: Vec<Claim> = refs
             .iter()
@@ -57,16 +64,16 @@ impl WorkStore {
             })
             .collect();
         let outcomes = self.batcher.run_all(statements).await;
-        let outcomes = refs.iter().zip(&claims).zip(outcomes);
-        // At the same time: while one is looked up after the other, the leases of all run out.
-        join_all(outcomes.map(|((one, claim), outcome)| self.claimed(one, claim, outcome, lead, now))).await
+        let outcomes = refs.iter().zip(claims).zip(outcomes);
+        let claimed = move |((one, claim), outcome)| self.claimed(one, claim, outcome, lead, now);
+        outcomes.map(claimed).collect::<FuturesUnordered<_>>()
     }
 
     /// What came of the claim of `one`.
     async fn claimed(
         &self,
         one: &Ref,
-        claim: &Claim,
+        claim: Claim,
         outcome: Result<Outcome, StoreError>,
         lead: TimeDelta,
         now: DateTime<Utc>,
@@ -75,15 +82,15 @@ impl WorkStore {
             Ok(Outcome::Applied(Some(item))) => Ok(self.ours(&item)),
             // Some endpoints do not return what a statement of a batch wrote.
             Ok(Outcome::Applied(None)) => {
-                Ok(found(self.record(&one.tenant, &one.id).await?, claim, lead, now))
+                Ok(found(self.record(&one.tenant, &one.id).await?, &claim, lead, now))
             }
             Ok(Outcome::Lost(Some(item))) => {
-                Ok(found(self.unreadable.skip(Record::decode(&item)), claim, lead, now))
+                Ok(found(self.unreadable.skip(Record::decode(&item)), &claim, lead, now))
             }
             Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
             // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
             Err(error) => match self.record(&one.tenant, &one.id).await {
-                Ok(record) => match found(record, claim, lead, now) {
+                Ok(record) => match found(record, &claim, lead, now) {
                     ours @ Claimed::Ours(_) => Ok(ours),
                     _ => Err(error),
                 },

@@ -341,10 +341,7 @@ async fn canceled_after_its_worker_was_lost_it_keeps_the_attempt_in_its_history(
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
     world.accept(vec![world.activity(&tenant, "a", TimeDelta::zero())]).await;
-    let id: rules::names::ActivityId = "a".parse().unwrap();
-    let lease_until = world.clock.now() + TimeDelta::seconds(30);
-    let claim = shared::work::Ref { tenant: tenant.clone(), id: id.clone(), lease_until };
-    world.ctx.work.claim(&[claim], TimeDelta::zero()).await;
+    let id = world.claim(&tenant, "a", TimeDelta::seconds(30)).await.id;
     world.clock.advance(TimeDelta::seconds(31));
     let canceled = world.ctx.work.change(&tenant, &id, rules::activity::Event::Cancel).await.unwrap();
     assert!(matches!(canceled, shared::work::Change::Applied(_)), "{canceled:?}");

@@ -8,9 +8,7 @@ use rules::names::Tenant;
 use shared::clock::Clock;
 use shared::tenancy::{Actor, Rolling};
 use shared::work::codec::Item;
-use shared::work::{
-    ActivityResult, Attempt, Change, Claimed, Created, Filter, Ref, Reported, Settled, Success, Target,
-};
+use shared::work::{ActivityResult, Attempt, Change, Created, Filter, Reported, Settled, Success, Target};
 use tests::world::beginning;
 use tests::{Reply, World};
 
@@ -165,10 +163,7 @@ async fn results_go_with_their_activity() {
     // Between the claim and the settle.
     for (id, status) in [("noted", "COMPLETED"), ("meanwhile", "PENDING")] {
         world.accept(vec![world.activity(&tenant, id, TimeDelta::zero())]).await;
-        let lease_until = world.clock.now() + TimeDelta::seconds(60);
-        let one = Ref { tenant: tenant.clone(), id: id.parse().unwrap(), lease_until };
-        let claimed = world.ctx.work.claim(&[one], TimeDelta::zero()).await.pop().unwrap().unwrap();
-        let Claimed::Ours(record) = claimed else { panic!("{claimed:?}") };
+        let record = world.claim(&tenant, id, TimeDelta::seconds(60)).await;
         report(id, result(&format!("of-{id}"), status)).await;
         let success = Success { http_status: Some(200), duration_ms: 1 };
         let attempt = Attempt::Succeeded { success, dispatch: None };

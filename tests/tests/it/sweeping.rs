@@ -104,7 +104,8 @@ async fn tenants_take_turns_by_qos() {
     assert!((2.5..=3.5).contains(&ratio), "{} to {}", count("gold"), count("plain"));
     assert_eq!(count("small"), 10, "the small tenant is in the first half");
     let last_small = order.iter().rposition(|company| company == "small").unwrap();
-    assert!(last_small < 1_700, "{last_small}");
+    // Its four slices have their turns within the first two rounds of 16, whose messages are sent in any order.
+    assert!(last_small < 2 * 16 * 100, "{last_small}");
 }
 
 #[tokio::test]

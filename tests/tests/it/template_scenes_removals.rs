@@ -3,7 +3,6 @@
 use crate::template_scenes::Stage;
 use chrono::TimeDelta;
 use log_roller::{LogRoller, RollEvent};
-use shared::clock::Clock;
 use shared::tenancy::{Actor, ErasureSubject};
 use shared::work::{NewActivity, keys};
 use tests::recurring::spec;
@@ -26,12 +25,7 @@ pub async fn play(stage: &Stage) {
         activities.push(NewActivity { objects: vec![subject.clone()], ..activity });
     }
     world.accept(activities).await;
-    let held = shared::work::Ref {
-        tenant: tenant.clone(),
-        id: "under-way".parse().unwrap(),
-        lease_until: world.clock.now() + TimeDelta::hours(1),
-    };
-    world.ctx.work.claim(&[held], TimeDelta::zero()).await.remove(0).unwrap();
+    world.claim(&tenant, "under-way", TimeDelta::hours(1)).await;
     world.remind(world.reminder(&tenant, "r1", "11977776666", &[60])).await;
     for subject in [
         ErasureSubject::Object("subject".to_owned()),

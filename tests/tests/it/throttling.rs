@@ -20,10 +20,16 @@ use shared::patience::Patience;
 use shared::work::batcher::{Batcher, Outcome};
 use shared::work::statements;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tests::World;
+use tests::steps::{Steps, Stop};
 use tests::world::beginning;
+
+/// After which a test that waits for what never comes fails.
+const HANG: Duration = Duration::from_secs(60);
 
 type Edit = Arc<dyn Fn(Value) -> Result<Value, ConnectorError> + Send + Sync>;
 
@@ -206,4 +212,45 @@ async fn a_claim_of_our_own_is_known_again_though_its_refusal_shows_no_item() {
     let state = world.state(&tenant, "a").await;
     assert_eq!((state.status, state.attempts), (Status::Dispatched, 1));
     assert_eq!(world.receiver.keys(), ["a:0"]);
+}
+
+/// Of two claims in one call, the answer to the first shows no item, and the call that looks it up hangs.
+#[tokio::test]
+async fn a_claim_that_is_looked_up_keeps_no_other_waiting() {
+    let looked_up = async |stop: Stop| {
+        let world = World::new().await;
+        let tenant = world.tenant("acme", 1).await;
+        world.accept(["a", "b"].map(|id| world.activity(&tenant, id, TimeDelta::zero())).into()).await;
+        let is_claimed = AtomicBool::new(false);
+        let edit = move |mut answer: Value| {
+            if !is_claimed.swap(true, Ordering::SeqCst) {
+                let shown = answer["Responses"][0].as_object_mut().unwrap().remove("Item");
+                assert!(shown.is_some());
+            }
+            Ok(answer)
+        };
+        let (steps, clients) = Steps::of(&Throttle::of(&world, |_| false, edit), stop);
+        let worker = world.worker_on(world.process_with(clients));
+        {
+            let mut work = pin!(world.work(&worker));
+            tokio::select! {
+                _ = &mut work => assert_eq!(stop, Stop::NEVER),
+                met = tokio::time::timeout(HANG, async { tokio::join!(steps.stopped(), world.receiver.came(1)) }) => {
+                    met.expect("the other is called while the lookup hangs");
+                    assert_eq!(world.receiver.keys(), ["b:0"]);
+                    steps.go_on();
+                    work.await;
+                }
+            }
+        }
+        for id in ["a", "b"] {
+            let state = world.state(&tenant, id).await;
+            assert_eq!((state.status, state.attempts), (Status::Dispatched, 1));
+        }
+        steps.asked()
+    };
+    let asked = looked_up(Stop::NEVER).await;
+    let claim = asked.iter().position(|one| one.target.ends_with("BatchExecuteStatement")).unwrap();
+    let lookup = asked[claim..].iter().position(|one| one.target.ends_with("GetItem")).unwrap();
+    looked_up(Stop { call: claim + lookup, after: true }).await;
 }
