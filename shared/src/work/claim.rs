@@ -3,6 +3,7 @@
 use super::batcher::Outcome;
 use super::codec::{Item, Record};
 use super::{StoreError, WorkStore, keys, statements};
+use crate::patience::BRIEFLY;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -81,22 +82,25 @@ impl WorkStore {
         match outcome {
             Ok(Outcome::Applied(Some(item))) => Ok(self.ours(&item)),
             // Some endpoints do not return what a statement of a batch wrote.
-            Ok(Outcome::Applied(None)) => {
-                Ok(found(self.record(&one.tenant, &one.id).await?, &claim, lead, now))
-            }
+            Ok(Outcome::Applied(None)) => Ok(found(self.look_up(one, &claim).await?, &claim, lead, now)),
             Ok(Outcome::Lost(Some(item))) => {
                 Ok(found(self.unreadable.skip(Record::decode(&item)), &claim, lead, now))
             }
             Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
             // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
-            Err(error) => match self.record(&one.tenant, &one.id).await {
-                Ok(record) => match found(record, &claim, lead, now) {
-                    ours @ Claimed::Ours(_) => Ok(ours),
-                    _ => Err(error),
-                },
-                Err(_) => Err(error),
-            },
+            Err(error) => {
+                match self.look_up(one, &claim).await.map(|record| found(record, &claim, lead, now)) {
+                    Ok(ours @ Claimed::Ours(_)) => Ok(ours),
+                    Ok(_) | Err(_) => Err(error),
+                }
+            }
         }
+    }
+
+    /// Reads what a claim of unknown outcome may have been written to, for as long as the claim can still be given back.
+    async fn look_up(&self, one: &Ref, claim: &Claim) -> Result<Option<Record>, StoreError> {
+        let until = claim.lease_until - BRIEFLY;
+        self.patience.until(until, || self.record(&one.tenant, &one.id)).await
     }
 
     /// A claim that was written, unless its item cannot be read: then nobody can work on it, and its message is spent.

@@ -58,7 +58,9 @@ fn waits_at(evidence: &Evidence, Child { subject, due, .. }: &Child, at: DateTim
 
 /// Whether a child may have been created below a parent that was made after the deletion.
 fn is_after(evidence: &Evidence, deletion: &Exchange, child: &Child) -> bool {
-    let made = |one: &&Exchange| one.method == "PUT" && one.may_be_done() && one.status != Some(200);
+    // 200 says that it was there: made before the deletion, unless this was asked after it (an earlier try of its own made it).
+    let may_have_made = |one: &Exchange| one.status != Some(200) || one.asked >= deletion.answered;
+    let made = |one: &&Exchange| one.method == "PUT" && one.may_be_done() && may_have_made(one);
     let mut puts = evidence.exchanges.iter().filter(made).filter(|one| is_put_of(one, &deletion.path));
     puts.any(|put| put.answered >= deletion.asked && put.asked <= child.accepted)
 }
