@@ -14,6 +14,7 @@ pub mod recurring;
 pub mod reminders;
 pub mod simulation;
 pub mod steps;
+pub mod stored;
 pub mod world;
 
 pub use clock::JumpingClock;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use delivery_worker::Worker;
 use dispatch_sweep::{SweepEvent, Sweeper};
 use futures::StreamExt;
-use local::embedded::Embedded;
+use local::embedded::{Embedded, Options};
 use rules::activity::State;
 use rules::names::{ActivityId, Tenant};
 use shared::clock::Clock;
@@ -51,12 +51,17 @@ pub struct World {
 impl World {
     /// An empty world.
     pub async fn new() -> Self {
+        Self::open(Options::in_memory().unwrap(), beginning()).await
+    }
+
+    /// A world on services that are opened with `options`, at an instant.
+    pub async fn open(options: Options, at: DateTime<Utc>) -> Self {
         // With RUST_LOG set, a failing test tells what the handlers logged.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
-        let clock = Arc::new(JumpingClock::at(beginning()));
+        let clock = Arc::new(JumpingClock::at(at));
         let entropy = Arc::new(SeededEntropy::default());
-        let embedded = Embedded::start_in_memory(clock.clone()).await.unwrap();
+        let embedded = Embedded::start(options, clock.clone()).await.unwrap();
         let variables = embedded.settings("delivery-worker");
         let settings = Settings::read(&|name| variables.get(name).cloned()).unwrap();
         let ctx = Context::new(embedded.clients().clone(), &settings, clock.clone(), entropy.clone());

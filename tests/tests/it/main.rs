@@ -71,6 +71,7 @@ mod rolling_parts;
 mod rolling_turns;
 mod signing;
 mod simulation;
+mod stored;
 mod strangers;
 mod sweeping;
 mod sweeping_many;
