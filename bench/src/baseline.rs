@@ -12,9 +12,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, TableDescription};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use rules::activity::{Claim, Event, accepted, decide};
+use rules::activity::{Event, accepted, decide};
+use rules::claim::Claim;
 use rules::names::{Kind, Tenant};
 use shared::clock::{Clock, SystemClock};
+use shared::work::WorkItem;
+use shared::work::claim::activity_statement;
 use shared::work::codec::{Record, Success};
 use shared::work::statements::{self, Statement};
 use shared::work::{Kept, attr, batcher};
@@ -120,17 +123,21 @@ impl Trial {
                 .collect(),
         )
         .await?;
-        let claim = Claim { token: TOKEN.to_owned(), lease_until: now + LEASE };
-        let claims = records.iter().map(|record| statements::claim(&self.table, record.pk(), &claim, now));
+        let claim = Claim::due(TOKEN, now + LEASE);
+        let claims = records.iter().map(|record| activity_statement(&self.table, record.pk(), &claim, now));
         self.send(claims.collect()).await?;
         let mut settles = Vec::with_capacity(records.len());
         for record in &mut records {
             record.state.claim = Some(claim.clone());
             record.state.attempts += 1;
             let step = decide(&record.state, Event::Succeeded, now)?;
-            let success = Success { http_status: Some(204), duration_ms: 1 };
-            let kept = Some(Kept::new(now + RETENTION, true));
-            settles.push(statements::step(&self.table, record, &step.to, Some(success), None, kept, now));
+            let settled = Record {
+                state: step.to,
+                success: Some(Success { http_status: Some(204), duration_ms: 1 }),
+                kept: Some(Kept::new(now + RETENTION, true)),
+                ..record.clone()
+            };
+            settles.push(statements::step(&self.table, record, &settled, now));
         }
         self.send(settles).await
     }

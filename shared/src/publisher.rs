@@ -3,7 +3,7 @@
 //! A notification is saved, claimed, sent and settled, in that order. Dying after the send leaves a claim
 //! whose lease runs out: the attempt counts, and the next one carries the same `Idempotency-Key`.
 
-mod by_hand;
+mod manual;
 
 use crate::context::Context;
 use crate::outbound::{Outbound, OutboundRequest, START_TIMEOUT};
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use http::Method;
+use rules::claim::Trigger;
 use rules::names::Tenant;
 use rules::notification::{Event, Policy, Refusal, Status};
 use rules::retry::{RETRY_AFTER_FUDGE_S, RescheduleRules};
@@ -151,7 +152,7 @@ impl Publisher {
         }
         let payload = self.ctx.work.notification_payload(&notification).await?;
         let due = notification.state.due;
-        let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
+        let claim = self.ctx.work.new_claim(Trigger::Due, self.ctx.clock.now() + LEASE);
         let (begin, now) = (Event::Begin(claim), self.ctx.clock.now());
         let step = self.ctx.work.step_notification(&notification, begin, None, None, now);
         Ok(match step.await? {

@@ -13,6 +13,7 @@ use crate::tenancy::{
     Actor, ErasureSubject, KindEntry, LATE_WRITES, NotificationSlice, REMINDER_WEBHOOK, Retired,
     RetiredSubject, TenancyError,
 };
+use crate::work::WorkItem;
 use crate::work::list::Phase;
 use crate::work::{
     ActivityResult, Filter, NotificationFilter, Removal, Removed, RuleView, StoreError, Target, keys,

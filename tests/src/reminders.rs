@@ -133,8 +133,8 @@ impl World {
     }
 
     /// Sends one reminder by hand.
-    pub async fn send_by_hand(&self, tenant: &Tenant, id: &str) -> Sent {
-        self.sender().send_by_hand(tenant, &id.parse().unwrap()).await.unwrap()
+    pub async fn send_manually(&self, tenant: &Tenant, id: &str) -> Sent {
+        self.sender().send_manually(tenant, &id.parse().unwrap()).await.unwrap()
     }
 
     /// Lets time go on to `until`: a run and a sweep on every minute, whoever holds the lock, and activities as they fall due. Minutes in

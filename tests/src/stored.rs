@@ -177,5 +177,5 @@ async fn reminders(world: &World) {
     let id = |id: &str| id.parse().unwrap();
     reminders.cancel(&tenant, &id("cancelled")).await.unwrap();
     reminders.claim(&tenant, &id("claimed"), 1, lease).await.unwrap();
-    reminders.claim_by_hand(&tenant, &id("manual"), lease).await.unwrap();
+    reminders.claim_manually(&tenant, &id("manual"), lease).await.unwrap();
 }

@@ -316,7 +316,7 @@ pub async fn resend(
     body.nothing()?;
     running(&context, &tenant).await?;
     let place = context.places.place(&tenant.company).await.ok_or_else(Problem::share_is_taken)?;
-    match place.during(context.publisher()?.by_hand(&tenant, &name)).await? {
+    match place.during(context.publisher()?.resend(&tenant, &name)).await? {
         Resent::Tried(notification) => {
             let status = match notification.state.status {
                 Status::Published => StatusCode::OK,
@@ -353,7 +353,7 @@ pub async fn delete(
     match context.work.delete_notification(&tenant, &name).await {
         Ok(Deleted::Yes) => Ok(answer::nothing()),
         Ok(Deleted::NotFound) => Err(not_found()),
-        Ok(Deleted::InHand) => Err(Problem::conflict("the notification is being sent")),
+        Ok(Deleted::InFlight) => Err(Problem::conflict("the notification is being sent")),
         Err(StoreError::Decode(_)) => {
             unreadable::removed(&context, &tenant, &keys::notification(&tenant, &name)).await
         }

@@ -12,6 +12,7 @@ use rules::retry::RescheduleRules;
 use shared::queue::DueActivity;
 use shared::telemetry::CallTarget;
 use shared::tenancy::TenancyError;
+use shared::work::WorkItem;
 use shared::work::{
     ActivityView, Attempt, CRASHED, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
 };
@@ -75,37 +76,37 @@ impl Worker {
     }
 
     /// Makes the attempts on what was claimed, and accounts for those that were lost.
-    async fn work_on(&self, claims: Vec<Result<Claimed, StoreError>>) -> Result<(), DeliveryError> {
+    async fn work_on(&self, claims: Vec<Result<Claimed<Record>, StoreError>>) -> Result<(), DeliveryError> {
         let mut failed = None;
-        let (mut ours, mut abandoned, mut in_hand) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut expired, mut in_flight) = (Vec::new(), Vec::new(), Vec::new());
         for claimed in claims {
             match claimed {
                 Ok(Claimed::Ours(record)) => ours.push(*record),
-                Ok(Claimed::Abandoned(record)) => abandoned.push(*record),
-                Ok(Claimed::InHand(record)) => in_hand.push(*record),
+                Ok(Claimed::Expired(record)) => expired.push(*record),
+                Ok(Claimed::InFlight(record)) => in_flight.push(*record),
                 Ok(Claimed::NotOurs) => {}
                 Err(error) => failed = Some(error),
             }
         }
-        self.look_again(in_hand).await?;
+        self.look_again(in_flight).await?;
         let views = self.load(&ours).await?;
         let attempts = ours.iter().map(|record| self.attempt(record, views.get(&record.pk())));
         let attempts = join_all(attempts);
         let recoveries =
-            join_all(abandoned.into_iter().map(|record| async move { self.recover(&record).await }));
+            join_all(expired.into_iter().map(|record| async move { self.recover(&record).await }));
         let (attempts, recoveries) = futures::join!(attempts, recoveries);
         attempts.into_iter().chain(recoveries).chain(failed.map(|error| Err(error.into()))).collect()
     }
 
     /// Comes back to activities that other workers have once their leases are over: should those be lost, this message
     /// may be the last that names them.
-    async fn look_again(&self, in_hand: Vec<Record>) -> Result<(), StoreError> {
+    async fn look_again(&self, in_flight: Vec<Record>) -> Result<(), StoreError> {
         let again = |record: Record| {
             let lease_until = record.state.claim?.lease_until;
             let Record { tenant, kind, id, .. } = record;
             Some(DueActivity { tenant, kind, id, due: due::after_lease(lease_until) })
         };
-        let again: Vec<DueActivity> = in_hand.into_iter().filter_map(again).collect();
+        let again: Vec<DueActivity> = in_flight.into_iter().filter_map(again).collect();
         Ok(self.ctx.queue.enqueue(&again).await?)
     }
 
@@ -202,19 +203,19 @@ impl Worker {
     /// Gives back an activity that may not be called now, and has it come again.
     async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
         tracing::warn!(id = record.id.as_str(), "not called; it comes again");
-        if let Some(Settled::Applied(step)) = self.free(record).await?
+        if let Some(Settled::Applied(freed)) = self.free(record).await?
             // A result that was noted meanwhile may have ended it.
-            && step.to.status == Status::Ready
+            && freed.state.status == Status::Ready
         {
-            let Record { tenant, kind, id, .. } = record.clone();
-            self.ctx.queue.enqueue(&[DueActivity { tenant, kind, id, due: step.to.due }]).await?;
+            let Record { tenant, kind, id, state, .. } = *freed;
+            self.ctx.queue.enqueue(&[DueActivity { tenant, kind, id, due: state.due }]).await?;
         }
         Ok(())
     }
 
     /// Takes back a claim and its attempt. Where others may take the lease for lost already, the attempt is theirs to account
     /// for, and it is looked at again after that.
-    async fn free(&self, record: &Record) -> Result<Option<Settled>, StoreError> {
+    async fn free(&self, record: &Record) -> Result<Option<Settled<Record>>, StoreError> {
         let lease_until = record.state.claim.as_ref().map(|claim| claim.lease_until);
         if lease_until.is_none_or(|until| self.ctx.clock.now() + LEASE_LEFT_MIN > until) {
             self.look_again(vec![record.clone()]).await?;
@@ -285,8 +286,8 @@ impl Worker {
     }
 
     /// Counts an activity that this settle made a dead letter.
-    fn count_end(&self, settled: &Settled) {
-        if matches!(settled, Settled::Applied(step) if step.to.status == Status::Failed) {
+    fn count_end(&self, settled: &Settled<Record>) {
+        if settled.applied().is_some_and(|record| record.state.status == Status::Failed) {
             self.metrics.given_up();
         }
     }
@@ -307,11 +308,9 @@ impl Worker {
 }
 
 /// When an activity whose attempt was settled so is tried again, if it is.
-fn retry_at(settled: &Settled) -> Option<DateTime<Utc>> {
-    match settled {
-        Settled::Applied(step) if step.to.status == Status::Ready => Some(step.to.due),
-        Settled::Applied(_) | Settled::Stale => None,
-    }
+fn retry_at(settled: &Settled<Record>) -> Option<DateTime<Utc>> {
+    let state = &settled.applied()?.state;
+    (state.status == Status::Ready).then_some(state.due)
 }
 
 /// Whether `call` would be over before anybody may take the lease for lost.

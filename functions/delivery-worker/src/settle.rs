@@ -8,7 +8,11 @@ use shared::work::{Attempt, Record, Settled, StoreError};
 ///
 /// # Errors
 /// [`StoreError`] after the last try: the lease runs out, and the attempt counts as crashed.
-pub async fn settle(ctx: &Context, record: &Record, attempt: &Attempt<'_>) -> Result<Settled, StoreError> {
+pub async fn settle(
+    ctx: &Context,
+    record: &Record,
+    attempt: &Attempt<'_>,
+) -> Result<Settled<Record>, StoreError> {
     let now = ctx.clock.now();
     // Without a claim it is settled already, as one try will tell. The margin is the time of a try.
     let until = record.state.claim.as_ref().map_or(now, |claim| claim.lease_until - BRIEFLY);

@@ -14,9 +14,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rules::reminder::{Event, Outcome, Outstanding, Status};
 use shared::outbound::OutboundRequest;
 use shared::patience::BRIEFLY;
-use shared::reminder::{Entry, Record, Reminder, Settled};
+use shared::reminder::{Entry, Record, Reminder};
 use shared::telemetry::CallTarget;
 use shared::tenancy::ReminderConfiguration;
+use shared::work::Settled;
 
 /// How long a claim holds: the call's time limit, time to record and settle, and the time before the call.
 pub const CLAIM_LEASE: TimeDelta = TimeDelta::seconds(60);
@@ -31,7 +32,7 @@ pub const UNREADABLE: &str = "what is stored of it cannot be read";
 #[derive(Debug, Clone, PartialEq)]
 pub enum Made {
     /// The attempt that is recorded, and what it was settled as.
-    Attempt(Entry, Settled),
+    Attempt(Entry, Settled<Record>),
     /// The call was not made, for this reason. No attempt.
     Not(&'static str),
 }
@@ -115,8 +116,8 @@ impl Sender {
         let settled = patience.until(until, || reminders.settle(record, event)).await?;
         self.report(record, &entry, began, target.as_ref(), retry_at(&entry, &settled));
         // Once, when its last send time is given up: further attempts in review are somebody's own.
-        if matches!(&settled, Settled::Applied(step) if step.to.needs_review() && !record.state.needs_review())
-        {
+        let needs_review = settled.applied().is_some_and(|settled| settled.state.needs_review());
+        if needs_review && !record.state.needs_review() {
             self.metrics.given_up();
         }
         Ok(Made::Attempt(entry, settled))
@@ -166,13 +167,9 @@ impl Sender {
 }
 
 /// When a reminder whose attempt failed is sent at the earliest: again, or at its next send time.
-fn retry_at(entry: &Entry, settled: &Settled) -> Option<DateTime<Utc>> {
-    match settled {
-        Settled::Applied(step) if entry.outcome != Outcome::Sent => {
-            step.to.next_send_time().map(|next| next.max(entry.at))
-        }
-        Settled::Applied(_) | Settled::Stale => None,
-    }
+fn retry_at(entry: &Entry, settled: &Settled<Record>) -> Option<DateTime<Utc>> {
+    let next = settled.applied().filter(|_| entry.outcome != Outcome::Sent)?.state.next_send_time()?;
+    Some(next.max(entry.at))
 }
 
 fn entry(record: &Record, result: call::Result, began: DateTime<Utc>, ended: DateTime<Utc>) -> Entry {

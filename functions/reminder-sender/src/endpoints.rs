@@ -117,7 +117,7 @@ async fn send(
     let tenant = api.tenancy.tenant(company, solution).await?;
     access::actor(&mut parts, &api, &tenant).await?;
     let place = places.place(&tenant.company).await.ok_or_else(Problem::share_is_taken)?;
-    match place.during(Box::pin(sender.send_by_hand(&tenant, &id))).await.map_err(internal)? {
+    match place.during(Box::pin(sender.send_manually(&tenant, &id))).await.map_err(internal)? {
         Sent::Attempt(made) => attempted(&id, *made),
         Sent::NotFound(what) => Err(Problem::not_found(what)),
         Sent::Refused(detail) => Err(Problem::conflict(detail)),

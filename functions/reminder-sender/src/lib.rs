@@ -1,20 +1,20 @@
 //! `reminder-sender`: sends reminders whose send time has come (SPEC §6, §10), every minute and when asked.
 
 mod attempt;
-mod by_hand;
 mod call;
 mod endpoints;
 mod event;
 mod groups;
 mod hold;
+mod manual;
 mod processor;
 mod scan;
 mod settings;
 mod webhook;
 
 pub use attempt::{CLAIM_LEASE, Made};
-pub use by_hand::Sent;
 pub use event::{HTTP_TIME, SenderEvent};
+pub use manual::Sent;
 pub use processor::{LOCK, ROUND, RunReport};
 pub use settings::SenderSettings;
 

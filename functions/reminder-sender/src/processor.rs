@@ -18,7 +18,8 @@ use rules::names::Tenant;
 use rules::recurring::is_missed;
 use rules::reminder::Outcome;
 use serde::Serialize;
-use shared::reminder::{Claimed, DueRow, Settled};
+use shared::reminder::DueRow;
+use shared::work::{Claimed, Settled};
 
 /// The processor's lock.
 pub const LOCK: &str = "reminder-processor";
@@ -61,7 +62,7 @@ impl RunReport {
                     Outcome::Skipped => self.skipped += 1,
                 }
                 match settled {
-                    Settled::Applied(step) => self.note_next(step.to.next_send_time()),
+                    Settled::Applied(record) => self.note_next(record.state.next_send_time()),
                     Settled::Stale => self.more = true,
                 }
             }
@@ -217,8 +218,8 @@ impl Sender {
             }
             match self.ctx.reminders.claim(&row.tenant, &row.id, hold.fence, CLAIM_LEASE).await? {
                 Claimed::Ours(record) => self.attempt(&record, Some(hold)).await.map(Some),
-                Claimed::Abandoned(record) => self.recover(&record).await.map(Some),
-                Claimed::NotOurs => Ok(None),
+                Claimed::Expired(record) => self.recover(&record).await.map(Some),
+                Claimed::InFlight(_) | Claimed::NotOurs => Ok(None),
             }
         };
         let made = self.ctx.unreadable.leave_out(made.await);

@@ -28,6 +28,7 @@ mod refusal;
 
 pub use refusal::Refusal;
 
+use crate::claim::{Claim, Claimable, claimable};
 use crate::retry::{self, Next, RescheduleRules};
 use crate::verdict::Verdict;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -82,15 +83,6 @@ impl std::str::FromStr for Status {
     }
 }
 
-/// A worker's hold on an activity (SPEC §9.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Names the claim; a settle is conditional on it.
-    pub token: String,
-    /// Until when nobody else may take the activity.
-    pub lease_until: DateTime<Utc>,
-}
-
 /// What decisions are made of: the part of an activity that is written often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
@@ -114,7 +106,7 @@ pub struct State {
     pub verdict: Option<Verdict>,
 }
 
-/// What may happen to an activity, apart from being claimed (see [`claimable`]).
+/// What may happen to an activity, apart from being claimed (see [`State::claimable`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The execution succeeded.
@@ -254,31 +246,11 @@ pub fn accepted(date: DateTime<Utc>, max_attempts: u32, now: DateTime<Utc>) -> S
     }
 }
 
-/// What a claim finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimable {
-    /// It may be claimed.
-    Yes,
-    /// It is finished.
-    Finished,
-    /// Another worker has it.
-    InHand,
-    /// Its worker is gone: [`Event::LeaseExpired`] first.
-    Expired,
-    /// It is due later, so whoever made it so enqueued it for then.
-    NotYet,
-}
-
-/// Whether an activity may be claimed at `now` with this `lead`; the claim's write condition says the same.
-pub fn claimable(state: &State, lead: TimeDelta, now: DateTime<Utc>) -> Claimable {
-    match (&state.status, &state.claim) {
-        (Status::Dispatched | Status::Failed | Status::Canceled | Status::Completed, _) => {
-            Claimable::Finished
-        }
-        (Status::Ready, Some(claim)) if claim.lease_until >= now => Claimable::InHand,
-        (Status::Ready, Some(_)) => Claimable::Expired,
-        (Status::Ready, None) if state.due > now + lead => Claimable::NotYet,
-        (Status::Ready, None) => Claimable::Yes,
+impl State {
+    /// Whether the activity may be claimed at `now`, as far as `lead` before it is due; a claim's write condition says the same.
+    pub fn claimable(&self, lead: TimeDelta, now: DateTime<Utc>) -> Claimable {
+        let ready_at = (self.status == Status::Ready).then(|| self.due - lead);
+        claimable(self.claim.as_ref(), ready_at, now)
     }
 }
 
@@ -287,14 +259,14 @@ pub fn claimable(state: &State, lead: TimeDelta, now: DateTime<Utc>) -> Claimabl
 /// # Errors
 /// [`Refusal`] where the table above has a dash.
 pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Transition, Refusal> {
-    let in_hand = state.claim.as_ref().is_some_and(|claim| claim.lease_until >= now);
+    let in_flight = state.claim.as_ref().is_some_and(|claim| claim.holds(now));
     match (state.status, event) {
         (
             Status::Ready,
             Event::Succeeded | Event::Failed { .. } | Event::LeaseExpired { .. } | Event::Released,
         ) if state.claim.is_none() => Err(Refusal::NotClaimed),
         (_, Event::Result { verdict, hard_override }) => judged(state, verdict, hard_override, now),
-        (Status::Ready, Event::LeaseExpired { .. }) if in_hand => Err(Refusal::InHand),
+        (Status::Ready, Event::LeaseExpired { .. }) if in_flight => Err(Refusal::InFlight),
         (Status::Ready, Event::Succeeded) => Ok(settled(state, now, || Transition::deliver(state, now))),
         (Status::Ready, Event::Failed { retry_after, rules }) => {
             Ok(settled(state, now, || failed(state, retry_after, rules, now, "failed")))
@@ -306,11 +278,11 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
             let uncalled = State { attempts: state.attempts.saturating_sub(1), claim: None, ..state.clone() };
             Ok(settled(&uncalled, now, || Transition::release(&uncalled)))
         }
-        (Status::Ready, Event::Cancel) if in_hand => Err(Refusal::InHand),
+        (Status::Ready, Event::Cancel) if in_flight => Err(Refusal::InFlight),
         (Status::Ready, Event::Cancel) if state.verdict.is_some() => Err(Refusal::HasResult),
         // An abandoned one has an attempt to account for first, or it could be READY with none left.
         (Status::Ready, Event::Reschedule(_) | Event::DispatchNow) if state.claim.is_some() => {
-            Err(Refusal::InHand)
+            Err(Refusal::InFlight)
         }
         (Status::Ready, Event::Cancel) => Ok(Transition::cancel(state)),
         (Status::Ready, Event::Reschedule(date)) => Ok(Transition::reschedule(state, date, now)),

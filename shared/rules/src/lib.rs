@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod address;
 pub mod backoff;
+pub mod claim;
 pub mod cron;
 pub mod due;
 pub mod excerpt;

@@ -11,7 +11,7 @@
 //! so that the index of what is due finds it again if its sender is lost. A dash is a [`Refusal`].
 //! ¹ Once it is due. ² As a new run, which counts its attempts anew.
 
-use crate::activity::Claim;
+use crate::claim::{Claim, Claimable, Trigger, claimable};
 use crate::retry::{RETRY_AFTER_MAX_S, RescheduleRules};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::fmt;
@@ -86,6 +86,17 @@ pub struct State {
     pub claim: Option<Claim>,
 }
 
+impl State {
+    /// Whether the notification may be claimed at `now`.
+    pub fn claimable(&self, trigger: Trigger, now: DateTime<Utc>) -> Claimable {
+        let due = match trigger {
+            Trigger::Due => self.due,
+            Trigger::Manual => now,
+        };
+        claimable(self.claim.as_ref(), (self.status == Status::Pending).then_some(due), now)
+    }
+}
+
 /// What a type and the configuration say of failed attempts.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
@@ -103,7 +114,7 @@ pub enum Event<'a> {
     /// The re-sender begins an attempt.
     Begin(Claim),
     /// Its owner has it sent now; the type's `maxRetries` hold for a new run.
-    ByHand(Claim, u32),
+    Manual(Claim, u32),
     /// The receiver accepted it.
     Succeeded,
     /// The attempt failed.
@@ -122,7 +133,7 @@ pub enum Refusal {
     Status(Status),
     /// It is being sent right now, or its sender has just been lost.
     #[error("the notification is being sent")]
-    InHand,
+    InFlight,
     /// The event needs a claim, and there is none.
     #[error("the notification is not claimed")]
     NotClaimed,
@@ -165,9 +176,8 @@ pub fn held(max_retries: u32, now: DateTime<Utc>) -> State {
 /// [`Refusal`] where the table above has a dash.
 pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<State, Refusal> {
     match (state.status, &state.claim, event) {
-        (Status::Pending, None, Event::Begin(_)) if state.due > now => Err(Refusal::NotDue),
-        (Status::Pending, None, Event::Begin(claim) | Event::ByHand(claim, _)) => Ok(send(state, claim)),
-        (Status::Pending, Some(_), Event::Begin(_) | Event::ByHand(..)) => Err(Refusal::InHand),
+        (Status::Pending, _, Event::Begin(claim)) => begin(state, claim, Trigger::Due, now),
+        (Status::Pending, _, Event::Manual(claim, _)) => begin(state, claim, Trigger::Manual, now),
         (
             Status::Pending,
             None,
@@ -176,11 +186,9 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Sta
         (Status::Pending, Some(_), Event::Released) => Ok(released(state, now)),
         (Status::Pending, Some(_), Event::Succeeded) => Ok(published(state, now)),
         (Status::Pending, Some(_), Event::Failed(policy)) => Ok(failed(state, policy, now)),
-        (Status::Pending, Some(claim), Event::LeaseExpired(_)) if claim.lease_until >= now => {
-            Err(Refusal::InHand)
-        }
+        (Status::Pending, Some(claim), Event::LeaseExpired(_)) if claim.holds(now) => Err(Refusal::InFlight),
         (Status::Pending, Some(_), Event::LeaseExpired(policy)) => Ok(failed(state, policy, now)),
-        (Status::MaxRetried, _, Event::ByHand(claim, max_retries)) => {
+        (Status::MaxRetried, _, Event::Manual(claim, max_retries)) => {
             let anew = State {
                 status: Status::Pending,
                 attempts: 0,
@@ -196,6 +204,15 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Sta
             Event::Begin(_) | Event::Succeeded | Event::Failed(_) | Event::LeaseExpired(_) | Event::Released,
         )
         | (status @ Status::Published, _, _) => Err(Refusal::Status(status)),
+    }
+}
+
+fn begin(state: &State, claim: Claim, trigger: Trigger, now: DateTime<Utc>) -> Result<State, Refusal> {
+    match state.claimable(trigger, now) {
+        Claimable::Yes => Ok(send(state, claim)),
+        Claimable::NotYet => Err(Refusal::NotDue),
+        Claimable::InFlight | Claimable::Expired => Err(Refusal::InFlight),
+        Claimable::Finished => Err(Refusal::Status(state.status)),
     }
 }
 

@@ -31,32 +31,13 @@ pub use catch_up::{Ended, Missed, Outstanding};
 pub use index::{Done, Index, index};
 pub use words::{Outcome, Status};
 
+use crate::claim::{Claim, Claimable, Trigger, claimable};
 use chrono::{DateTime, Utc};
 
 /// Attempts that a send time has (seed 001: "If `lastAttempts` reaches 5, skips the current send time").
 pub const ATTEMPTS_MAX: u32 = 5;
 /// Most send times of a reminder (SPEC §6).
 pub const SEND_TIMES_MAX: usize = 100;
-
-/// Who makes an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// The processor, when a send time has come.
-    Processor,
-    /// Somebody who wants it sent now (seed 001, "Manual Send Trigger").
-    Hand,
-}
-
-/// A hold on a reminder for one attempt (SPEC §9.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Names the claim; a settle is conditional on it.
-    pub token: String,
-    /// Until when nobody else may take the reminder.
-    pub lease_until: DateTime<Utc>,
-    /// Who holds it.
-    pub by: By,
-}
 
 /// What decisions are made of: the part of a reminder that is written often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +87,7 @@ impl State {
 
     /// Attempts that failed at the present send time (seed 001: `lastAttempts`).
     pub fn failed_attempts(&self) -> u32 {
-        let is_under_way = self.claim.as_ref().is_some_and(|claim| claim.by == By::Processor);
+        let is_under_way = self.claim.as_ref().is_some_and(|claim| claim.trigger == Trigger::Due);
         self.attempts.saturating_sub(u32::from(is_under_way))
     }
 
@@ -115,12 +96,18 @@ impl State {
         self.next.or(self.handled)
     }
 
-    fn in_hand(&self, now: DateTime<Utc>) -> bool {
-        self.claim.as_ref().is_some_and(|claim| claim.lease_until >= now)
+    /// Whether the reminder may be claimed at `now`; a claim's write condition says the same.
+    pub fn claimable(&self, trigger: Trigger, now: DateTime<Utc>) -> Claimable {
+        let ready_at = match (self.status, trigger) {
+            (Status::Completed | Status::Cancelled, _) => None,
+            (Status::Active, Trigger::Due) => self.next,
+            (Status::Active, Trigger::Manual) => Some(now),
+        };
+        claimable(self.claim.as_ref(), ready_at, now)
     }
 }
 
-/// What may happen to a reminder, apart from being claimed (see [`claimable`]). `times` are its
+/// What may happen to a reminder, apart from being claimed (see [`State::claimable`]). `times` are its
 /// outstanding send times ([`Outstanding::times`]), ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -164,7 +151,7 @@ pub enum Refusal {
     Status(Status),
     /// It is being sent right now.
     #[error("the reminder is being sent; try again in a minute")]
-    InHand,
+    InFlight,
     /// The event needs a claim, and there is none.
     #[error("the reminder is not claimed")]
     NotClaimed,
@@ -263,40 +250,10 @@ fn following(times: &[DateTime<Utc>], at: DateTime<Utc>) -> Option<DateTime<Utc>
     times.iter().copied().find(|time| *time > at)
 }
 
-/// What a claim finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimable {
-    /// It may be claimed.
-    Yes,
-    /// It is completed, cancelled, or (for the processor) to be looked at.
-    Finished,
-    /// Somebody else has it.
-    InHand,
-    /// Whoever had it is gone: [`Event::LeaseExpired`] first.
-    Expired,
-    /// Its send time has not come.
-    NotYet,
-}
-
-/// Whether a reminder may be claimed at `now`; the claim's write condition says the same.
-pub fn claimable(state: &State, by: By, now: DateTime<Utc>) -> Claimable {
-    match (&state.claim, state.status) {
-        (Some(claim), _) if claim.lease_until >= now => Claimable::InHand,
-        (Some(_), _) => Claimable::Expired,
-        (None, Status::Completed | Status::Cancelled) => Claimable::Finished,
-        (None, Status::Active) => match (by, state.next) {
-            (By::Hand, _) => Claimable::Yes,
-            (By::Processor, None) => Claimable::Finished,
-            (By::Processor, Some(next)) if next > now => Claimable::NotYet,
-            (By::Processor, Some(_)) => Claimable::Yes,
-        },
-    }
-}
-
 /// The state once `claim` is made: the processor's attempt counts from here (SPEC §9.2), one by hand has a number in the
 /// history alone.
 pub fn claimed(state: &State, claim: Claim) -> State {
-    let attempts = state.attempts + u32::from(claim.by == By::Processor);
+    let attempts = state.attempts + u32::from(claim.trigger == Trigger::Due);
     State { attempts, sequence: state.sequence + 1, claim: Some(claim), ..state.clone() }
 }
 
@@ -310,10 +267,12 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
             Err(Refusal::NotClaimed)
         }
         Event::NotMade => Ok(Transition::not_made(state)),
-        Event::LeaseExpired { .. } if state.in_hand(now) => Err(Refusal::InHand),
+        Event::LeaseExpired { .. } if state.claim.as_ref().is_some_and(|claim| claim.holds(now)) => {
+            Err(Refusal::InFlight)
+        }
         Event::Attempted { outcome, times } => Ok(attempted(state, outcome, times, now)),
         Event::LeaseExpired { times } => Ok(attempted(state, Outcome::SendError, times, now)),
-        Event::Skip { .. } if state.claim.is_some() => Err(Refusal::InHand),
+        Event::Skip { .. } if state.claim.is_some() => Err(Refusal::InFlight),
         Event::Skip { last, count, times } => match state.next_send_time() {
             Some(_) => Ok(Transition::skipped(state, last, count, times, now)),
             None => Err(Refusal::Status(state.status)),
@@ -323,7 +282,7 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
             Status::Completed | Status::Cancelled => Err(Refusal::Status(state.status)),
         },
         // An abandoned attempt is accounted for first: it may be that its message was sent.
-        Event::Replace { .. } if state.claim.is_some() => Err(Refusal::InHand),
+        Event::Replace { .. } if state.claim.is_some() => Err(Refusal::InFlight),
         Event::Replace { times } => Ok(Transition::replace(state, times, now)),
     }
 }
@@ -334,8 +293,8 @@ fn attempted(state: &State, outcome: Outcome, times: &[DateTime<Utc>], now: Date
         (_, Outcome::Skipped) => Transition::not_made(state),
         (Status::Active, Outcome::Sent) => Transition::sent(state, times, now),
         (Status::Active, Outcome::SendFailed | Outcome::SendError) => {
-            let by_hand = state.claim.as_ref().is_some_and(|claim| claim.by == By::Hand);
-            if by_hand || (state.next.is_some() && state.attempts < ATTEMPTS_MAX) {
+            let manual = state.claim.as_ref().is_some_and(|claim| claim.trigger == Trigger::Manual);
+            if manual || (state.next.is_some() && state.attempts < ATTEMPTS_MAX) {
                 Transition::again(state, "failed")
             } else {
                 Transition::past_subject(state, times, "failed, given up")

@@ -8,6 +8,7 @@ use super::RecurringError;
 use super::expand::{Expanded, Planned, expand_once};
 use crate::context::Context;
 use crate::lease::{Lease, Values};
+use crate::work::WorkItem;
 use crate::work::{RULE_SHARDS, Rule, StoreError, keys};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;

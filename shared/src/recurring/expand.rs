@@ -9,6 +9,7 @@ use super::RecurringError;
 use super::owners::{Of, Owner, Owners};
 use crate::context::Context;
 use crate::tenancy::ActivityType;
+use crate::work::WorkItem;
 use crate::work::{Created, NewActivity, Rule, RuleView, StoreError, keys, rule_body_hash};
 use chrono::{DateTime, Utc};
 use futures::future::{join_all, try_join_all};

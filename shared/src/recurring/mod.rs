@@ -141,7 +141,7 @@ async fn write(
             ..entry(now, actor, action)
         };
         let old_rule = old.as_ref().map(|old| &old.rule);
-        let writes = ctx.work.rule_writes(old_rule, &new, &parameter)?;
+        let writes = ctx.work.rule_writes(old_rule, &new, &parameter);
         // Not part of the transaction: a hundred thousand rules would stand in line for one item.
         let mut parents = parents_of(ctx, tenant, &spec).await?;
         look(ctx, Stage::Writing, &mut parents).await?;
@@ -206,7 +206,7 @@ async fn undo(
     let writes = match old {
         Some(old) => {
             let restored = Rule { revision: new.revision + 1, ..old.rule.clone() };
-            ctx.work.rule_writes(Some(new), &restored, &old.parameter)?
+            ctx.work.rule_writes(Some(new), &restored, &old.parameter)
         }
         None => ctx.work.rule_deletes(new),
     };
@@ -279,7 +279,7 @@ pub async fn set_server_state(
             reason: reason.map(str::to_owned),
             ..entry(now, actor, "recurringActivity.serverStateChanged")
         };
-        let writes = ctx.work.rule_writes(Some(&old), &new, &parameter)?;
+        let writes = ctx.work.rule_writes(Some(&old), &new, &parameter);
         if ctx.tenancy.commit_below("write recurring activity", tenant, &entry, writes).await? {
             match state {
                 ServerState::Paused => withdraw(ctx, &old, Some(new.revision), now).await?,

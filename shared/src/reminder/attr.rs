@@ -4,7 +4,7 @@
 pub const NEXT: &str = "n";
 /// The last send time that is done with, Unix milliseconds.
 pub const HANDLED: &str = "ht";
-/// Attempts begun at the send time in hand.
+/// Attempts begun at the next send time.
 pub const ATTEMPTS: &str = "a";
 /// Attempts begun in all.
 pub const SEQUENCE: &str = "q";
@@ -22,8 +22,6 @@ pub const FIRST: &str = "f";
 pub const LAST: &str = "l";
 /// Which recipient, as a hash: see [`super::keys::recipient`].
 pub const RECIPIENT: &str = "rc";
-/// On a claim by hand.
-pub const BY_HAND: &str = "bh";
 /// The processor's fence when it last claimed.
 pub const FENCE: &str = "fe";
 

@@ -4,10 +4,13 @@ use super::{attr, keys};
 use crate::work::Kept;
 use crate::work::attr as work;
 use crate::work::codec::{Attributes, DecodeError, Item, n, s, t};
+use crate::work::item::{DueItem, Encoded, WorkItem, encode_claim, held_by};
+use crate::work::statements::Guard;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
+use rules::claim::{Claim, Claimable, Trigger};
 use rules::names::{ActivityId, Tenant};
-use rules::reminder::{By, Claim, Done, Index, State, index};
+use rules::reminder::{Done, Index, State, index};
 
 /// A reminder as it is stored, but for its definition.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,42 +46,37 @@ pub struct Record {
 }
 
 impl Record {
-    /// The item's partition key.
-    pub fn pk(&self) -> String {
-        keys::reminder(&self.tenant, &self.id)
+    /// The same at another state, which it comes to at `now`. One that needs review stays until its owner has looked;
+    /// what is over is kept for `retention`, and never goes by DynamoDB's time to live, since its definition and its
+    /// history lie beside it.
+    pub(super) fn at(&self, state: State, retention: Option<TimeDelta>, now: DateTime<Utc>) -> Self {
+        let kept = match index(&state) {
+            place if place == index(&self.state) => self.kept,
+            place => kept(place, retention, now),
+        };
+        Self { state, kept, ..self.clone() }
     }
 
-    /// Whether it is gone for readers.
-    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.kept.is_some_and(|kept| kept.is_over(now))
-    }
-
-    /// The attributes that place `state` in its index: exactly one of `due` and `done`.
-    pub(super) fn index_attributes(&self, state: &State, now: DateTime<Utc>) -> [(&'static str, String); 2] {
-        match index(state) {
+    /// The attributes that place it in its index: exactly one of `due` and `done`.
+    fn place(&self, now: DateTime<Utc>) -> [(&'static str, AttributeValue); 2] {
+        match index(&self.state) {
             Index::Due(due) => [
-                (work::DUE_PARTITION, keys::due_partition(&self.tenant, self.shard)),
-                (work::DUE_SORT, keys::due_sort(due, &self.recipient, &self.id)),
+                (work::DUE_PARTITION, s(keys::due_partition(&self.tenant, self.shard))),
+                (work::DUE_SORT, s(keys::due_sort(due, &self.recipient, &self.id))),
             ],
             Index::Done(done) => [
-                (work::DONE_PARTITION, keys::done_partition(&self.tenant, done, self.done_shard)),
-                (work::DONE_SORT, keys::done_sort(now, &self.id)),
+                (work::DONE_PARTITION, s(keys::done_partition(&self.tenant, done, self.done_shard))),
+                (work::DONE_SORT, s(keys::done_sort(now, &self.id))),
             ],
         }
     }
 
     /// The whole item, in a fixed order.
-    pub(super) fn encode(&self, now: DateTime<Utc>) -> Vec<(&'static str, AttributeValue)> {
-        let state = &self.state;
+    pub(super) fn encode(&self, now: DateTime<Utc>) -> Encoded {
         let mut item = vec![
             (work::PK, s(self.pk())),
             (work::SK, s(work::ITEM)),
-            (work::STATUS, s(state.status.as_str())),
-            (attr::ATTEMPTS, n(state.attempts)),
-            (attr::SEQUENCE, n(state.sequence)),
-            (attr::REVISION, n(self.revision)),
             (work::CREATED, t(self.created_at)),
-            (attr::UPDATED, t(self.updated_at)),
             (work::BODY_HASH, s(&self.body_hash)),
             (attr::FIRST, t(self.span.0)),
             (attr::LAST, t(self.span.1)),
@@ -88,25 +86,57 @@ impl Record {
             (work::DONE_SHARD, n(self.done_shard)),
             (attr::FENCE, n(self.fence)),
         ];
-        item.extend(self.index_attributes(state, now).map(|(name, value)| (name, s(value))));
+        item.extend(self.changing(now));
+        item
+    }
+}
+
+/// Until when a reminder is kept that comes to `place` at `now`.
+pub(super) fn kept(place: Index, retention: Option<TimeDelta>, now: DateTime<Utc>) -> Option<Kept> {
+    match place {
+        Index::Done(Done::Completed | Done::Cancelled) => {
+            Some(Kept::new(now.checked_add_signed(retention?)?, false))
+        }
+        Index::Done(Done::Review) | Index::Due(_) => None,
+    }
+}
+
+impl DueItem for Record {
+    const COUNTERS: &'static [&'static str] = &[attr::ATTEMPTS, attr::SEQUENCE];
+
+    fn claimable(&self, lead: TimeDelta, now: DateTime<Utc>) -> Claimable {
+        self.state.claimable(Trigger::Due, now + lead)
+    }
+}
+
+impl WorkItem for Record {
+    fn pk(&self) -> String {
+        keys::reminder(&self.tenant, &self.id)
+    }
+
+    fn changing(&self, now: DateTime<Utc>) -> Encoded {
+        let state = &self.state;
+        let mut item = vec![
+            (work::STATUS, s(state.status.as_str())),
+            (attr::ATTEMPTS, n(state.attempts)),
+            (attr::SEQUENCE, n(state.sequence)),
+            (attr::REVISION, n(self.revision)),
+            (attr::UPDATED, t(self.updated_at)),
+        ];
+        item.extend(self.place(now));
         item.extend(self.kept.map(Kept::attribute));
-        item.extend(optional(state).into_iter().filter_map(|(name, value)| Some((name, value?))));
+        item.extend(encode_claim(state.claim.as_ref()));
+        let mut option = |name, at: Option<DateTime<Utc>>| item.extend(at.map(|at| (name, t(at))));
+        option(attr::NEXT, state.next);
+        option(attr::HANDLED, state.handled);
+        option(attr::LAST_SENT, state.last_sent_at);
+        option(attr::COMPLETED, state.completed_at);
         item
     }
 
-    /// Reads an item.
-    ///
-    /// # Errors
-    /// [`DecodeError`] naming what cannot be read.
-    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
         let read = Attributes::new(item)?;
         let (tenant, id) = keys::parse_reminder(read.text(work::PK)?).ok_or_else(|| read.error(work::PK))?;
-        let by = if item.contains_key(attr::BY_HAND) { By::Hand } else { By::Processor };
-        let claim = match (read.text_option(work::TOKEN)?, read.instant_option(work::LEASE)?) {
-            (Some(token), Some(lease_until)) => Some(Claim { token: token.to_owned(), lease_until, by }),
-            (None, None) => None,
-            _ => return Err(read.error(work::TOKEN)),
-        };
         Ok(Self {
             state: State {
                 status: read.parsed(work::STATUS)?,
@@ -116,7 +146,7 @@ impl Record {
                 sequence: read.number(attr::SEQUENCE)?,
                 last_sent_at: read.instant_option(attr::LAST_SENT)?,
                 completed_at: read.instant_option(attr::COMPLETED)?,
-                claim,
+                claim: read.claim()?,
             },
             created_at: read.instant(work::CREATED)?,
             updated_at: read.instant(attr::UPDATED)?,
@@ -133,31 +163,27 @@ impl Record {
             id,
         })
     }
-}
 
-/// Until when a reminder is kept that stands at `state` from `now` on. One that needs review stays until its owner has
-/// looked. Never by DynamoDB's time to live, since its definition and its history lie beside it.
-pub(super) fn kept(state: &State, now: DateTime<Utc>, retention: Option<TimeDelta>) -> Option<Kept> {
-    match index(state) {
-        Index::Done(Done::Completed | Done::Cancelled) => {
-            Some(Kept::new(now.checked_add_signed(retention?)?, false))
-        }
-        Index::Done(Done::Review) | Index::Due(_) => None,
+    fn claim(&self) -> Option<&Claim> {
+        self.state.claim.as_ref()
     }
-}
 
-/// The attributes that a state may have or not.
-pub(super) fn optional(state: &State) -> [(&'static str, Option<AttributeValue>); 7] {
-    let claim = state.claim.as_ref();
-    [
-        (attr::NEXT, state.next.map(t)),
-        (attr::HANDLED, state.handled.map(t)),
-        (attr::LAST_SENT, state.last_sent_at.map(t)),
-        (attr::COMPLETED, state.completed_at.map(t)),
-        (work::TOKEN, claim.map(|claim| s(&claim.token))),
-        (work::LEASE, claim.map(|claim| t(claim.lease_until))),
-        (attr::BY_HAND, claim.filter(|claim| claim.by == By::Hand).map(|_| n(1))),
-    ]
+    fn kept(&self) -> Option<Kept> {
+        self.kept
+    }
+
+    /// All there is to tell states apart: claims raise the sequence, owners the revision, and a settle ends a claim.
+    fn guards(&self, _: &Self) -> Vec<Guard> {
+        vec![
+            held_by(self.claim()),
+            Guard::Equals(attr::SEQUENCE, n(self.state.sequence)),
+            Guard::Equals(attr::REVISION, n(self.revision)),
+        ]
+    }
+
+    fn is_left_by(&self, to: &Self) -> bool {
+        (&self.state, self.revision) == (&to.state, to.revision)
+    }
 }
 
 #[cfg(test)]
@@ -194,13 +220,13 @@ mod tests {
 
     #[test]
     fn records_round_trip_in_exactly_one_index() {
-        let claim = |by| Claim { token: "t".into(), lease_until: record().created_at, by };
+        let claim = |trigger| Claim { trigger, ..Claim::due("t", record().created_at) };
         let base = record().state;
         let at = Some(record().created_at);
         let states = [
             base.clone(),
-            State { claim: Some(claim(By::Processor)), handled: at, last_sent_at: at, ..base.clone() },
-            State { claim: Some(claim(By::Hand)), ..base.clone() },
+            State { claim: Some(claim(Trigger::Due)), handled: at, last_sent_at: at, ..base.clone() },
+            State { claim: Some(claim(Trigger::Manual)), ..base.clone() },
             State { next: None, handled: at, ..base.clone() },
             State { status: Status::Completed, next: None, completed_at: at, ..base.clone() },
             State { status: Status::Cancelled, ..base },
@@ -235,7 +261,7 @@ mod tests {
         let at = Some(record.created_at);
         record.state = State { handled: at, last_sent_at: at, completed_at: at, ..record.state };
         record.state.claim =
-            Some(Claim { token: "0123456789abcdef".into(), lease_until: record.created_at, by: By::Hand });
+            Some(Claim { trigger: Trigger::Manual, ..Claim::due("0123456789abcdef", record.created_at) });
         let size: usize = record
             .encode(record.created_at)
             .iter()

@@ -4,7 +4,6 @@
 use super::codec::Record;
 use super::{ReminderStore, attr, keys};
 use crate::page::Page;
-use crate::work::StoreError;
 use crate::work::attr::{
     ENTRY_AT, ENTRY_DETAIL, ENTRY_MILLIS, ENTRY_OUTCOME, ENTRY_STATUS, HISTORY_PREFIX, PK, SK,
 };
@@ -12,6 +11,7 @@ use crate::work::batcher::Outcome as Written;
 use crate::work::codec::{Attributes, DecodeError, Item, n, s, t};
 use crate::work::partition::Part;
 use crate::work::statements;
+use crate::work::{StoreError, WorkItem};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
@@ -88,18 +88,8 @@ impl ReminderStore {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn entry(&self, record: &Record) -> Result<Option<Entry>, StoreError> {
-        let output = self
-            .work
-            .client
-            .get_item()
-            .table_name(&self.work.table)
-            .consistent_read(true)
-            .key(PK, AttributeValue::S(record.pk()))
-            .key(SK, AttributeValue::S(keys::history(record.state.sequence)))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        Ok(output.item.as_ref().map(Entry::decode).transpose()?)
+        let item = self.work.item(&record.pk(), &keys::history(record.state.sequence)).await?;
+        Ok(item.as_ref().map(Entry::decode).transpose()?)
     }
 
     /// Which of the send times `wanted` are ended, by all that is recorded.

@@ -5,6 +5,7 @@ use super::{Definition, Reminder, ReminderStore, keys};
 use crate::page::Page;
 use crate::tenancy::Shards;
 use crate::work::StoreError;
+use crate::work::WorkItem;
 use crate::work::attr::{ITEM, PAYLOAD, PK};
 use crate::work::list::{Filling, Phase};
 use crate::work::payload::{GET_BATCH_MAX, PAYLOAD_BATCH_MAX};

@@ -30,10 +30,9 @@ mod list;
 mod put;
 mod settle;
 mod skip;
-mod statement;
 mod stats;
 
-pub use claim::{ByHand, Claimed};
+pub use claim::ManualClaim;
 pub use codec::Record;
 pub use definition::Definition;
 pub use due::DueRow;
@@ -41,22 +40,18 @@ pub use history::Entry;
 pub use list::Filter;
 pub(crate) use list::{over_partitions, phases_of_all};
 pub use put::{Cancelled, NewReminder, Put};
-pub use settle::Settled;
 pub use stats::Stats;
 
-use crate::work::Kept;
 use crate::work::attr::{ITEM, PAYLOAD, PK, SK};
 use crate::work::codec::Item;
-use crate::work::{StoreError, WorkStore};
+use crate::work::{StoreError, WorkItem, WorkStore};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{ActivityId, Tenant};
-use rules::reminder::{Outstanding, State, index};
+use rules::reminder::{Outstanding, State};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How often a change is decided anew because the reminder moved meanwhile.
-const TRIES: usize = 5;
 /// How often what a read left out is asked for in all.
 const READ_TRIES: u32 = 6;
 /// The first wait before what was left out is asked for again; it doubles.
@@ -84,12 +79,9 @@ impl ReminderStore {
         Self { work }
     }
 
-    /// Until when a reminder is kept once it stands at `to`; one that was over before, as before.
-    fn kept(&self, record: &Record, to: &State, now: DateTime<Utc>) -> Option<Kept> {
-        match index(&record.state) == index(to) {
-            true => record.kept,
-            false => codec::kept(to, now, self.work.retention()),
-        }
+    /// A reminder at another state, which it comes to at `now`.
+    fn at(&self, record: &Record, state: State, now: DateTime<Utc>) -> Record {
+        record.at(state, self.work.retention(), now)
     }
 
     /// A reminder, as the last writes left it; none that is gone for readers.
@@ -155,18 +147,6 @@ impl ReminderStore {
 
     /// The state of one reminder, as the last write left it; none that is gone for readers.
     async fn record(&self, tenant: &Tenant, id: &ActivityId) -> Result<Option<Record>, StoreError> {
-        let output = self
-            .work
-            .client
-            .get_item()
-            .table_name(&self.work.table)
-            .consistent_read(true)
-            .key(PK, AttributeValue::S(keys::reminder(tenant, id)))
-            .key(SK, AttributeValue::S(ITEM.to_owned()))
-            .send()
-            .await
-            .map_err(StoreError::from_sdk)?;
-        let record = output.item.as_ref().map(Record::decode).transpose()?;
-        Ok(record.filter(|record| !record.is_over(self.work.clock.now())))
+        self.work.read(&keys::reminder(tenant, id)).await
     }
 }

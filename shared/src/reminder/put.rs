@@ -1,24 +1,19 @@
 //! What an owner does to a reminder: write it, write it anew, call it off.
 
 use super::codec::{self, Record};
-use super::{Definition, Reminder, ReminderStore, TRIES, attr, keys, statement};
+use super::{Definition, Reminder, ReminderStore, attr, keys};
 use crate::body_hash::BodyHash;
 use crate::tenancy::{Parent, ParentKind, Shards};
-use crate::work::StoreError;
-use crate::work::attr::{PK, TOKEN};
-use crate::work::batcher::Outcome;
-use crate::work::codec::{Item, n};
+use crate::work::attr::TOKEN;
+use crate::work::codec::n;
 use crate::work::statements::Guard;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put as PutItem, TransactWriteItem};
+use crate::work::step::{Stepped, TRIES};
+use crate::work::{StoreError, WorkItem};
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
 use rules::parent::Stage;
-use rules::reminder::{Ended, Event, Outstanding, Refusal, State, Status, decide};
+use rules::reminder::{Ended, Event, Outstanding, Refusal, State, Status, decide, index};
 use std::collections::BTreeMap;
-
-/// Why DynamoDB cancels a transaction that lost against another write.
-const LOST: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
 
 /// A reminder that is valid and shall be accepted.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +128,7 @@ impl ReminderStore {
             }
         }
         // It moved under every try: somebody is at work on it.
-        Ok(Put::Refused(Refusal::InHand))
+        Ok(Put::Refused(Refusal::InFlight))
     }
 
     /// What `new` was written below and is gone: then it is deleted, if nobody has begun it, or else cancelled.
@@ -160,7 +155,7 @@ impl ReminderStore {
 
     /// A reminder as it is written at `now`.
     fn placed(&self, record: Record, now: DateTime<Utc>) -> Record {
-        Record { kept: codec::kept(&record.state, now, self.work.retention()), ..record }
+        Record { kept: codec::kept(index(&record.state), self.work.retention(), now), ..record }
     }
 
     /// A reminder just written, without the send times that are left out.
@@ -189,19 +184,13 @@ impl ReminderStore {
                 Ok(step) => step,
                 Err(refusal) => return Ok(Cancelled::Refused(refusal)),
             };
-            let revision = record.revision + 1;
-            let kept = self.kept(record, &step.to, now);
-            let statement = statement::step(&self.work.table, record, &step.to, kept, Some(revision), now);
-            let cancelled = Record { state: step.to, kept, revision, updated_at: now, ..record.clone() };
-            match self.work.batcher.run(statement).await? {
-                Outcome::Applied(_) => {}
-                // Our own write, retried by the SDK after it had succeeded.
-                Outcome::Lost(Some(item)) if Record::decode(&item)? == cancelled => {}
-                Outcome::Lost(_) | Outcome::Duplicate => continue,
+            let cancelled =
+                Record { revision: record.revision + 1, updated_at: now, ..self.at(record, step.to, now) };
+            if self.work.step(record, &cancelled, None, now).await? == Stepped::Applied {
+                return Ok(Cancelled::Applied(Box::new(Reminder { record: cancelled, ..reminder })));
             }
-            return Ok(Cancelled::Applied(Box::new(Reminder { record: cancelled, ..reminder })));
         }
-        Ok(Cancelled::Refused(Refusal::InHand))
+        Ok(Cancelled::Refused(Refusal::InFlight))
     }
 
     /// Writes state and definition together, over `old` if that is still as it was; `false` if it is not.
@@ -212,42 +201,16 @@ impl ReminderStore {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let Reminder { record, definition, outstanding } = reminder;
-        let mut state =
-            PutItem::builder().table_name(&self.work.table).set_item(Some(item(record.encode(now))));
-        state = match old {
-            None => {
-                state.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", PK)
-            }
-            Some(old) => state
-                .condition_expression("attribute_not_exists(#tk) AND #q = :q AND #v = :v")
-                .expression_attribute_names("#tk", TOKEN)
-                .expression_attribute_names("#q", attr::SEQUENCE)
-                .expression_attribute_names("#v", attr::REVISION)
-                .expression_attribute_values(":q", n(old.state.sequence))
-                .expression_attribute_values(":v", n(old.revision)),
+        let state = record.encode(now);
+        let state = match old {
+            None => self.work.put_new(state),
+            Some(old) => self.work.put(state, &old.guards(record)),
         };
-        let payload = PutItem::builder()
-            .table_name(&self.work.table)
-            .set_item(Some(item(definition.encode(outstanding, &record.tenant, &record.id))));
-        let mut writes = Vec::new();
-        for put in [state, payload] {
-            let put = put.build().map_err(|error| StoreError::Refused(error.to_string()))?;
-            writes.push(TransactWriteItem::builder().put(put).build());
-        }
-        let sent = self.work.client.transact_write_items().set_transact_items(Some(writes)).send().await;
-        let Err(error) = sent else { return Ok(true) };
-        match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(canceled))
-                if canceled
-                    .cancellation_reasons()
-                    .iter()
-                    .any(|reason| reason.code().is_some_and(|code| LOST.contains(&code))) =>
-            {
-                // Our own write, retried by the SDK after it had succeeded, or another's.
-                let found = self.record(&record.tenant, &record.id).await?;
-                Ok(found.as_ref() == Some(record))
-            }
-            _ => Err(StoreError::from_sdk(error)),
+        let definition = definition.encode(outstanding, &record.tenant, &record.id);
+        match self.work.transact(vec![state, self.work.put(definition, &[])]).await? {
+            Ok(()) => Ok(true),
+            // Our own write, retried by the SDK after it had succeeded, or another's.
+            Err(_) => Ok(self.record(&record.tenant, &record.id).await?.as_ref() == Some(record)),
         }
     }
 }
@@ -283,8 +246,4 @@ impl NewReminder {
         let Definition { catch_up, send_times, .. } = &self.definition;
         Outstanding::of(*catch_up, send_times, ended, begun, now)
     }
-}
-
-fn item(attributes: Vec<(&'static str, AttributeValue)>) -> Item {
-    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

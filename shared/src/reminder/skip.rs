@@ -3,19 +3,15 @@
 
 use super::codec::Record;
 use super::history::Entry;
-use super::{Reminder, ReminderStore, TRIES, keys, statement};
-use crate::work::StoreError;
-use crate::work::statements;
-use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
+use super::{Reminder, ReminderStore, keys};
+use crate::work::step::TRIES;
+use crate::work::{StoreError, WorkItem, statements};
 use chrono::{DateTime, Utc};
 use rules::recurring::CatchUp;
-use rules::reminder::{Event, Missed, Outcome, State, decide};
+use rules::reminder::{Event, Missed, Outcome, decide};
 
 /// Most send times skipped in one write: a transaction has at most 100 items, and one is the reminder.
 const SKIPS_MAX: usize = 99;
-/// Why DynamoDB cancels a transaction because the reminder is not as it was read.
-const MOVED: [&str; 3] = ["ConditionalCheckFailed", "DuplicateItem", "TransactionConflict"];
-
 impl ReminderStore {
     /// Skips the next send times of a reminder that are not made up for; the reminder as it stands then.
     ///
@@ -39,10 +35,10 @@ impl ReminderStore {
             let now = rules::time::truncate(self.work.clock.now());
             let event = Event::Skip { last, count, times: &outstanding.times };
             let Ok(step) = decide(&record.state, event, now) else { break };
-            if self.write_skips(record, &step.to, catch_up, &skips, now).await? {
+            let to = self.at(record, step.to, now);
+            if self.write_skips(record, &to, catch_up, &skips, now).await? {
                 tracing::info!(tenant = %record.tenant, id = %record.id, count, %catch_up, "send times skipped");
-                found.record.kept = self.kept(&found.record, &step.to, now);
-                found.record.state = step.to;
+                found.record = to;
                 continue;
             }
             // Another processor's doing, or our own write, retried by the SDK after it had succeeded.
@@ -56,7 +52,7 @@ impl ReminderStore {
     async fn write_skips(
         &self,
         record: &Record,
-        to: &State,
+        to: &Record,
         catch_up: CatchUp,
         skips: &[(DateTime<Utc>, Missed)],
         now: DateTime<Utc>,
@@ -76,21 +72,7 @@ impl ReminderStore {
             let item = entry.encode(&pk, &sk);
             statements::insert(table, pk, &sk, item)
         });
-        let step = statement::step(table, record, to, self.kept(record, to, now), None, now);
-        let writes =
-            std::iter::once(step).chain(entries).map(statements::Statement::for_transaction).collect();
-        let sent = self.work.client.execute_transaction().set_transact_statements(Some(writes)).send().await;
-        let Err(error) = sent else { return Ok(true) };
-        match error.as_service_error() {
-            Some(ExecuteTransactionError::TransactionCanceledException(canceled))
-                if canceled
-                    .cancellation_reasons()
-                    .iter()
-                    .any(|reason| reason.code().is_some_and(|code| MOVED.contains(&code))) =>
-            {
-                Ok(false)
-            }
-            _ => Err(StoreError::from_sdk(error)),
-        }
+        let step = statements::step(table, record, to, now);
+        Ok(self.work.execute(std::iter::once(step).chain(entries)).await?.is_ok())
     }
 }

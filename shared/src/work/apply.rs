@@ -2,11 +2,12 @@
 
 use super::batcher::Outcome;
 use super::codec::{Record, s};
-use super::kept::expires;
+use super::item::WorkItem;
+use super::kept::{Kept, expires};
 use super::result_item::ActivityResult;
 use super::statements::{self, Statement};
+use super::step::Together;
 use super::{StoreError, WorkStore, attr, keys};
-use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Tenant};
@@ -34,17 +35,6 @@ pub(super) enum Applied {
     Refused(Refusal),
     /// There is no such activity.
     Gone,
-}
-
-/// What became of a write.
-#[derive(PartialEq, Eq)]
-pub(super) enum Written {
-    /// It stands.
-    Yes,
-    /// The result is kept with the activity already.
-    Known,
-    /// The activity was not as it had been read.
-    Moved,
 }
 
 impl WorkStore {
@@ -145,9 +135,9 @@ impl WorkStore {
                 },
             };
             match written {
-                Written::Yes => return Ok(Applied::Written(status)),
-                Written::Known => return Ok(Applied::Known),
-                Written::Moved => {}
+                Together::Written => return Ok(Applied::Written(status)),
+                Together::Known => return Ok(Applied::Known),
+                Together::Moved => {}
             }
         }
         Err(StoreError::Throttled)
@@ -161,14 +151,9 @@ impl WorkStore {
         hard_override: bool,
     ) -> Result<(Status, Statement), Refusal> {
         let now = rules::time::truncate(self.clock.now());
-        let step = decide(&record.state, Event::Result { verdict, hard_override }, now)?;
-        let statement = if step.to.claim.is_some() {
-            statements::note(&self.table, record, verdict)
-        } else {
-            let kept = self.kept(record, &step.to, record.success, now).await;
-            statements::step(&self.table, record, &step.to, record.success, None, kept, now)
-        };
-        Ok((step.to.status, statement))
+        let state = decide(&record.state, Event::Result { verdict, hard_override }, now)?.to;
+        let to = Record { state, ..record.clone() }.kept_for(&self.periods(&record.tenant).await, now);
+        Ok((to.state.status, statements::step(&self.table, record, &to, now)))
     }
 
     fn keep(&self, pk: &str, result: &ActivityResult, keep: Keep) -> Statement {
@@ -188,12 +173,16 @@ impl WorkStore {
         record: &Record,
         result: &ActivityResult,
         keep: Keep,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<Together, StoreError> {
         let pk = record.pk();
         if record.has_companions {
             return self.store_result(&pk, result, keep).await;
         }
-        self.together(self.keep(&pk, result, keep), statements::note_companions(&self.table, record)).await
+        // What has results beside it does not go by its time to live.
+        let kept = record.kept.map(|kept| Kept { by_ttl: false, ..kept });
+        let noted = Record { has_companions: true, kept, ..record.clone() };
+        let step = statements::step(&self.table, record, &noted, self.clock.now());
+        self.together(self.keep(&pk, result, keep), step).await
     }
 
     /// The same of a result that comes too late to change anything.
@@ -206,7 +195,7 @@ impl WorkStore {
     ) -> Result<(), StoreError> {
         for _ in 0..TRIES {
             let Some(record) = self.record(tenant, id).await? else { return Ok(()) };
-            if self.store_beside(&record, result, keep).await? != Written::Moved {
+            if self.store_beside(&record, result, keep).await? != Together::Moved {
                 return Ok(());
             }
         }
@@ -219,28 +208,10 @@ impl WorkStore {
         pk: &str,
         result: &ActivityResult,
         keep: Keep,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<Together, StoreError> {
         Ok(match self.batcher.run(self.keep(pk, result, keep)).await? {
-            Outcome::Applied(_) => Written::Yes,
-            Outcome::Duplicate | Outcome::Lost(_) => Written::Known,
+            Outcome::Applied(_) => Together::Written,
+            Outcome::Duplicate | Outcome::Lost(_) => Together::Known,
         })
-    }
-
-    /// An insert and a step, written together or not at all.
-    pub(super) async fn together(&self, kept: Statement, step: Statement) -> Result<Written, StoreError> {
-        let statements = vec![kept.for_transaction(), step.for_transaction()];
-        let sent = self.client.execute_transaction().set_transact_statements(Some(statements)).send().await;
-        let Err(error) = sent else { return Ok(Written::Yes) };
-        let Some(ExecuteTransactionError::TransactionCanceledException(canceled)) = error.as_service_error()
-        else {
-            return Err(StoreError::from_sdk(error));
-        };
-        let codes: Vec<&str> =
-            canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default()).collect();
-        match codes.as_slice() {
-            ["DuplicateItem" | "ConditionalCheckFailed", ..] => Ok(Written::Known),
-            [_, "ConditionalCheckFailed"] => Ok(Written::Moved),
-            _ => Err(StoreError::Throttled),
-        }
     }
 }

@@ -35,6 +35,8 @@ pub const RUN: &str = "r";
 pub const TOKEN: &str = "tk";
 /// A claim's lease, Unix milliseconds.
 pub const LEASE: &str = "lu";
+/// On a claim whose attempt its owner wants now.
+pub const MANUAL: &str = "bh";
 /// Creation, Unix milliseconds.
 pub const CREATED: &str = "c";
 /// End of the last execution of the run, Unix milliseconds.

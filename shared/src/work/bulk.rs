@@ -5,6 +5,7 @@ use super::codec::Record;
 use super::list::Position;
 use super::{Change, Filter, StoreError, WorkStore, keys};
 use crate::tenancy::KindEntry;
+use crate::work::WorkItem;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};

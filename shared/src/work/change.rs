@@ -1,17 +1,15 @@
 //! What an owner does to an activity: cancel, reschedule, dispatch now, retry, another URI.
 
-use super::batcher::Outcome;
 use super::codec::{DecodeError, Record};
 use super::create::due_activity;
-use super::{ActivityView, HistoryEntry, StoreError, WorkStore, attr, statements};
+use super::item::WorkItem;
+use super::step::{Step, Stepped, TRIES};
+use super::{ActivityView, HistoryEntry, StoreError, WorkStore, attr};
 use crate::tenancy::{Parent, ParentKind};
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Kind, Tenant};
 use rules::parent::Stage;
 use rules::uri::UriPattern;
-
-/// How often a change is decided anew because the activity moved meanwhile.
-const TRIES: usize = 5;
 
 /// What a change came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,11 +81,9 @@ impl WorkStore {
                 Asked::Event(event) => match decide(&record.state, event, now) {
                     Ok(step) => {
                         self.keep_success(&record).await?;
-                        let kept = self.kept(&record, &step.to, None, now).await;
-                        let statement =
-                            statements::step(&self.table, &record, &step.to, None, None, kept, now);
-                        let next = Record { state: step.to, success: None, kept, ..record.clone() };
-                        Ok((statement, next, step.enqueue))
+                        let next = Record { state: step.to, success: None, ..record.clone() };
+                        let next = next.kept_for(&self.periods(&record.tenant).await, now);
+                        Ok(Step { to: next, enqueue: step.enqueue })
                     }
                     Err(refusal) => Err(refusal),
                 },
@@ -95,40 +91,29 @@ impl WorkStore {
                 Asked::SetUri(_) if record.state.status != Status::Ready => {
                     Err(Refusal::Status(record.state.status))
                 }
-                Asked::SetUri(_) if record.state.claim.is_some() => Err(Refusal::InHand),
+                Asked::SetUri(_) if record.state.claim.is_some() => Err(Refusal::InFlight),
                 Asked::SetUri(uri) => match self.fills(&record, uri).await? {
                     Ok(()) => {
                         let next = Record { uri: Some(uri.to_string()), ..record.clone() };
-                        Ok((statements::set_uri(&self.table, &record, uri.as_str()), next, false))
+                        Ok(Step { to: next, enqueue: false })
                     }
                     Err(reason) => Err(Refusal::Unfillable(reason)),
                 },
             };
-            let (statement, next, enqueue) = match next {
-                Ok(next) => next,
+            let step = match next {
+                Ok(step) => step,
                 Err(refusal) => return Ok(Change::Refused(refusal)),
             };
-            // Called off while abandoned: the lost attempt counts, so its history tells of it.
-            let outcome = if record.state.claim.is_some() {
-                self.run_with_entry(&record, &HistoryEntry::lost(now), statement).await?
-            } else {
-                self.batcher.run(statement).await?
+            // Canceled with an expired claim: the lost attempt counts, so its history shows it.
+            let lost = record.state.claim.is_some().then(|| self.entry(&record, &HistoryEntry::lost(now)));
+            record = match self.step(&record, &step.to, lost.as_ref(), now).await? {
+                Stepped::Applied => return self.changed(record, step, &mut parents).await,
+                Stepped::Moved(found) => found,
+                Stepped::Gone => return Ok(Change::NotFound),
             };
-            match outcome {
-                Outcome::Applied(_) => return self.changed((record, next), &mut parents, enqueue).await,
-                Outcome::Lost(Some(item)) => {
-                    let found = Record::decode(&item)?;
-                    // Our own write, retried by the SDK after it had succeeded.
-                    if found == next {
-                        return self.changed((record, next), &mut parents, enqueue).await;
-                    }
-                    record = found;
-                }
-                Outcome::Lost(None) | Outcome::Duplicate => return Ok(Change::NotFound),
-            }
         }
         // It moved under every try: somebody is at work on it.
-        Ok(Change::Refused(Refusal::InHand))
+        Ok(Change::Refused(Refusal::InFlight))
     }
 
     /// Whether the activity's parameter fills `uri`, or why not.
@@ -141,15 +126,13 @@ impl WorkStore {
 
     async fn changed(
         &self,
-        (before, next): (Record, Record),
+        before: Record,
+        Step { to: next, enqueue }: Step<Record>,
         parents: &mut [Parent],
-        enqueue: bool,
     ) -> Result<Change<Record>, StoreError> {
         if let Some(gone) = self.tenancy.gone(Stage::Written, parents).await? {
             let now = rules::time::truncate(self.clock.now());
-            let undo =
-                statements::step(&self.table, &next, &before.state, before.success, None, before.kept, now);
-            self.batcher.run(undo).await?;
+            self.step(&next, &before, None, now).await?;
             return Ok(Change::ParentGone(gone));
         }
         if enqueue {

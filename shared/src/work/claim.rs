@@ -1,15 +1,18 @@
-//! Claiming: one conditional write each, 25 in one call (SPEC §9.2).
+//! Claiming what is due without reading it first: one conditional write each, 25 in one call (SPEC §9.2).
 
 use super::batcher::Outcome;
-use super::codec::{Item, Record};
-use super::{StoreError, WorkStore, keys, statements};
-use crate::patience::BRIEFLY;
+use super::codec::{Record, s, t};
+use super::item::DueItem;
+use super::statements::{self, Guard, Statement};
+use super::{StoreError, WorkStore, attr, keys};
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::Stream;
 use futures::stream::FuturesUnordered;
-use rules::activity::{Claim, Claimable, claimable};
+use rules::activity::Status;
+use rules::claim::{Claim, Claimable, Trigger};
 use rules::names::{ActivityId, Tenant};
 
 /// An activity to be claimed.
@@ -25,100 +28,128 @@ pub struct Ref {
 
 /// What a claim came to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Claimed {
+pub enum Claimed<T> {
     /// It is ours until the lease runs out.
-    Ours(Box<Record>),
-    /// Its worker was lost: the crash is an attempt to account for first.
-    Abandoned(Box<Record>),
-    /// Another worker has it, until its lease runs out.
-    InHand(Box<Record>),
-    /// Finished, gone, due later, or an item that cannot be read: none of our business.
+    Ours(Box<T>),
+    /// Its claim has expired: the attempt is to be accounted for first.
+    Expired(Box<T>),
+    /// It is claimed by somebody else, until that lease runs out.
+    InFlight(Box<T>),
+    /// Finished, gone, due later, or an item that cannot be read: there is nothing to do.
     NotOurs,
 }
 
+/// A claim that is to be written to an item, if its conditions hold.
+pub(crate) struct Wanted {
+    pub(crate) pk: String,
+    pub(crate) claim: Claim,
+    /// What is written beside the claim.
+    pub(crate) sets: Vec<(&'static str, AttributeValue)>,
+    /// What has to hold, apart from that nobody has claimed it.
+    pub(crate) guards: Vec<Guard>,
+}
+
 impl WorkStore {
-    /// Claims up to 25 activities that are due by now and `lead`. What the answer shows is ready at once; the others are
-    /// looked up as the stream is read, side by side, and each follows when its item was read: while it waits for one
-    /// lookup, a caller that waits for all of them loses of every lease.
+    /// A new claim of an item that holds until `lease_until`.
+    pub fn new_claim(&self, trigger: Trigger, lease_until: DateTime<Utc>) -> Claim {
+        let token = URL_SAFE_NO_PAD.encode(self.entropy.bytes::<12>());
+        Claim { token, lease_until: rules::time::truncate(lease_until), trigger }
+    }
+
+    /// Claims up to 25 activities that are due by now and `lead`. What the response shows is ready at once; the others are
+    /// looked up as the stream is read, side by side, and each follows when its item was read: a caller that waited for
+    /// all of them would lose of every lease what one lookup takes.
     ///
     /// # Errors
     /// [`StoreError`], each for itself. After an error the claim may have been
     /// written; its lease will run out, and the attempt counts (SPEC §9.3).
-    pub async fn claim<'a>(
-        &'a self,
-        refs: &'a [Ref],
+    pub async fn claim(
+        &self,
+        refs: &[Ref],
         lead: TimeDelta,
-    ) -> impl Stream<Item = Result<Claimed, StoreError>> + 'a {
-        let now = self.clock.now();
-        let claims: Vec<Claim> = refs
-            .iter()
-            .map(|one| Claim {
-                token: URL_SAFE_NO_PAD.encode(self.entropy.bytes::<12>()),
-                lease_until: rules::time::truncate(one.lease_until),
-            })
-            .collect();
-        let statements = refs
-            .iter()
-            .zip(&claims)
-            .map(|(one, claim)| {
-                statements::claim(&self.table, keys::activity(&one.tenant, &one.id), claim, now + lead)
-            })
-            .collect();
-        let outcomes = self.batcher.run_all(statements).await;
-        let outcomes = refs.iter().zip(claims).zip(outcomes);
-        let claimed = move |((one, claim), outcome)| self.claimed(one, claim, outcome, lead, now);
-        outcomes.map(claimed).collect::<FuturesUnordered<_>>()
+    ) -> impl Stream<Item = Result<Claimed<Record>, StoreError>> {
+        let due_by = self.clock.now() + lead;
+        let wanted = refs.iter().map(|one| {
+            let claim = self.new_claim(Trigger::Due, one.lease_until);
+            wanted(keys::activity(&one.tenant, &one.id), claim, due_by)
+        });
+        self.claim_due(wanted.collect(), lead).await
     }
 
-    /// What came of the claim of `one`.
-    async fn claimed(
+    /// The same of items of any kind.
+    async fn claim_due<T: DueItem>(
         &self,
-        one: &Ref,
-        claim: Claim,
+        wanted: Vec<Wanted>,
+        lead: TimeDelta,
+    ) -> impl Stream<Item = Result<Claimed<T>, StoreError>> {
+        let now = self.clock.now();
+        let statements = wanted.iter().map(|one| statement::<T>(&self.table, one)).collect();
+        let claimed = wanted.into_iter().zip(self.batcher.run_all(statements).await);
+        let claimed = claimed.map(move |(one, outcome)| self.claimed(one, outcome, lead, now));
+        claimed.collect::<FuturesUnordered<_>>()
+    }
+
+    /// Claims one item that is due by now, in one call with what else waits to be written.
+    ///
+    /// # Errors
+    /// As [`WorkStore::claim`].
+    pub(crate) async fn claim_one<T: DueItem>(&self, wanted: Wanted) -> Result<Claimed<T>, StoreError> {
+        let now = self.clock.now();
+        let outcome = self.batcher.run(statement::<T>(&self.table, &wanted)).await;
+        self.claimed(wanted, outcome, TimeDelta::zero(), now).await
+    }
+
+    /// What came of a claim.
+    async fn claimed<T: DueItem>(
+        &self,
+        Wanted { pk, claim, .. }: Wanted,
         outcome: Result<Outcome, StoreError>,
         lead: TimeDelta,
         now: DateTime<Utc>,
-    ) -> Result<Claimed, StoreError> {
-        match outcome {
-            Ok(Outcome::Applied(Some(item))) => Ok(self.ours(&item)),
+    ) -> Result<Claimed<T>, StoreError> {
+        let decoded = |item| self.unreadable.skip(T::decode(item));
+        let found = match outcome {
+            // An item that cannot be read can be worked on by nobody, and its message is spent.
+            Ok(Outcome::Applied(Some(item))) => {
+                return Ok(decoded(&item).map_or(Claimed::NotOurs, |item| Claimed::Ours(Box::new(item))));
+            }
             // Some endpoints do not return what a statement of a batch wrote.
-            Ok(Outcome::Applied(None)) => Ok(found(self.look_up(one, &claim).await?, &claim, lead, now)),
-            Ok(Outcome::Lost(Some(item))) => {
-                Ok(found(self.unreadable.skip(Record::decode(&item)), &claim, lead, now))
-            }
-            Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Claimed::NotOurs),
-            // A try whose answer was lost may have written it, and a claim that nobody knows of is a lost attempt.
-            Err(error) => {
-                match self.look_up(one, &claim).await.map(|record| found(record, &claim, lead, now)) {
-                    Ok(ours @ Claimed::Ours(_)) => Ok(ours),
-                    Ok(_) | Err(_) => Err(error),
-                }
-            }
+            Ok(Outcome::Applied(None)) => self.look_up(&pk, &claim).await?,
+            Ok(Outcome::Lost(Some(item))) => decoded(&item),
+            Ok(Outcome::Lost(None) | Outcome::Duplicate) => None,
+            // A try whose response was lost may have written it, and a claim that nobody knows of is a lost attempt.
+            Err(error) => match self.look_up::<T>(&pk, &claim).await {
+                Ok(Some(found)) if found.claim() == Some(&claim) => Some(found),
+                Ok(_) | Err(_) => return Err(error),
+            },
+        };
+        let Some(found) = found else { return Ok(Claimed::NotOurs) };
+        // The SDK's own retry of a claim that succeeded looks lost, and is ours.
+        if found.claim() == Some(&claim) {
+            return Ok(Claimed::Ours(Box::new(found)));
         }
-    }
-
-    /// Reads what a claim of unknown outcome may have been written to, for as long as the claim can still be given back.
-    async fn look_up(&self, one: &Ref, claim: &Claim) -> Result<Option<Record>, StoreError> {
-        let until = claim.lease_until - BRIEFLY;
-        self.patience.until(until, || self.record(&one.tenant, &one.id)).await
-    }
-
-    /// A claim that was written, unless its item cannot be read: then nobody can work on it, and its message is spent.
-    fn ours(&self, item: &Item) -> Claimed {
-        let record = self.unreadable.skip(Record::decode(item));
-        record.map_or(Claimed::NotOurs, |record| Claimed::Ours(Box::new(record)))
+        Ok(match found.claimable(lead, now) {
+            Claimable::Expired => Claimed::Expired(Box::new(found)),
+            Claimable::InFlight => Claimed::InFlight(Box::new(found)),
+            Claimable::Yes | Claimable::Finished | Claimable::NotYet => Claimed::NotOurs,
+        })
     }
 }
 
-/// Judges an item by its token: the SDK's own retry of a claim that succeeded looks lost, and is ours.
-fn found(record: Option<Record>, claim: &Claim, lead: TimeDelta, now: DateTime<Utc>) -> Claimed {
-    let Some(record) = record else { return Claimed::NotOurs };
-    if record.state.claim.as_ref().is_some_and(|held| held.token == claim.token) {
-        return Claimed::Ours(Box::new(record));
-    }
-    match claimable(&record.state, lead, now) {
-        Claimable::Expired => Claimed::Abandoned(Box::new(record)),
-        Claimable::InHand => Claimed::InHand(Box::new(record)),
-        Claimable::Yes | Claimable::Finished | Claimable::NotYet => Claimed::NotOurs,
-    }
+/// The claim of the activity `pk`, if it is due by `due_by`. Its condition is [`rules::activity::State::claimable`].
+fn wanted(pk: String, claim: Claim, due_by: DateTime<Utc>) -> Wanted {
+    let guards =
+        vec![Guard::Equals(attr::STATUS, s(Status::Ready.as_str())), Guard::AtMost(attr::DUE, t(due_by))];
+    Wanted { pk, claim, sets: Vec::new(), guards }
+}
+
+/// The statement that claims the activity `pk`, if it is due by `due_by`: it raises its attempts, sets token and lease, and
+/// returns the item. It touches no indexed attribute, so it costs one write unit.
+pub fn activity_statement(table: &str, pk: String, claim: &Claim, due_by: DateTime<Utc>) -> Statement {
+    statement::<Record>(table, &wanted(pk, claim.clone(), due_by))
+}
+
+fn statement<T: DueItem>(table: &str, wanted: &Wanted) -> Statement {
+    let Wanted { pk, claim, sets, guards } = wanted;
+    statements::claim(table, pk.clone(), (T::COUNTERS, claim), sets, guards)
 }

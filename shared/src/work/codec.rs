@@ -4,13 +4,16 @@
 pub use super::attributes::{Attributes, DecodeError, Item, n, s, t};
 
 use super::attr;
+use super::item::{DueItem, Encoded, WorkItem, encode_claim, held_by};
 use super::kept::Kept;
 use super::keys;
 use super::recurring::RULE_BODY_HASH;
+use super::statements::Guard;
 use crate::tenancy::REMINDER_WEBHOOK;
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
-use rules::activity::{Claim, Index, State, index};
+use chrono::{DateTime, TimeDelta, Utc};
+use rules::activity::{Index, State, index};
+use rules::claim::{Claim, Claimable};
 use rules::due::Mark;
 use rules::names::{ActivityId, Kind, Tenant};
 
@@ -71,11 +74,6 @@ pub struct Dispatch {
 }
 
 impl Record {
-    /// The item's partition key.
-    pub fn pk(&self) -> String {
-        keys::activity(&self.tenant, &self.id)
-    }
-
     /// Whether its creator named it; only such an id can have been known before the activity was.
     pub(super) fn has_callers_id(&self) -> bool {
         !self.body_hash.is_empty()
@@ -87,76 +85,83 @@ impl Record {
         is_webhook || self.body_hash.starts_with(RULE_BODY_HASH)
     }
 
-    /// The attributes that place `state` in its index: exactly one of `due` and `done`.
-    pub fn index_attributes(&self, state: &State, now: DateTime<Utc>) -> [(&'static str, String); 2] {
+    /// The attributes that place it in its index: exactly one of `due` and `done`.
+    fn place(&self, now: DateTime<Utc>) -> [(&'static str, AttributeValue); 2] {
+        let state = &self.state;
         match index(state) {
             Index::Due(due) => [
-                (attr::DUE_PARTITION, keys::due_partition(&self.tenant, &self.kind, self.shard)),
-                (attr::DUE_SORT, keys::due_sort(due, Mark::of(now, due), &self.id)),
+                (attr::DUE_PARTITION, s(keys::due_partition(&self.tenant, &self.kind, self.shard))),
+                (attr::DUE_SORT, s(keys::due_sort(due, Mark::of(now, due), &self.id))),
             ],
             Index::Done => [
-                (attr::DONE_PARTITION, keys::done_partition(&self.tenant, state.status, self.done_shard)),
+                (attr::DONE_PARTITION, s(keys::done_partition(&self.tenant, state.status, self.done_shard))),
                 // A result that comes days later leaves it where its execution put it: logs are rolled by that.
-                (attr::DONE_SORT, keys::done_sort(state.executed_at.unwrap_or(now), &self.id)),
+                (attr::DONE_SORT, s(keys::done_sort(state.executed_at.unwrap_or(now), &self.id))),
             ],
         }
     }
 
     /// The attributes of a new item, in a fixed order.
-    pub fn encode(&self, now: DateTime<Utc>) -> Vec<(&'static str, AttributeValue)> {
-        let state = &self.state;
+    pub fn encode(&self, now: DateTime<Utc>) -> Encoded {
         let mut item = vec![
             (attr::PK, s(self.pk())),
             (attr::SK, s(attr::ITEM)),
-            (attr::STATUS, s(state.status.as_str())),
             (attr::KIND, s(self.kind.to_string())),
-            (attr::DATE, t(state.date)),
-            (attr::DUE, t(state.due)),
-            (attr::ATTEMPTS, n(state.attempts)),
-            (attr::MAX_ATTEMPTS, n(state.max_attempts)),
-            (attr::RUN, n(state.run)),
             (attr::CREATED, t(self.created_at)),
             (attr::SHARD, n(self.shard)),
             (attr::DONE_SHARD, n(self.done_shard)),
             (attr::BODY_HASH, s(&self.body_hash)),
         ];
-        item.extend(self.index_attributes(state, now).map(|(name, value)| (name, s(value))));
         let mut option = |name, value: Option<AttributeValue>| item.extend(value.map(|value| (name, value)));
         option(attr::PARAMETER, self.parameter.as_ref().map(s));
-        option(attr::URI, self.uri.as_ref().map(s));
         option(attr::TYPE_CHANGED, self.type_changed_at.map(t));
         option(attr::OBJECT_PARTITION, self.object.as_ref().map(s));
+        item.extend(self.changing(now));
+        item
+    }
+}
+
+impl DueItem for Record {
+    const COUNTERS: &'static [&'static str] = &[attr::ATTEMPTS];
+
+    fn claimable(&self, lead: TimeDelta, now: DateTime<Utc>) -> Claimable {
+        self.state.claimable(lead, now)
+    }
+}
+
+impl WorkItem for Record {
+    fn pk(&self) -> String {
+        keys::activity(&self.tenant, &self.id)
+    }
+
+    fn changing(&self, now: DateTime<Utc>) -> Encoded {
+        let state = &self.state;
+        let mut item = vec![
+            (attr::STATUS, s(state.status.as_str())),
+            (attr::DATE, t(state.date)),
+            (attr::DUE, t(state.due)),
+            (attr::ATTEMPTS, n(state.attempts)),
+            (attr::MAX_ATTEMPTS, n(state.max_attempts)),
+            (attr::RUN, n(state.run)),
+        ];
+        item.extend(self.place(now));
+        item.extend(encode_claim(state.claim.as_ref()));
+        let mut option = |name, value: Option<AttributeValue>| item.extend(value.map(|value| (name, value)));
+        option(attr::URI, self.uri.as_ref().map(s));
         option(attr::EXECUTED, state.executed_at.map(t));
-        option(attr::TOKEN, state.claim.as_ref().map(|claim| s(&claim.token)));
-        option(attr::LEASE, state.claim.as_ref().map(|claim| t(claim.lease_until)));
         option(attr::VERDICT, state.verdict.as_ref().map(|verdict| s(verdict.to_string())));
         let dispatch = self.dispatch.as_ref();
         option(attr::PROVIDER_ACTIVITY, dispatch.map(|dispatch| s(&dispatch.provider_activity_id)));
         option(attr::DISPATCH_CONFIG, dispatch.map(|dispatch| s(&dispatch.dispatch_config_id)));
         option(attr::COMPANIONS, self.has_companions.then(|| n(1)));
         item.extend(self.kept.map(Kept::attribute));
-        if let Some(success) = &self.success {
-            item.push((attr::SUCCESS_MILLIS, n(success.duration_ms)));
-            item.extend(success.http_status.map(|status| (attr::SUCCESS_STATUS, n(status))));
-        }
+        item.extend(encode_success(self.success));
         item
     }
 
-    /// Reads an item.
-    ///
-    /// # Errors
-    /// [`DecodeError`] naming what cannot be read.
-    pub fn decode(item: &Item) -> Result<Self, DecodeError> {
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
         let read = Attributes::new(item)?;
         let (tenant, id) = keys::parse_activity(read.pk()).ok_or_else(|| read.error(attr::PK))?;
-        let claim = match (read.text_option(attr::TOKEN)?, read.instant_option(attr::LEASE)?) {
-            (Some(token), Some(lease_until)) => Some(Claim { token: token.to_owned(), lease_until }),
-            (None, None) => None,
-            _ => return Err(read.error(attr::TOKEN)),
-        };
-        let success = read.number_option(attr::SUCCESS_MILLIS)?.map(|duration_ms| {
-            read.number_option(attr::SUCCESS_STATUS).map(|http_status| Success { http_status, duration_ms })
-        });
         let text = |attribute| read.text_option(attribute).map(|text| text.map(str::to_owned));
         let dispatch = match (text(attr::PROVIDER_ACTIVITY)?, text(attr::DISPATCH_CONFIG)?) {
             (Some(provider_activity_id), Some(dispatch_config_id)) => {
@@ -175,7 +180,7 @@ impl Record {
                 max_attempts: read.number(attr::MAX_ATTEMPTS)?,
                 run: read.number(attr::RUN)?,
                 executed_at: read.instant_option(attr::EXECUTED)?,
-                claim,
+                claim: read.claim()?,
                 verdict: read.parsed_option(attr::VERDICT)?,
             },
             created_at: read.instant(attr::CREATED)?,
@@ -188,11 +193,67 @@ impl Record {
             object: text(attr::OBJECT_PARTITION)?,
             has_companions: item.contains_key(attr::COMPANIONS) || !item.contains_key(attr::DONE_SHARD),
             kept: read.kept()?,
-            success: success.transpose()?,
+            success: read.success()?,
             dispatch,
             tenant,
             id,
         })
+    }
+
+    fn claim(&self) -> Option<&Claim> {
+        self.state.claim.as_ref()
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.kept
+    }
+
+    fn guards(&self, to: &Self) -> Vec<Guard> {
+        let state = &self.state;
+        let mut guards = vec![held_by(state.claim.as_ref())];
+        guards.push(match &state.verdict {
+            Some(verdict) => Guard::Equals(attr::VERDICT, s(verdict.to_string())),
+            None => Guard::Missing(attr::VERDICT),
+        });
+        if state.claim.is_none() {
+            guards.extend([
+                Guard::Equals(attr::STATUS, s(state.status.as_str())),
+                Guard::Equals(attr::ATTEMPTS, n(state.attempts)),
+                Guard::Equals(attr::RUN, n(state.run)),
+                Guard::Equals(attr::DUE, t(state.due)),
+            ]);
+        }
+        if to.kept.is_some_and(|kept| kept.by_ttl) {
+            // A result that came meanwhile would be left behind.
+            guards.push(Guard::Missing(attr::COMPANIONS));
+        }
+        guards
+    }
+
+    fn is_left_by(&self, to: &Self) -> bool {
+        self.state == to.state
+    }
+
+    fn is_success(&self) -> bool {
+        self.success.is_some()
+    }
+}
+
+/// A successful attempt as attributes.
+pub(crate) fn encode_success(
+    success: Option<Success>,
+) -> impl Iterator<Item = (&'static str, AttributeValue)> {
+    success.into_iter().flat_map(|Success { http_status, duration_ms }| {
+        let status = http_status.map(|status| (attr::SUCCESS_STATUS, n(status)));
+        [(attr::SUCCESS_MILLIS, n(duration_ms))].into_iter().chain(status)
+    })
+}
+
+impl Attributes<'_> {
+    /// The successful attempt.
+    pub(crate) fn success(&self) -> Result<Option<Success>, DecodeError> {
+        let Some(duration_ms) = self.number_option(attr::SUCCESS_MILLIS)? else { return Ok(None) };
+        Ok(Some(Success { http_status: self.number_option(attr::SUCCESS_STATUS)?, duration_ms }))
     }
 }
 
@@ -244,7 +305,7 @@ pub(crate) mod tests {
         full.uri = Some("https://example.com/{a}".into());
         full.object = Some("acme/shop/play/=7".into());
         full.parameter = None;
-        full.state.claim = Some(Claim { token: "t".into(), lease_until: full.created_at });
+        full.state.claim = Some(Claim::due("t", full.created_at));
         round_trip(&full);
         full.state.status = Status::Dispatched;
         full.state.claim = None;
@@ -289,7 +350,7 @@ pub(crate) mod tests {
         record.id = "0190c0de-0000-7000-8000-000000000000".parse().unwrap();
         record.parameter = Some("x".repeat(500));
         record.body_hash = "x".repeat(22);
-        record.state.claim = Some(Claim { token: "0123456789abcdef".into(), lease_until: record.created_at });
+        record.state.claim = Some(Claim::due("0123456789abcdef", record.created_at));
         record.success = Some(Success { http_status: Some(200), duration_ms: 1_000 });
         record.kept = Some(Kept::new(record.created_at, true));
         let size: usize = record

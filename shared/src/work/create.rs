@@ -3,19 +3,19 @@
 use super::batcher::{BATCH_MAX, CALLS_IN_FLIGHT, Outcome};
 use super::codec::{Record, n, s, t};
 use super::erase::Erased;
+use super::item::Encoded;
 use super::statements::{self, Guard, Statement};
 use super::{ActivityView, Earlier, RULE_BODY_HASH, StoreError, WorkStore, attr};
 use crate::body_hash::BodyHash;
 use crate::queue::DueActivity;
 use crate::tenancy::{Parent, ParentKind, Shards};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use crate::work::WorkItem;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use rules::activity::{Index, Status, accepted, index};
 use rules::due::shard;
 use rules::names::{ActivityId, Kind, Tenant};
 use rules::parent::Stage;
-use std::collections::HashMap;
 
 /// A parameter of up to this many bytes stays in the item, so that the item stays within one write unit.
 pub const INLINE_PARAMETER_MAX_BYTES: usize = 600;
@@ -192,45 +192,22 @@ impl WorkStore {
         let pk = prepared.record.pk();
         let mut items = vec![prepared.record.encode(now)];
         if let Some(parameter) = &prepared.large_parameter {
-            items.push(vec![
-                (attr::PK, s(&pk)),
-                (attr::SK, s(attr::PAYLOAD)),
-                (attr::PARAMETER, s(parameter)),
-            ]);
+            items.push(payload_item(&pk, parameter));
         }
         for (number, object) in prepared.more_objects.iter().enumerate() {
             let sk = format!("{}{number}", attr::OBJECT_PREFIX);
             items.push(vec![(attr::PK, s(&pk)), (attr::SK, s(sk)), (attr::OBJECT_PARTITION, s(object))]);
         }
-        let puts: Result<Vec<_>, _> = items.into_iter().map(|item| self.put_new(item)).collect();
-        let puts = puts.map_err(|error| StoreError::Refused(error.to_string()))?;
-        let sent = self.client.transact_write_items().set_transact_items(Some(puts)).send().await;
-        match sent {
-            Ok(_) => Ok(Outcome::Applied(None)),
-            Err(error) => match error.as_service_error() {
-                Some(cause) if cause.is_transaction_canceled_exception() => {
-                    match self.stored_record(&prepared.record.tenant, &prepared.record.id).await? {
-                        Some(_) => Ok(Outcome::Duplicate),
-                        None => Err(StoreError::Throttled),
-                    }
-                }
-                _ => Err(StoreError::from_sdk(error)),
-            },
-        }
+        self.insert_all(items).await
     }
 
-    /// The write of an item that must not exist, for a transaction.
-    pub(super) fn put_new(
-        &self,
-        item: Vec<(&'static str, AttributeValue)>,
-    ) -> Result<TransactWriteItem, aws_sdk_dynamodb::error::BuildError> {
-        let item: HashMap<_, _> = item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(PK)")
-            .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+    /// Items that must not exist, all or none.
+    pub(super) async fn insert_all(&self, items: Vec<Encoded>) -> Result<Outcome, StoreError> {
+        match self.transact(items.into_iter().map(|item| self.put_new(item)).collect()).await? {
+            Ok(()) => Ok(Outcome::Applied(None)),
+            Err(canceled) if canceled.is_refused() => Ok(Outcome::Duplicate),
+            Err(_) => Err(StoreError::Throttled),
+        }
     }
 
     /// The id is taken: by the same request, or by another.
@@ -284,6 +261,11 @@ impl WorkStore {
     async fn stand_alone(&self, stage: Stage, prepared: &Prepared) -> Result<Option<ParentKind>, StoreError> {
         self.stand(stage, &[prepared]).await.pop().unwrap_or(Ok(None))
     }
+}
+
+/// The item of a parameter that is too large for the item of what it belongs to.
+pub(super) fn payload_item(pk: &str, parameter: &str) -> Encoded {
+    vec![(attr::PK, s(pk)), (attr::SK, s(attr::PAYLOAD)), (attr::PARAMETER, s(parameter))]
 }
 
 /// Whether an activity that was made by a request of the one hash is the same as one of the other.

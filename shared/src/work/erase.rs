@@ -1,15 +1,12 @@
 //! Deleting an item with all that belongs to it.
 
 use super::batcher::Outcome;
-use super::codec::s;
 use super::partition::sort_key;
 use super::statements::{self, Guard};
+use super::transaction::TRANSACTION_MAX;
 use super::{StoreError, WorkStore, attr};
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, TransactWriteItem};
-use std::collections::HashMap;
+use aws_sdk_dynamodb::types::TransactWriteItem;
 
-/// Most writes of one transaction (a DynamoDB limit).
-pub(super) const TRANSACTION_MAX: usize = 100;
 /// Most of its belongings that are deleted in one transaction. A page of them is 1 MB at most, and a transaction may
 /// be of 4 MB.
 const PART_MAX: usize = 90;
@@ -61,7 +58,7 @@ impl WorkStore {
                 writes.push(self.check(pk, guards));
             }
             writes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
-            let erased = self.transact(writes).await?;
+            let erased = self.erase_all(writes).await?;
             if !more || erased == Erased::Kept {
                 return Ok(erased);
             }
@@ -77,7 +74,7 @@ impl WorkStore {
         let (belongings, _) = self.belongings(pk, "").await?;
         let mut writes = vec![self.delete(pk, attr::ITEM, guards)];
         writes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
-        self.transact(writes).await
+        self.erase_all(writes).await
     }
 
     /// Deletes what lies in `pk` under sort keys that begin with `prefix`, whatever else there is.
@@ -88,7 +85,7 @@ impl WorkStore {
         loop {
             let (belongings, more) = self.belongings(pk, prefix).await?;
             if !belongings.is_empty() {
-                self.transact(belongings.iter().map(|sk| self.delete(pk, sk, &[])).collect()).await?;
+                self.erase_all(belongings.iter().map(|sk| self.delete(pk, sk, &[])).collect()).await?;
             }
             if !more {
                 return Ok(());
@@ -109,7 +106,7 @@ impl WorkStore {
         elsewhere: Option<(String, Guard)>,
     ) -> Result<Erased, StoreError> {
         if belongings.is_empty() && elsewhere.is_none() {
-            let delete = statements::delete(&self.table, pk.to_owned(), guards.to_vec());
+            let delete = statements::delete(&self.table, pk.to_owned(), guards);
             return Ok(match self.batcher.run(delete).await? {
                 Outcome::Applied(_) | Outcome::Lost(None) => Erased::Yes,
                 Outcome::Lost(Some(_)) | Outcome::Duplicate => Erased::Kept,
@@ -119,61 +116,21 @@ impl WorkStore {
         while belongings.len() > TRANSACTION_MAX - 2 {
             let part = belongings.drain(..(TRANSACTION_MAX - 2).min(belongings.len())).collect::<Vec<_>>();
             let deletes = part.iter().map(|sk| self.delete(pk, sk, &[])).collect();
-            self.transact(deletes).await?;
+            self.erase_all(deletes).await?;
         }
         let mut deletes = vec![self.delete(pk, attr::ITEM, guards)];
         deletes.extend(belongings.iter().map(|sk| self.delete(pk, sk, &[])));
         deletes.extend(elsewhere.map(|(pk, guard)| self.delete(&pk, attr::ITEM, &[guard])));
-        self.transact(deletes).await
+        self.erase_all(deletes).await
     }
 
-    /// All of `deletes`, or none: then a guard did not hold.
-    pub(super) async fn transact(&self, deletes: Vec<TransactWriteItem>) -> Result<Erased, StoreError> {
-        let sent = self.client.transact_write_items().set_transact_items(Some(deletes)).send().await;
-        let Err(error) = sent else { return Ok(Erased::Yes) };
-        let lost = error.as_service_error().and_then(|cause| match cause {
-            aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
-                canceled,
-            ) => Some(
-                canceled
-                    .cancellation_reasons()
-                    .iter()
-                    .any(|reason| reason.code() == Some("ConditionalCheckFailed")),
-            ),
-            _ => None,
-        });
-        match lost {
-            Some(true) => Ok(Erased::Kept),
-            Some(false) => Err(StoreError::Throttled),
-            None => Err(StoreError::from_sdk(error)),
+    /// All of `writes`, or none: then a guard did not hold.
+    pub(super) async fn erase_all(&self, writes: Vec<TransactWriteItem>) -> Result<Erased, StoreError> {
+        match self.transact(writes).await? {
+            Ok(()) => Ok(Erased::Yes),
+            Err(canceled) if canceled.is_refused() => Ok(Erased::Kept),
+            Err(_) => Err(StoreError::Throttled),
         }
-    }
-
-    pub(super) fn delete(&self, pk: &str, sk: &str, guards: &[Guard]) -> TransactWriteItem {
-        let mut delete = Delete::builder().table_name(&self.table).key(attr::PK, s(pk)).key(attr::SK, s(sk));
-        if !guards.is_empty() {
-            let Condition { expression, names, values } = Condition::of(guards);
-            delete = delete
-                .condition_expression(expression)
-                .set_expression_attribute_names(Some(names))
-                .set_expression_attribute_values((!values.is_empty()).then_some(values));
-        }
-        let delete = delete.build().unwrap_or_else(|_| unreachable!("table and key are set"));
-        TransactWriteItem::builder().delete(delete).build()
-    }
-
-    /// That the item of `pk` is as `guards`, of which there is one at least, say.
-    fn check(&self, pk: &str, guards: &[Guard]) -> TransactWriteItem {
-        let Condition { expression, names, values } = Condition::of(guards);
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .key(attr::PK, s(pk))
-            .key(attr::SK, s(attr::ITEM))
-            .condition_expression(expression)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values((!values.is_empty()).then_some(values));
-        let check = check.build().unwrap_or_else(|_| unreachable!("table, key and condition are set"));
-        TransactWriteItem::builder().condition_check(check).build()
     }
 
     /// Some sort keys of `pk` that begin with `prefix`, apart from the item itself; and whether there may be more.
@@ -183,34 +140,5 @@ impl WorkStore {
         let keys =
             output.items.unwrap_or_default().iter().map(sort_key).filter(|sk| sk != attr::ITEM).collect();
         Ok((keys, output.last_evaluated_key.is_some()))
-    }
-}
-
-/// Guards as a condition of DynamoDB.
-struct Condition {
-    expression: String,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
-}
-
-impl Condition {
-    fn of(guards: &[Guard]) -> Self {
-        let (mut terms, mut names, mut values) = (Vec::new(), HashMap::new(), HashMap::new());
-        for (number, guard) in guards.iter().enumerate() {
-            let (name, value) = (format!("#g{number}"), format!(":g{number}"));
-            let attribute = match guard {
-                Guard::Equals(attribute, expected) => {
-                    terms.push(format!("{name} = {value}"));
-                    values.insert(value, expected.clone());
-                    attribute
-                }
-                Guard::Missing(attribute) => {
-                    terms.push(format!("attribute_not_exists({name})"));
-                    attribute
-                }
-            };
-            names.insert(name, (*attribute).to_owned());
-        }
-        Self { expression: terms.join(" AND "), names, values }
     }
 }

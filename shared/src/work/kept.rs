@@ -6,16 +6,16 @@
 //! at about the same time. For readers both are gone when their time has come: DynamoDB removes within days, not at once.
 
 use super::attributes::{Attributes, DecodeError, Item, n, s, t};
-use super::codec::{Record, Success};
+use super::codec::Record;
 use super::erase::Erased;
 use super::list::{Phase, STRIDE};
 use super::statements::{self, Guard};
 use super::{StoreError, WorkStore, attr, keys};
-use crate::tenancy::Solution;
+use crate::tenancy::{Rolling, Solution};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
-use rules::activity::{Index, State, index};
+use rules::activity::{Index, index};
 use rules::names::{ActivityId, Tenant};
 use rules::rolling::{EXPIRY_GRACE, LogKind};
 
@@ -81,12 +81,35 @@ impl Attributes<'_> {
     }
 }
 
+/// For how long what ends of a solution is kept.
+pub(super) struct Periods {
+    rolling: Rolling,
+    retention_days: u32,
+}
+
+impl Periods {
+    fn of(&self, kind: LogKind) -> Option<TimeDelta> {
+        self.rolling.keeping(kind, self.retention_days).period()
+    }
+}
+
 impl Record {
-    /// Whether nothing lies beside the item when it stands at `to` after `success`: it was delivered at its first attempt
-    /// or canceled before, and no result came.
-    fn is_alone(&self, to: &State, success: Option<Success>) -> bool {
-        let is_first = to.run == 0 && (to.attempts == 0 || (to.attempts == 1 && success.is_some()));
-        is_first && to.verdict.is_none() && !self.has_companions
+    /// Whether nothing lies beside the item: it was delivered at its first attempt or canceled before, and no result came.
+    fn is_alone(&self) -> bool {
+        let Self { state, success, has_companions, .. } = self;
+        let is_first = state.run == 0 && (state.attempts == 0 || (state.attempts == 1 && success.is_some()));
+        is_first && state.verdict.is_none() && !has_companions
+    }
+
+    /// The same, kept from now on as long as its solution keeps what ends so; not at all if something will happen to it, if
+    /// its roller has to hand it on, or if it is kept for ever. What cannot be known for now is for the roller to remove.
+    pub(super) fn kept_for(self, periods: &Option<Periods>, now: DateTime<Utc>) -> Self {
+        let kind = LogKind::of(self.state.status).filter(|_| index(&self.state) == Index::Done);
+        let period = kind.zip(periods.as_ref()).and_then(|(kind, periods)| periods.of(kind));
+        // From the instant at which it stands in the index.
+        let until =
+            period.and_then(|period| self.state.executed_at.unwrap_or(now).checked_add_signed(period));
+        Self { kept: until.map(|until| Kept::new(until, self.is_alone())), ..self }
     }
 }
 
@@ -154,29 +177,22 @@ impl WorkStore {
         let unavailable = |error: crate::tenancy::TenancyError| StoreError::Unavailable(error.to_string());
         let solution = self.tenancy.solution(tenant).await.map_err(unavailable)?;
         let rolling = solution.as_deref().map(|solution| solution.rolling.clone()).unwrap_or_default();
-        Ok(rolling.keeping(kind, self.retention_days).period())
+        Ok(Periods { rolling, retention_days: self.retention_days }.of(kind))
     }
 
-    /// Until when `record` is kept once it stands at `to`; `None` if something will happen to it, if its roller has to hand it
-    /// on, or if it is kept for ever. What cannot be known for now is for the roller to remove.
-    pub(super) async fn kept(
-        &self,
-        record: &Record,
-        to: &State,
-        success: Option<Success>,
-        now: DateTime<Utc>,
-    ) -> Option<Kept> {
-        let (Index::Done, Some(kind)) = (index(to), LogKind::of(to.status)) else { return None };
-        let period = match self.keeping(&record.tenant, kind).await {
-            Ok(period) => period?,
-            Err(error) => {
-                tracing::warn!(%error, "period unknown at an activity's end; the log roller will remove it");
-                return None;
+    /// For how long what ends of a solution is kept, by the way it ends; `None` if that cannot be known for now.
+    pub(super) async fn periods(&self, tenant: &Tenant) -> Option<Periods> {
+        match self.tenancy.solution(tenant).await {
+            Ok(solution) => {
+                let rolling =
+                    solution.as_deref().map(|solution| solution.rolling.clone()).unwrap_or_default();
+                Some(Periods { rolling, retention_days: self.retention_days })
             }
-        };
-        // From the instant at which it stands in the index.
-        let until = to.executed_at.unwrap_or(now).checked_add_signed(period)?;
-        Some(Kept::new(until, record.is_alone(to, success)))
+            Err(error) => {
+                tracing::warn!(%error, "periods unknown; the log roller removes what ends now");
+                None
+            }
+        }
     }
 
     /// Removes the item of `pk` with all that lies beside it, if it is gone for readers: before another of its id is made.
@@ -218,8 +234,9 @@ impl WorkStore {
     pub async fn keep_for_roller(&self, tenant: &Tenant, ids: &[ActivityId]) -> Result<(), StoreError> {
         let pks: Vec<String> = ids.iter().map(|id| keys::activity(tenant, id)).collect();
         for record in self.records(&pks).await? {
-            if let Some(kept) = record.kept {
-                self.batcher.run(statements::keep(&self.table, &record, kept)).await?;
+            if record.kept.is_some() {
+                let kept = Record { kept: None, ..record.clone() };
+                self.step(&record, &kept, None, self.clock.now()).await?;
             }
         }
         Ok(())

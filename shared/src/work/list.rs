@@ -11,6 +11,7 @@ use super::payload::PAYLOAD_BATCH_MAX;
 use super::{ActivityView, StoreError, WorkStore, attr, keys};
 use crate::page::Page;
 use crate::tenancy::KindEntry;
+use crate::work::WorkItem;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -18,6 +18,7 @@ mod change;
 mod create;
 mod due;
 mod erase;
+pub(crate) mod item;
 pub(crate) mod kept;
 mod links;
 pub(crate) mod list;
@@ -33,6 +34,8 @@ mod results;
 mod rolling;
 mod settle;
 pub(crate) mod stats;
+pub(crate) mod step;
+pub(crate) mod transaction;
 
 pub use batches::{Batch, Member, PARTS_BEGIN, Part};
 pub use bulk::{BulkAction, BulkReport};
@@ -42,6 +45,7 @@ pub use codec::{Dispatch, Record, Success};
 pub use create::{Created, NewActivity};
 pub use due::DueRow;
 pub use erase::Erased;
+pub use item::WorkItem;
 pub use kept::{Kept, Swept};
 pub use list::Filter;
 pub use notification::{
@@ -55,8 +59,9 @@ pub use remove::{Removal, Removed};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
 pub use rolling::{Finished, LogEntry};
-pub use settle::{Attempt, Settled};
+pub use settle::Attempt;
 pub use stats::{KINDS_COUNTED_MAX, Stats};
+pub use step::{Settled, Step};
 
 use crate::clock::SharedClock;
 use crate::entropy::SharedEntropy;

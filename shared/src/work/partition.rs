@@ -63,7 +63,7 @@ impl WorkStore {
     }
 
     /// One item, as the last write left it.
-    pub(in crate::work) async fn item(&self, pk: &str, sk: &str) -> Result<Option<Item>, StoreError> {
+    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Result<Option<Item>, StoreError> {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let output = get.key(attr::PK, s(pk)).key(attr::SK, s(sk)).send().await;
         Ok(output.map_err(StoreError::from_sdk)?.item)

@@ -2,6 +2,7 @@
 
 use super::codec::{Attributes, Item, Record};
 use super::{ActivityView, Earlier, StoreError, WorkStore, attr};
+use crate::work::WorkItem;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use chrono::TimeDelta;
 use std::collections::HashMap;

@@ -6,6 +6,7 @@ use super::result_item::ActivityResult;
 use super::{StoreError, WorkStore, attr, keys};
 use crate::page::{Page, PageRequest};
 use crate::unreadable::Unreadable;
+use crate::work::WorkItem;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures::try_join;
@@ -82,11 +83,6 @@ impl ActivityView {
 }
 
 impl Record {
-    /// Whether it is gone for readers.
-    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.kept.is_some_and(|kept| kept.is_over(now))
-    }
-
     /// The history entry of the successful attempt.
     pub fn success_entry(&self) -> Option<HistoryEntry> {
         let (success, at) = (self.success?, self.state.executed_at?);
@@ -211,8 +207,7 @@ impl WorkStore {
         tenant: &Tenant,
         id: &ActivityId,
     ) -> Result<Option<Record>, StoreError> {
-        let stored = self.stored_record(tenant, id).await?;
-        Ok(stored.filter(|record| !record.is_over(self.clock.now())))
+        self.read(&keys::activity(tenant, id)).await
     }
 
     /// One activity that is stored, whether or not its time is over.
@@ -221,8 +216,7 @@ impl WorkStore {
         tenant: &Tenant,
         id: &ActivityId,
     ) -> Result<Option<Record>, StoreError> {
-        let item = self.item(&keys::activity(tenant, id), attr::ITEM).await?;
-        Ok(item.as_ref().map(Record::decode).transpose()?)
+        self.read_stored(&keys::activity(tenant, id)).await
     }
 }
 

@@ -22,14 +22,16 @@
 //! However many results lie with one thing, they are held one at a time: of the
 //! others no more is known than their [`Head`]s, some hundred bytes each.
 
-use super::apply::{Applied, Keep, Written};
+use super::apply::{Applied, Keep};
 use super::batcher::Outcome;
 use super::codec::Item;
 use super::links::Link;
 use super::partition::Part;
 use super::result_item::{ActivityResult, Head};
+use super::step::Together;
 use super::{StoreError, WorkStore, attr, keys, statements};
 use crate::page::{Page, PageRequest};
+use crate::work::WorkItem;
 use rules::activity::{Refusal, Status};
 use rules::names::{ActivityId, Tenant};
 use rules::verdict::ResultStatus;
@@ -123,7 +125,7 @@ impl WorkStore {
             return Ok(Reported::Refused(refusal));
         }
         let early = ActivityResult { standalone: true, ..result.clone() };
-        if let Written::Known = self.store_result(&pk, &early, Keep::Insert).await? {
+        if let Together::Known = self.store_result(&pk, &early, Keep::Insert).await? {
             let known = self.known_result(&pk, &result.id).await?.ok_or(StoreError::Throttled)?;
             return Ok(repeated(known, result, None));
         }
@@ -161,8 +163,8 @@ impl WorkStore {
         let known = match is_known {
             true => self.known_result(&pk, &stored.id).await?,
             false => match self.store_result(&pk, &stored, Keep::Insert).await? {
-                Written::Yes => None,
-                Written::Known | Written::Moved => self.known_result(&pk, &stored.id).await?,
+                Together::Written => None,
+                Together::Known | Together::Moved => self.known_result(&pk, &stored.id).await?,
             },
         };
         if known.as_ref().is_some_and(|known| !stored.is_repeated_by(known)) {

@@ -11,6 +11,7 @@ use super::result_item::ActivityResult;
 use super::statements::Guard;
 use super::{ActivityView, Earlier, StoreError, WorkStore, attr, keys};
 use crate::tenancy::KindEntry;
+use crate::work::WorkItem;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use chrono::{DateTime, Utc};
 use rules::activity::Status;

@@ -5,14 +5,13 @@
 //! cost twice and fail as a whole (DESIGN "Time").
 
 use super::attr;
-use super::codec::{Dispatch, Record, Success, n, s, t};
-use super::kept::Kept;
+use super::codec::{n, s};
+use super::item::{WorkItem, encode_claim};
 use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementRequest, ParameterizedStatement, ReturnValuesOnConditionCheckFailure,
 };
 use chrono::{DateTime, Utc};
-use rules::activity::{Claim, Index, State, Status, index};
-use rules::verdict::Verdict;
+use rules::claim::Claim;
 
 /// A statement, and the key of the item it writes: a batch may name an item once.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,42 +42,26 @@ impl Statement {
 }
 
 /// Text and parameters of one statement under way.
-pub(crate) struct Builder {
-    pub(crate) text: String,
+struct Builder {
+    text: String,
     parameters: Vec<AttributeValue>,
 }
 
 impl Builder {
-    pub(crate) fn new(text: String) -> Self {
+    fn new(text: String) -> Self {
         Self { text, parameters: Vec::new() }
     }
 
-    pub(crate) fn set(&mut self, attribute: &str, value: AttributeValue) {
+    fn set(&mut self, attribute: &str, value: AttributeValue) {
         self.text.push_str(&format!(" SET \"{attribute}\"=?"));
         self.parameters.push(value);
     }
 
-    pub(crate) fn remove(&mut self, attribute: &str) {
+    fn remove(&mut self, attribute: &str) {
         self.text.push_str(&format!(" REMOVE \"{attribute}\""));
     }
 
-    /// Writes until when an item is kept, where that changes.
-    pub(crate) fn keep(&mut self, before: Option<Kept>, after: Option<Kept>) {
-        if before == after {
-            return;
-        }
-        let (before, after) = (before.map(Kept::attribute), after.map(Kept::attribute));
-        if let Some((name, _)) = before
-            && after.as_ref().is_none_or(|(other, _)| *other != name)
-        {
-            self.remove(name);
-        }
-        if let Some((name, value)) = after {
-            self.set(name, value);
-        }
-    }
-
-    pub(crate) fn key(&mut self, pk: &str) {
+    fn key(&mut self, pk: &str) {
         self.key_of(pk, attr::ITEM);
     }
 
@@ -87,16 +70,16 @@ impl Builder {
         self.parameters.extend([s(pk), s(sk)]);
     }
 
-    pub(crate) fn and(&mut self, attribute: &str, operator: &str, value: AttributeValue) {
+    fn and(&mut self, attribute: &str, operator: &str, value: AttributeValue) {
         self.text.push_str(&format!(" AND \"{attribute}\"{operator}?"));
         self.parameters.push(value);
     }
 
-    pub(crate) fn and_missing(&mut self, attribute: &str) {
+    fn and_missing(&mut self, attribute: &str) {
         self.text.push_str(&format!(" AND \"{attribute}\" IS MISSING"));
     }
 
-    pub(crate) fn finish(self, pk: String, sk: &str) -> Statement {
+    fn finish(self, pk: String, sk: &str) -> Statement {
         let request = BatchStatementRequest::builder()
             .statement(self.text)
             .set_parameters((!self.parameters.is_empty()).then_some(self.parameters))
@@ -125,125 +108,31 @@ pub fn read(table: &str, pk: String, sk: &str) -> Statement {
     statement
 }
 
-/// Claims an activity (SPEC §9.2): raises its attempts, sets token and lease, returns the item.
-///
-/// It touches no indexed attribute, so it costs one write unit. Its condition
-/// is [`rules::activity::claimable`]; `due_by` is now and the lead.
-pub fn claim(table: &str, pk: String, claim: &Claim, due_by: DateTime<Utc>) -> Statement {
-    let mut builder = Builder::new(format!("UPDATE \"{table}\" SET {0}={0}+1", attr::ATTEMPTS));
-    builder.set(attr::TOKEN, s(&claim.token));
-    builder.set(attr::LEASE, t(claim.lease_until));
+/// Claims an item: raises `counters`, writes the claim and `sets`, and returns the item, if nobody has claimed it and
+/// `guards` hold.
+pub(super) fn claim(
+    table: &str,
+    pk: String,
+    (counters, claim): (&[&str], &Claim),
+    sets: &[(&'static str, AttributeValue)],
+    guards: &[Guard],
+) -> Statement {
+    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
+    for counter in counters {
+        builder.text.push_str(&format!(" SET {counter}={counter}+1"));
+    }
+    encode_claim(Some(claim)).chain(sets.iter().cloned()).for_each(|(name, value)| builder.set(name, value));
     builder.key(&pk);
-    builder.and(attr::STATUS, "=", s(Status::Ready.as_str()));
-    builder.and(attr::DUE, "<=", t(due_by));
-    builder.and_missing(attr::TOKEN);
+    builder.guards(guards);
+    builder.guards(&[Guard::Missing(attr::TOKEN)]);
     builder.text.push_str(" RETURNING ALL NEW *");
     builder.finish(pk, attr::ITEM)
 }
 
-/// Writes the step from `record` to `to`: only what changes, and only if nobody else has changed it.
-///
-/// A claimed one is guarded by its token, a free one by everything a decision is made of.
-/// `success` is the successful attempt after the step, `dispatch` what it came to at the provider, and `kept` until when
-/// the activity is kept if the step ends it.
-#[allow(clippy::too_many_arguments)]
-pub fn step(
-    table: &str,
-    record: &Record,
-    to: &State,
-    success: Option<Success>,
-    dispatch: Option<&Dispatch>,
-    kept: Option<Kept>,
-    now: DateTime<Utc>,
-) -> Statement {
-    let from = &record.state;
-    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
-    for (attribute, before, after) in [
-        (attr::STATUS, s(from.status.as_str()), s(to.status.as_str())),
-        (attr::DATE, t(from.date), t(to.date)),
-        (attr::DUE, t(from.due), t(to.due)),
-        (attr::ATTEMPTS, n(from.attempts), n(to.attempts)),
-        (attr::MAX_ATTEMPTS, n(from.max_attempts), n(to.max_attempts)),
-        (attr::RUN, n(from.run), n(to.run)),
-    ] {
-        if before != after {
-            builder.set(attribute, after);
-        }
-    }
-    for (attribute, value) in record.index_attributes(to, now) {
-        builder.set(attribute, s(value));
-    }
-    match (to.executed_at, from.executed_at) {
-        (Some(at), _) => builder.set(attr::EXECUTED, t(at)),
-        (None, Some(_)) => builder.remove(attr::EXECUTED),
-        (None, None) => {}
-    }
-    match (&from.verdict, &to.verdict) {
-        (before, Some(after)) if before.as_ref() != Some(after) => {
-            builder.set(attr::VERDICT, s(after.to_string()));
-        }
-        (Some(_), None) => builder.remove(attr::VERDICT),
-        _ => {}
-    }
-    if let Some(dispatch) = dispatch {
-        builder.set(attr::PROVIDER_ACTIVITY, s(&dispatch.provider_activity_id));
-        builder.set(attr::DISPATCH_CONFIG, s(&dispatch.dispatch_config_id));
-    }
-    if let Some(success) = success {
-        builder.set(attr::SUCCESS_MILLIS, n(success.duration_ms));
-        if let Some(status) = success.http_status {
-            builder.set(attr::SUCCESS_STATUS, n(status));
-        }
-    } else if let Some(before) = record.success {
-        // A new run: the entry has been moved to the history (see `WorkStore::retry`).
-        builder.remove(attr::SUCCESS_MILLIS);
-        if before.http_status.is_some() {
-            builder.remove(attr::SUCCESS_STATUS);
-        }
-    }
-    match (index(from), index(to)) {
-        (Index::Due(_), Index::Done) => {
-            [attr::DUE_PARTITION, attr::DUE_SORT].map(|name| builder.remove(name))
-        }
-        (Index::Done, Index::Due(_)) => {
-            [attr::DONE_PARTITION, attr::DONE_SORT].map(|name| builder.remove(name))
-        }
-        (Index::Due(_), Index::Due(_)) | (Index::Done, Index::Done) => [(), ()],
-    };
-    builder.keep(record.kept, kept);
-    if from.claim.is_some() {
-        builder.remove(attr::TOKEN);
-        builder.remove(attr::LEASE);
-    }
-    let pk = record.pk();
-    builder.key(&pk);
-    guard(&mut builder, from);
-    if kept.is_some_and(|kept| kept.by_ttl) {
-        // A result that came meanwhile would be left behind.
-        builder.and_missing(attr::COMPANIONS);
-    }
-    builder.finish(pk, attr::ITEM).of_success(success.is_some())
-}
-
-/// Notes that results lie beside an activity, which therefore does not go by its time to live.
-pub fn note_companions(table: &str, record: &Record) -> Statement {
-    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
-    builder.set(attr::COMPANIONS, n(1));
-    builder.keep(record.kept, record.kept.map(|kept| Kept { by_ttl: false, ..kept }));
-    let pk = record.pk();
-    builder.key(&pk);
-    guard(&mut builder, &record.state);
-    builder.finish(pk, attr::ITEM)
-}
-
-/// Takes from a finished activity until when it is kept.
-pub fn keep(table: &str, record: &Record, kept: Kept) -> Statement {
-    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
-    builder.keep(Some(kept), None);
-    let pk = record.pk();
-    builder.key(&pk);
-    guard(&mut builder, &record.state);
-    builder.finish(pk, attr::ITEM)
+/// Writes the step from `from` to `to`: only what changes, and only if nothing that it was decided from has changed.
+pub fn step<T: WorkItem>(table: &str, from: &T, to: &T, now: DateTime<Utc>) -> Statement {
+    let (before, after) = (from.changing(now), to.changing(now));
+    difference(table, from.pk(), &before, &after, &from.guards(to)).of_success(to.is_success())
 }
 
 /// Sets one attribute of an item that exists.
@@ -252,26 +141,6 @@ pub fn set(table: &str, pk: String, sk: &str, attribute: &str, value: AttributeV
     builder.set(attribute, value);
     builder.key_of(&pk, sk);
     builder.finish(pk, sk)
-}
-
-/// Gives a free activity another URI pattern.
-pub fn set_uri(table: &str, record: &Record, uri: &str) -> Statement {
-    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
-    builder.set(attr::URI, s(uri));
-    let pk = record.pk();
-    builder.key(&pk);
-    guard(&mut builder, &record.state);
-    builder.finish(pk, attr::ITEM)
-}
-
-/// Notes a result beside a claim, which goes on.
-pub fn note(table: &str, record: &Record, verdict: &Verdict) -> Statement {
-    let mut builder = Builder::new(format!("UPDATE \"{table}\""));
-    builder.set(attr::VERDICT, s(verdict.to_string()));
-    let pk = record.pk();
-    builder.key(&pk);
-    guard(&mut builder, &record.state);
-    builder.finish(pk, attr::ITEM)
 }
 
 /// Links activities to what their provider calls them, where they were linked `before`. What lay there until it
@@ -312,61 +181,56 @@ pub fn link_result(table: &str, pk: String, sk: &str) -> Statement {
 pub enum Guard {
     /// The attribute has this value.
     Equals(&'static str, AttributeValue),
+    /// The attribute is a number of at most this.
+    AtMost(&'static str, AttributeValue),
     /// The item has no such attribute.
     Missing(&'static str),
 }
 
 impl Builder {
-    fn guards(&mut self, guards: Vec<Guard>) {
+    fn guards(&mut self, guards: &[Guard]) {
         for guard in guards {
             match guard {
-                Guard::Equals(attribute, value) => self.and(attribute, "=", value),
+                Guard::Equals(attribute, value) => self.and(attribute, "=", value.clone()),
+                Guard::AtMost(attribute, value) => self.and(attribute, "<=", value.clone()),
                 Guard::Missing(attribute) => self.and_missing(attribute),
             }
         }
     }
 }
 
-/// Writes what differs between two encodings of the item `pk`, if `guards` hold. Something must differ.
+/// Writes what differs between two encodings of the item `pk`, if `guards` hold. Where nothing differs, the first attribute is
+/// written as it is, so that the guards are checked all the same.
 pub fn difference(
     table: &str,
     pk: String,
     before: &[(&'static str, AttributeValue)],
     after: &[(&'static str, AttributeValue)],
-    guards: Vec<Guard>,
+    guards: &[Guard],
 ) -> Statement {
+    let has = |side: &[(&str, AttributeValue)], name: &str| side.iter().any(|(other, _)| *other == name);
+    let mut set: Vec<_> = after.iter().filter(|attribute| !before.contains(attribute)).collect();
+    let removed: Vec<_> = before.iter().filter(|(name, _)| !has(after, name)).collect();
+    if set.iter().any(|(name, _)| *name == attr::DONE_PARTITION) {
+        // Where an item that is over stands in the index is not read: what moves to another partition is placed anew.
+        set.retain(|(name, _)| *name != attr::DONE_SORT);
+        set.extend(after.iter().filter(|(name, _)| *name == attr::DONE_SORT));
+    }
+    if set.is_empty() && removed.is_empty() {
+        set.extend(after.first());
+    }
     let mut builder = Builder::new(format!("UPDATE \"{table}\""));
-    for (name, value) in after.iter().filter(|attribute| !before.contains(attribute)) {
-        builder.set(name, value.clone());
-    }
-    for (name, _) in before.iter().filter(|(name, _)| !after.iter().any(|(other, _)| other == name)) {
-        builder.remove(name);
-    }
+    set.into_iter().for_each(|(name, value)| builder.set(name, value.clone()));
+    removed.into_iter().for_each(|(name, _)| builder.remove(name));
     builder.key(&pk);
     builder.guards(guards);
     builder.finish(pk, attr::ITEM)
 }
 
 /// Deletes the item of `pk`, if `guards` hold.
-pub fn delete(table: &str, pk: String, guards: Vec<Guard>) -> Statement {
+pub fn delete(table: &str, pk: String, guards: &[Guard]) -> Statement {
     let mut builder = Builder::new(format!("DELETE FROM \"{table}\""));
     builder.key(&pk);
     builder.guards(guards);
     builder.finish(pk, attr::ITEM)
-}
-
-fn guard(builder: &mut Builder, from: &State) {
-    match &from.verdict {
-        Some(verdict) => builder.and(attr::VERDICT, "=", s(verdict.to_string())),
-        None => builder.and_missing(attr::VERDICT),
-    }
-    if let Some(claim) = &from.claim {
-        builder.and(attr::TOKEN, "=", s(&claim.token));
-        return;
-    }
-    builder.and_missing(attr::TOKEN);
-    builder.and(attr::STATUS, "=", s(from.status.as_str()));
-    builder.and(attr::ATTEMPTS, "=", n(from.attempts));
-    builder.and(attr::RUN, "=", n(from.run));
-    builder.and(attr::DUE, "=", t(from.due));
 }

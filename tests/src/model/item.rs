@@ -5,7 +5,8 @@
 //! runs every pair of item and write that the model meets as the real statement on the embedded DynamoDB.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rules::activity::{self, Index, State, Status, index};
+use rules::activity::{Index, State, Status, accepted, index};
+use rules::claim::Claim as HeldClaim;
 use rules::verdict::{ResultStatus, Verdict};
 
 /// What its provider reports, where it reports anything.
@@ -83,7 +84,7 @@ pub enum Write {
 impl Item {
     /// An activity just accepted, as `statements::insert` writes it.
     pub fn accepted(max_attempts: u8) -> Self {
-        let state = activity::accepted(now(), max_attempts.into(), now());
+        let state = accepted(now(), max_attempts.into(), now());
         let blank = Item {
             status: Status::Ready,
             due: When::Past,
@@ -111,10 +112,7 @@ impl Item {
             max_attempts: self.max_attempts.into(),
             run: self.run.into(),
             executed_at: self.executed.then(|| When::Past.instant()),
-            claim: self.claim.map(|claim| activity::Claim {
-                token: claim.token.to_string(),
-                lease_until: claim.lease.instant(),
-            }),
+            claim: self.claim.map(|claim| HeldClaim::due(claim.token.to_string(), claim.lease.instant())),
             verdict: self.judged.then(verdict),
         }
     }
@@ -155,7 +153,7 @@ impl Item {
     /// The item after `write`; `None` where its condition does not hold.
     pub fn write(&self, write: Write) -> Option<Item> {
         match write {
-            // `statements::claim`: READY, due and free. Its condition is `rules::activity::claimable`.
+            // `statements::claim`: READY, due and free. Its condition is `rules::activity::State::claimable`.
             Write::Claim { .. } if self.status != Status::Ready => None,
             Write::Claim { .. } if self.due != When::Past || self.claim.is_some() => None,
             Write::Step { from, .. } | Write::Note { from } if !self.is_as_read(&from) => None,

@@ -4,7 +4,8 @@ use super::explore::Model;
 use super::item::{Item, When, Write, now, verdict};
 use super::properties;
 use super::system::{Ask, Caller, Faults, Phase, Sweeper, System};
-use rules::activity::{Claimable, Event, State, claimable, decide};
+use rules::activity::{Event, State, decide};
+use rules::claim::Claimable;
 use rules::due::LEAD;
 use rules::retry::RescheduleRules;
 
@@ -280,9 +281,9 @@ impl Setup {
                         Phase::Claimed(record.read())
                     }
                     // `found` in `shared/src/work/claim.rs`.
-                    None => match claimable(&item.state(), LEAD, now()) {
+                    None => match item.state().claimable(LEAD, now()) {
                         Claimable::Expired => Phase::Abandoned(item.read()),
-                        Claimable::InHand => Phase::Sends(When::Later),
+                        Claimable::InFlight => Phase::Sends(When::Later),
                         Claimable::Yes | Claimable::Finished | Claimable::NotYet => Phase::Idle,
                     },
                 };

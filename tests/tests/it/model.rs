@@ -4,7 +4,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use rules::activity;
 use rules::due::LEAD;
+use shared::work::WorkItem;
 use shared::work::batcher::{Batcher, Outcome};
+use shared::work::claim::activity_statement;
 use shared::work::{Record, Success, attr, codec, statements};
 use std::collections::HashSet;
 use tests::World;
@@ -131,13 +133,19 @@ fn statement(table: &str, write: Write) -> statements::Statement {
         Write::Claim { token } => {
             let claimed = Item { claim: None, ..Item::accepted(1) }.written(Write::Claim { token });
             let claim = claimed.state().claim.unwrap();
-            statements::claim(table, record(&claimed).pk(), &claim, now() + LEAD)
+            activity_statement(table, record(&claimed).pk(), &claim, now() + LEAD)
         }
         Write::Step { from, to } => {
-            let success = to.success.then_some(SUCCESS);
-            statements::step(table, &record(&from), &to.state(), success, None, None, now())
+            let before = record(&from);
+            let after =
+                Record { state: to.state(), success: to.success.then_some(SUCCESS), ..before.clone() };
+            statements::step(table, &before, &after, now())
         }
-        Write::Note { from } => statements::note(table, &record(&from), &verdict()),
+        Write::Note { from } => {
+            let before = record(&from);
+            let state = activity::State { verdict: Some(verdict()), ..before.state.clone() };
+            statements::step(table, &before, &Record { state, ..before.clone() }, now())
+        }
     }
 }
 

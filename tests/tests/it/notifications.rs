@@ -156,10 +156,10 @@ async fn by_hand_one_that_is_over_begins_anew() {
     assert_eq!(attempts, [0, 600]);
     let publisher = Publisher::new(world.process(), http(), 600);
     let id = "a".parse().unwrap();
-    publisher.by_hand(&tenant, &id).await.unwrap();
+    publisher.resend(&tenant, &id).await.unwrap();
     let anew = get(&world, &tenant, "a").await.notification.state;
     assert_eq!((anew.status, anew.run, anew.attempts), (Status::Pending, 1, 1));
-    publisher.by_hand(&tenant, &id).await.unwrap();
+    publisher.resend(&tenant, &id).await.unwrap();
     let view = get(&world, &tenant, "a").await;
     assert_eq!((view.notification.state.status, view.notification.state.attempts), (Status::Published, 2));
     let outcomes: Vec<&str> = view.history.iter().map(|entry| entry.outcome.as_str()).collect();

@@ -6,8 +6,9 @@ use rules::names::Tenant;
 use rules::recurring::CatchUp;
 use rules::reminder::{Event, Outcome, Status};
 use shared::clock::Clock;
-use shared::reminder::{Claimed, Entry, NewReminder, Put, Reminder};
+use shared::reminder::{Entry, NewReminder, Put, Reminder};
 use shared::tenancy::{Actor, ServerState};
+use shared::work::Claimed;
 use tests::steps::{Steps, Stop};
 use tests::world::beginning;
 use tests::{Reply, World};
@@ -205,7 +206,7 @@ async fn a_list_written_anew_goes_on_with_all_of_it_that_was_not_sent() {
     assert_eq!(state.next_send_time(), at(60), "0 was sent before");
 
     // One sent ahead of its time, by hand, and left out of the list meanwhile.
-    world.send_by_hand(&tenant, "r").await;
+    world.send_manually(&tenant, "r").await;
     let state = again(&[90]).await;
     assert_eq!(state.next_send_time(), at(90));
     let state = again(&[0, 60, 90]).await;

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use reminder_sender::{CLAIM_LEASE, Sent};
 use rules::reminder::{Outcome, Status};
 use shared::clock::Clock;
-use shared::reminder::Claimed;
 use shared::tenancy::{Actor, ServerState};
+use shared::work::Claimed;
 use std::collections::BTreeSet;
 use tests::steps::{Steps, Stop};
 use tests::world::beginning;
@@ -116,7 +116,7 @@ async fn a_send_by_hand_killed_at_any_step_loses_nothing() {
         let killed = tokio::select! {
             biased;
             () = steps.stopped() => true,
-            _ = sender.send_by_hand(&tenant, &id) => false,
+            _ = sender.send_manually(&tenant, &id) => false,
         };
         let found = found(&world, &tenant).await;
         // Ten minutes later what it left is in order, long before the send time.
@@ -292,7 +292,7 @@ async fn an_old_fence_claims_nothing_that_a_newer_one_has_claimed() {
     assert!(matches!(reminders.claim(&tenant, &id, 7, CLAIM_LEASE).await.unwrap(), Claimed::Ours(_)));
     // And a settle of the claim before is refused as well.
     let late = reminders.settle(&record, rules::reminder::Event::NotMade).await.unwrap();
-    assert_eq!(late, shared::reminder::Settled::Stale);
+    assert_eq!(late, shared::work::Settled::Stale);
 }
 
 /// Somebody who sends by hand what the processor has in hand, or the other way round, is told so.
@@ -310,7 +310,7 @@ async fn by_hand_and_by_the_processor_at_the_same_time() {
             () = steps.stopped() => true,
             _ = &mut run => false,
         };
-        let sent = world.send_by_hand(&tenant, "r").await;
+        let sent = world.send_manually(&tenant, "r").await;
         assert!(matches!(sent, Sent::Attempt(_) | Sent::Refused(_)), "{stop:?} {sent:?}");
         if stopped {
             steps.go_on();

@@ -117,7 +117,7 @@ async fn a_reminder_stands_in_exactly_one_of_due_and_done() {
     for round in 0..14 {
         world.receiver.reply((0..3).map(|_| Reply::status(500)));
         world.process_pending().await.unwrap();
-        world.send_by_hand(&tenant, "by-hand").await;
+        world.send_manually(&tenant, "by-hand").await;
         indexed_once(&world, &format!("round {round}")).await;
         world.clock.advance(TimeDelta::minutes(1));
     }

@@ -124,7 +124,7 @@ async fn a_send_time_has_five_attempts_and_then_the_next_one_comes() {
     assert_ne!(keys[0], keys[5]);
 
     // Reviewed, and sent by hand: then it is completed.
-    let Sent::Attempt(made) = world.send_by_hand(&tenant, "r").await else { panic!("not sent") };
+    let Sent::Attempt(made) = world.send_manually(&tenant, "r").await else { panic!("not sent") };
     assert!(matches!(&*made, Made::Attempt(entry, _) if entry.outcome == Outcome::Sent));
     assert_eq!(world.reminder_of(&tenant, "r").await.record.state.status, Status::Completed);
     assert_eq!(world.dialog_calls().last().unwrap().idempotency_key(), keys[5]);
@@ -189,7 +189,7 @@ async fn paused_nothing_is_sent_and_resumed_everything_is() {
     assert_eq!(world.messages(), ["c"]);
     assert_eq!(world.reminder_of(&tenant, "a").await.record.state.sequence, 0, "nothing counts");
     assert!(
-        matches!(world.send_by_hand(&tenant, "a").await, Sent::Refused(detail) if detail.contains("paused"))
+        matches!(world.send_manually(&tenant, "a").await, Sent::Refused(detail) if detail.contains("paused"))
     );
     set(ServerState::Running).await.unwrap();
     assert_eq!(world.counts().await, (2, 0, 0));

@@ -188,7 +188,7 @@ async fn a_refusal_that_shows_no_item_is_followed_by_a_read() {
     let delete = |pk: &str| {
         let table = world.embedded.settings("delivery-worker")["PUNCTUAL_WORK_TABLE"].clone();
         let guards = vec![statements::Guard::Missing("SK")];
-        statements::delete(&table, pk.to_owned(), guards)
+        statements::delete(&table, pk.to_owned(), &guards)
     };
     batcher.run(insert(&world, "there")).await.unwrap();
     let found = batcher.run(delete("there")).await.unwrap();

@@ -4,7 +4,8 @@ use crate::openapi::schemas::{Id, Name};
 use crate::openapi::{Delete, Unanswered, Whole};
 use rules::names::ActivityId;
 use serde::Serialize;
-use shared::reminder::{Entry, Settled};
+use shared::reminder::{Entry, Record};
+use shared::work::Settled;
 use utoipa::{IntoParams, ToSchema};
 
 /// Where the processor is run.
@@ -79,9 +80,9 @@ pub struct SentView {
 
 impl SentView {
     /// What came of an attempt, and of its reminder.
-    pub fn of(id: &ActivityId, entry: &Entry, settled: &Settled) -> Self {
+    pub fn of(id: &ActivityId, entry: &Entry, settled: &Settled<Record>) -> Self {
         let next = match settled {
-            Settled::Applied(step) => step.to.next_send_time(),
+            Settled::Applied(record) => record.state.next_send_time(),
             Settled::Stale => None,
         };
         Self {

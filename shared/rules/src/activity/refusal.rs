@@ -10,7 +10,7 @@ pub enum Refusal {
     Status(Status),
     /// It is being sent right now.
     #[error("the activity is being sent")]
-    InHand,
+    InFlight,
     /// The event needs a claim, and there is none.
     #[error("the activity is not claimed")]
     NotClaimed,

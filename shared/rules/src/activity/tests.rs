@@ -21,8 +21,8 @@ use std::sync::LazyLock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Row {
     Ready,
-    InHand,
-    InHandLast,
+    InFlight,
+    InFlightLast,
     Abandoned,
     AbandonedLast,
     Judged,
@@ -37,8 +37,8 @@ enum Row {
 
 const ROWS: [Row; 13] = [
     Row::Ready,
-    Row::InHand,
-    Row::InHandLast,
+    Row::InFlight,
+    Row::InFlightLast,
     Row::Abandoned,
     Row::AbandonedLast,
     Row::Judged,
@@ -57,18 +57,15 @@ fn verdict(status: ResultStatus) -> Verdict {
 
 fn state(row: Row) -> State {
     let free = accepted(at(-100), 3, at(-200));
-    let claimed = |attempts, lease| State {
-        attempts,
-        claim: Some(Claim { token: "t".into(), lease_until: at(lease) }),
-        ..free.clone()
-    };
+    let claimed =
+        |attempts, lease| State { attempts, claim: Some(Claim::due("t", at(lease))), ..free.clone() };
     let judged = |state| State { verdict: Some(verdict(ResultStatus::NotExecuted)), ..state };
     let ended = |status| State { status, attempts: 3, executed_at: Some(at(-50)), ..free.clone() };
     let by = |status, reported| State { verdict: Some(verdict(reported)), ..ended(status) };
     match row {
         Row::Ready => free,
-        Row::InHand => claimed(1, 0),
-        Row::InHandLast => claimed(3, 60),
+        Row::InFlight => claimed(1, 0),
+        Row::InFlightLast => claimed(3, 60),
         Row::Abandoned => claimed(2, -1),
         Row::AbandonedLast => claimed(3, -60),
         Row::Dispatched => ended(Status::Dispatched),
@@ -105,32 +102,38 @@ fn expected(row: Row, event: Event<'_>) -> Result<(Status, i64), Refusal> {
         (Ready, Event::Succeeded | Event::Failed { .. } | Event::LeaseExpired { .. } | Event::Released) => {
             Err(Refusal::NotClaimed)
         }
-        (InHand | InHandLast | Abandoned | AbandonedLast, Event::Released) => Ok((Status::Ready, -100)),
+        (InFlight | InFlightLast | Abandoned | AbandonedLast, Event::Released) => Ok((Status::Ready, -100)),
         (Judged | JudgedAbandoned, Event::Released) => Ok((Status::Failed, -100)),
-        (InHand | InHandLast | Abandoned | AbandonedLast, Event::Succeeded) => Ok((Status::Dispatched, -100)),
-        (InHand | Abandoned, Event::Failed { .. }) => Ok((Status::Ready, 30)),
-        (InHandLast | AbandonedLast, Event::Failed { .. }) => Ok((Status::Failed, -100)),
+        (InFlight | InFlightLast | Abandoned | AbandonedLast, Event::Succeeded) => {
+            Ok((Status::Dispatched, -100))
+        }
+        (InFlight | Abandoned, Event::Failed { .. }) => Ok((Status::Ready, 30)),
+        (InFlightLast | AbandonedLast, Event::Failed { .. }) => Ok((Status::Failed, -100)),
         (Abandoned, Event::LeaseExpired { .. }) => Ok((Status::Ready, 30)),
         (AbandonedLast, Event::LeaseExpired { .. }) => Ok((Status::Failed, -100)),
-        (InHand | InHandLast | Judged, Event::LeaseExpired { .. } | Event::Cancel) => Err(Refusal::InHand),
+        (InFlight | InFlightLast | Judged, Event::LeaseExpired { .. } | Event::Cancel) => {
+            Err(Refusal::InFlight)
+        }
         // The result noted says NOT_EXECUTED: whatever the attempt came to, no other follows.
         (Judged | JudgedAbandoned, Event::Succeeded | Event::Failed { .. }) => Ok((Status::Failed, -100)),
         (JudgedAbandoned, Event::LeaseExpired { .. }) => Ok((Status::Failed, -100)),
         (JudgedAbandoned, Event::Cancel) => Err(Refusal::HasResult),
         (
-            InHand | InHandLast | Abandoned | AbandonedLast | Judged | JudgedAbandoned,
+            InFlight | InFlightLast | Abandoned | AbandonedLast | Judged | JudgedAbandoned,
             Event::Reschedule(_) | Event::DispatchNow,
-        ) => Err(Refusal::InHand),
+        ) => Err(Refusal::InFlight),
         (Ready | Abandoned | AbandonedLast, Event::Cancel) => Ok((Status::Canceled, -100)),
         (Ready, Event::Reschedule(_)) => Ok((Status::Ready, 500)),
         (Ready, Event::DispatchNow) => Ok((Status::Ready, 0)),
         (
-            Ready | InHand | InHandLast | Abandoned | AbandonedLast | Judged | JudgedAbandoned,
+            Ready | InFlight | InFlightLast | Abandoned | AbandonedLast | Judged | JudgedAbandoned,
             Event::Retry,
         ) => Err(Refusal::Status(Status::Ready)),
         (Failed | FailedByResult, Event::Retry) => Ok((Status::Ready, 0)),
         // A claim is not touched: the result waits beside it.
-        (InHand | InHandLast | Abandoned | AbandonedLast, Event::Result { .. }) => Ok((Status::Ready, -100)),
+        (InFlight | InFlightLast | Abandoned | AbandonedLast, Event::Result { .. }) => {
+            Ok((Status::Ready, -100))
+        }
         (Judged | JudgedAbandoned, Event::Result { hard_override: true, .. }) => Ok((Status::Ready, -100)),
         (Ready | Dispatched | Failed, Event::Result { .. }) => Ok((Status::Completed, -100)),
         (_, Event::Result { hard_override: true, .. }) => Ok((Status::Completed, -100)),
@@ -182,7 +185,7 @@ fn what_was_executed_stays_so_when_its_result_comes() {
         let step = decide(&state(row), event, now()).unwrap();
         assert_eq!((step.to.status, step.to.executed_at), (Status::Canceled, expect), "{row:?}");
     }
-    let noted = decide(&state(Row::InHand), event, now()).unwrap().to;
+    let noted = decide(&state(Row::InFlight), event, now()).unwrap().to;
     let ended = decide(&noted, Event::Failed { retry_after: None, rules: none() }, now()).unwrap().to;
     assert_eq!((ended.status, ended.executed_at), (Status::Canceled, Some(now())));
 }
@@ -190,13 +193,13 @@ fn what_was_executed_stays_so_when_its_result_comes() {
 /// What was given back uncalled was no attempt, also where a result ends it in the same write.
 #[test]
 fn what_is_given_back_was_no_attempt() {
-    for row in [Row::InHand, Row::Judged] {
+    for row in [Row::InFlight, Row::Judged] {
         let step = decide(&state(row), Event::Released, now()).unwrap();
         assert_eq!(step.to.attempts, state(row).attempts - 1, "{row:?}");
     }
     let canceled = verdict(ResultStatus::Canceled);
     let event = Event::Result { verdict: &canceled, hard_override: false };
-    let noted = decide(&state(Row::InHand), event, now()).unwrap().to;
+    let noted = decide(&state(Row::InFlight), event, now()).unwrap().to;
     let ended = decide(&noted, Event::Released, now()).unwrap().to;
     assert_eq!((ended.status, ended.executed_at), (Status::Canceled, None));
 }
@@ -206,22 +209,22 @@ fn what_a_claim_finds() {
     let lead = TimeDelta::seconds(1);
     for (row, expect) in [
         (Row::Ready, Claimable::Yes),
-        (Row::InHand, Claimable::InHand),
-        (Row::InHandLast, Claimable::InHand),
+        (Row::InFlight, Claimable::InFlight),
+        (Row::InFlightLast, Claimable::InFlight),
         (Row::Abandoned, Claimable::Expired),
         (Row::AbandonedLast, Claimable::Expired),
-        (Row::Judged, Claimable::InHand),
+        (Row::Judged, Claimable::InFlight),
         (Row::JudgedAbandoned, Claimable::Expired),
         (Row::Dispatched, Claimable::Finished),
         (Row::Failed, Claimable::Finished),
         (Row::Canceled, Claimable::Finished),
         (Row::Completed, Claimable::Finished),
     ] {
-        assert_eq!(claimable(&state(row), lead, now()), expect, "{row:?}");
+        assert_eq!(state(row).claimable(lead, now()), expect, "{row:?}");
     }
     for (due, expect) in [(at(1), Claimable::Yes), (at(2), Claimable::NotYet)] {
         let state = State { due, ..state(Row::Ready) };
-        assert_eq!(claimable(&state, lead, now()), expect);
+        assert_eq!(state.claimable(lead, now()), expect);
     }
 }
 

@@ -11,7 +11,7 @@ fn rules(json: &str) -> RescheduleRules {
 }
 
 fn claim(lease_until: i64) -> Claim {
-    Claim { token: "t".to_owned(), lease_until: at(lease_until) }
+    Claim::due("t", at(lease_until))
 }
 
 fn policy(rules: &RescheduleRules, max_retries: u32) -> Policy<'_> {
@@ -31,7 +31,7 @@ fn waits(json: &str, max_retries: u32) -> (Vec<i64>, State) {
         }
         waits.push((state.due - now).num_seconds());
         now = state.due;
-        let claim = Claim { token: "t".to_owned(), lease_until: now + TimeDelta::seconds(60) };
+        let claim = Claim::due("t", now + TimeDelta::seconds(60));
         state = decide(&state, Event::Begin(claim), now).unwrap();
     }
     panic!("it never ends");
@@ -128,7 +128,7 @@ fn every_pair() {
     let events = || {
         [
             Event::Begin(claim(90)),
-            Event::ByHand(claim(90), 7),
+            Event::Manual(claim(90), 7),
             Event::Succeeded,
             Event::Failed(policy),
             Event::LeaseExpired(policy),
@@ -138,29 +138,29 @@ fn every_pair() {
     let outcomes = |state: &State, now: i64| {
         events().map(|event| decide(state, event, at(now)).map(|to| (to.status, to.attempts, to.sends)))
     };
-    use Refusal::{InHand, NotClaimed, NotDue};
+    use Refusal::{InFlight, NotClaimed, NotDue};
     use Status::{MaxRetried, Pending, Published};
-    let in_hand = Ok((Pending, 2, 3));
+    let in_flight = Ok((Pending, 2, 3));
     assert_eq!(
         outcomes(&free, 0),
-        [in_hand, in_hand, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
+        [in_flight, in_flight, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
         "free"
     );
     assert_eq!(
         outcomes(&free, -1),
-        [Err(NotDue), in_hand, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
+        [Err(NotDue), in_flight, Err(NotClaimed), Err(NotClaimed), Err(NotClaimed), Err(NotClaimed)],
         "free and not due"
     );
     let released = Ok((Pending, 2, 2));
     let (published, failed) = (Ok((Published, 3, 3)), Ok((Pending, 3, 3)));
     assert_eq!(
         outcomes(&held, 60),
-        [Err(InHand), Err(InHand), published, failed, Err(InHand), released],
+        [Err(InFlight), Err(InFlight), published, failed, Err(InFlight), released],
         "in hand, to the end of the lease"
     );
     assert_eq!(
         outcomes(&held, 61),
-        [Err(InHand), Err(InHand), published, failed, failed, released],
+        [Err(InFlight), Err(InFlight), published, failed, failed, released],
         "abandoned"
     );
     let refused = Err(Refusal::Status(Published));
@@ -182,7 +182,7 @@ fn a_claim_stands_at_the_end_of_its_lease_and_a_new_run_has_the_types_retries() 
     let last = decide(&last, Event::Failed(policy(&none, 3)), at(5)).unwrap();
     assert_eq!((last.status, last.attempts, last.last_attempt_at), (Status::MaxRetried, 3, Some(at(5))));
     assert_eq!(index(&last), crate::activity::Index::Done);
-    let again = decide(&last, Event::ByHand(claim(99), 8), at(9)).unwrap();
+    let again = decide(&last, Event::Manual(claim(99), 8), at(9)).unwrap();
     assert_eq!((again.run, again.attempts, again.retries, again.due), (1, 0, 8, at(99)));
     let sent = decide(&again, Event::Succeeded, at(10)).unwrap();
     assert_eq!((sent.status, sent.attempts, sent.claim), (Status::Published, 1, None));

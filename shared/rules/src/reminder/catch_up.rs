@@ -128,8 +128,9 @@ fn left_out(catch_up: CatchUp, send_times: &[DateTime<Utc>], time: DateTime<Utc>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Trigger;
+    use crate::reminder::claimed;
     use crate::reminder::tests::{at, claim, minutes};
-    use crate::reminder::{By, claimed};
 
     fn of(catch_up: CatchUp, times: &[i64], ended: &[(i64, Ended)], now: i64) -> (Vec<i64>, Vec<i64>) {
         let ended = ended.iter().map(|(minute, ended)| (at(*minute), *ended)).collect();
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!(skipped(&state, CatchUp::None, None), [0; 0], "never paused");
         let further = State { next: Some(at(30)), ..state.clone() };
         assert_eq!(skipped(&further, CatchUp::None, Some(35)), [30], "what is done with is not skipped");
-        assert_eq!(skipped(&claimed(&state, claim(By::Processor, 12)), CatchUp::None, Some(35)), [0; 0]);
+        assert_eq!(skipped(&claimed(&state, claim(Trigger::Due, 12)), CatchUp::None, Some(35)), [0; 0]);
         let written = Outstanding { skip: vec![at(20)], ..outstanding.clone() };
         let found = written.skippable(&state, CatchUp::None, &times, Some(at(12)));
         assert_eq!(found, [(at(10), Missed::Paused), (at(20), Missed::Written)]);

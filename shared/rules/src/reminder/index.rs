@@ -1,6 +1,7 @@
 //! Which index a reminder stands in.
 
-use super::{By, Claim, State, Status};
+use super::{State, Status};
+use crate::claim::{Claim, Trigger};
 use chrono::{DateTime, Utc};
 
 /// The index a reminder stands in: exactly one of the two, by construction (DESIGN "Tables").
@@ -44,7 +45,7 @@ impl Done {
 /// One by hand, or one that was cancelled meanwhile, is found by its lease.
 pub fn index(state: &State) -> Index {
     match (state.status, state.next, &state.claim) {
-        (Status::Active, Some(next), Some(Claim { by: By::Hand, lease_until, .. })) => {
+        (Status::Active, Some(next), Some(Claim { trigger: Trigger::Manual, lease_until, .. })) => {
             Index::Due(next.min(*lease_until))
         }
         (Status::Active, Some(next), _) => Index::Due(next),

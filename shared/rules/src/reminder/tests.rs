@@ -16,8 +16,8 @@ fn times() -> [DateTime<Utc>; 3] {
     [10, 20, 30].map(at)
 }
 
-pub(super) fn claim(by: By, lease: i64) -> Claim {
-    Claim { token: "t".to_owned(), lease_until: at(lease), by }
+pub(super) fn claim(trigger: Trigger, lease: i64) -> Claim {
+    Claim { token: "t".to_owned(), lease_until: at(lease), trigger }
 }
 
 /// Waiting for the second of the three, which has failed `attempts` times.
@@ -32,8 +32,8 @@ fn waiting(attempts: u32) -> State {
     }
 }
 
-fn in_hand(state: State) -> State {
-    claimed(&state, claim(By::Processor, 22))
+fn in_flight(state: State) -> State {
+    claimed(&state, claim(Trigger::Due, 22))
 }
 
 fn review() -> State {
@@ -48,8 +48,8 @@ fn cancelled() -> State {
     State { status: Status::Cancelled, ..waiting(2) }
 }
 
-fn cancelled_in_hand() -> State {
-    State { status: Status::Cancelled, ..in_hand(waiting(0)) }
+fn cancelled_in_flight() -> State {
+    State { status: Status::Cancelled, ..in_flight(waiting(0)) }
 }
 
 /// The result in words: what the table's cells say.
@@ -91,7 +91,7 @@ fn every_state_and_event() {
     let busy = "- the reminder is being sent; try again in a minute";
     let is = |status: &str| format!("- the reminder is {status}");
     let last = State { next: Some(at(30)), handled: Some(at(20)), ..waiting(0) };
-    let last_of = |attempts| in_hand(State { attempts, ..last.clone() });
+    let last_of = |attempts| in_flight(State { attempts, ..last.clone() });
 
     #[rustfmt::skip]
     let table: Vec<(&str, State, Row<'_>)> = vec![
@@ -101,19 +101,19 @@ fn every_state_and_event() {
             ("replace", replace, "waiting for 20, failed 2, done 10".into()),
             ("skip", skip, "waiting for 30, failed 0, done 20".into()),
         ]),
-        ("claimed, 1st", in_hand(waiting(0)), [
+        ("claimed, 1st", in_flight(waiting(0)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 1, done 10".into()),
             ("error", error, "waiting for 20, failed 1, done 10".into()), ("not made", not_made, "waiting for 20, failed 0, done 10".into()), ("expired", expired, "waiting for 20, failed 1, done 10".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 10".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
-        ("claimed, 4th", in_hand(waiting(3)), [
+        ("claimed, 4th", in_flight(waiting(3)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 4, done 10".into()),
             ("error", error, "waiting for 20, failed 4, done 10".into()), ("not made", not_made, "waiting for 20, failed 3, done 10".into()), ("expired", expired, "waiting for 20, failed 4, done 10".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 3, done 10".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
-        ("claimed, 5th", in_hand(waiting(4)), [
+        ("claimed, 5th", in_flight(waiting(4)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 30, failed 0, done 20".into()),
             ("error", error, "waiting for 30, failed 0, done 20".into()), ("not made", not_made, "waiting for 20, failed 4, done 10".into()), ("expired", expired, "waiting for 30, failed 0, done 20".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
@@ -137,13 +137,13 @@ fn every_state_and_event() {
             ("replace", replace_done, "review, failed 0, done 30".into()),
             ("skip", skip, is("active")),
         ]),
-        ("claimed in review", claimed(&review(), claim(By::Hand, 22)), [
+        ("claimed in review", claimed(&review(), claim(Trigger::Manual, 22)), [
             ("sent", sent, "completed, failed 0, done 30".into()), ("failed", failed, "review, failed 0, done 30".into()),
             ("error", error, "review, failed 0, done 30".into()), ("not made", not_made, "review, failed 0, done 30".into()), ("expired", expired, "review, failed 0, done 30".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 30".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
-        ("claimed by hand after four", claimed(&waiting(4), claim(By::Hand, 22)), [
+        ("claimed by hand after four", claimed(&waiting(4), claim(Trigger::Manual, 22)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 4, done 10".into()),
             ("error", error, "waiting for 20, failed 4, done 10".into()), ("not made", not_made, "waiting for 20, failed 4, done 10".into()), ("expired", expired, "waiting for 20, failed 4, done 10".into()),
             ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
@@ -161,7 +161,7 @@ fn every_state_and_event() {
             ("replace", replace, "waiting for 20, failed 2, done 10".into()),
             ("skip", skip, is("cancelled")),
         ]),
-        ("cancelled in hand", cancelled_in_hand(), [
+        ("cancelled in hand", cancelled_in_flight(), [
             ("sent", sent, "cancelled, failed 1, done 20".into()), ("failed", failed, "cancelled, failed 1, done 10".into()),
             ("error", error, "cancelled, failed 1, done 10".into()), ("not made", not_made, "cancelled, failed 0, done 10".into()), ("expired", expired, "cancelled, failed 1, done 10".into()),
             ("cancel", Event::Cancel, is("cancelled")), ("replace", replace, busy.into()),
@@ -182,22 +182,22 @@ fn every_state_and_event() {
 #[test]
 fn claims() {
     use Claimable::*;
-    let (processor, hand) = (By::Processor, By::Hand);
-    for (what, state, now, by_processor, by_hand) in [
+    let (processor, hand) = (Trigger::Due, Trigger::Manual);
+    for (what, state, now, by_processor, manual) in [
         ("not yet", waiting(0), 19, NotYet, Yes),
         ("due", waiting(0), 20, Yes, Yes),
-        ("in hand", in_hand(waiting(0)), 22, InHand, InHand),
-        ("lost", in_hand(waiting(0)), 23, Expired, Expired),
+        ("in hand", in_flight(waiting(0)), 22, InFlight, InFlight),
+        ("lost", in_flight(waiting(0)), 23, Expired, Expired),
         ("review", review(), 40, Finished, Yes),
         ("completed", completed(), 40, Finished, Finished),
         ("cancelled", cancelled(), 40, Finished, Finished),
-        ("cancelled in hand", cancelled_in_hand(), 22, InHand, InHand),
-        ("cancelled and lost", cancelled_in_hand(), 23, Expired, Expired),
+        ("cancelled in hand", cancelled_in_flight(), 22, InFlight, InFlight),
+        ("cancelled and lost", cancelled_in_flight(), 23, Expired, Expired),
     ] {
-        assert_eq!(claimable(&state, processor, at(now)), by_processor, "{what}, by the processor");
-        assert_eq!(claimable(&state, hand, at(now)), by_hand, "{what}, by hand");
+        assert_eq!(state.claimable(processor, at(now)), by_processor, "{what}, by the processor");
+        assert_eq!(state.claimable(hand, at(now)), manual, "{what}, by hand");
     }
-    let state = in_hand(waiting(1));
+    let state = in_flight(waiting(1));
     assert_eq!((state.attempts, state.failed_attempts(), state.sequence), (2, 1, 3));
 }
 
@@ -206,8 +206,9 @@ fn claims() {
 fn attempts_by_hand_use_up_none_of_a_send_times() {
     let all = times();
     let failed = Event::Attempted { outcome: Outcome::SendFailed, times: &all };
-    let by_hand = |state: State| decide(&claimed(&state, claim(By::Hand, 5)), failed, at(4)).unwrap().to;
-    let state = (0..2 * ATTEMPTS_MAX).fold(State::accepted(&all), |state, _| by_hand(state));
+    let manual =
+        |state: State| decide(&claimed(&state, claim(Trigger::Manual, 5)), failed, at(4)).unwrap().to;
+    let state = (0..2 * ATTEMPTS_MAX).fold(State::accepted(&all), |state, _| manual(state));
     assert_eq!((state.next, state.attempts, state.sequence), (Some(at(10)), 0, 2 * ATTEMPTS_MAX));
 }
 
@@ -215,9 +216,9 @@ fn attempts_by_hand_use_up_none_of_a_send_times() {
 fn what_is_sent_is_told_and_the_last_one_completes() {
     let all = times();
     let event = Event::Attempted { outcome: Outcome::Sent, times: &all };
-    let step = decide(&in_hand(waiting(3)), event, at(21)).unwrap();
+    let step = decide(&in_flight(waiting(3)), event, at(21)).unwrap();
     assert_eq!((step.to.last_sent_at, step.to.completed_at), (Some(at(21)), None));
-    let last = in_hand(State { next: Some(at(30)), ..waiting(0) });
+    let last = in_flight(State { next: Some(at(30)), ..waiting(0) });
     let step = decide(&last, event, at(31)).unwrap();
     assert_eq!((step.to.last_sent_at, step.to.completed_at), (Some(at(31)), Some(at(31))));
 }
@@ -249,7 +250,7 @@ fn skipped_send_times_are_numbered_and_the_last_one_completes() {
     let step = decide(&waiting(0), skip(30, 2), at(35)).unwrap();
     assert_eq!((describe(&step.to), step.to.sequence), ("completed, failed 0, done 30".to_owned(), 3));
     assert_eq!((step.to.completed_at, step.to.last_sent_at), (Some(at(35)), Some(at(10))));
-    assert_eq!(decide(&in_hand(waiting(0)), skip(20, 1), at(25)), Err(Refusal::InHand));
+    assert_eq!(decide(&in_flight(waiting(0)), skip(20, 1), at(25)), Err(Refusal::InFlight));
     for state in [review(), completed(), cancelled()] {
         assert_eq!(decide(&state, skip(20, 1), at(25)), Err(Refusal::Status(state.status)));
     }
@@ -258,12 +259,12 @@ fn skipped_send_times_are_numbered_and_the_last_one_completes() {
 /// One taken by hand before its time is found by its lease if its sender dies, not only at its send time.
 #[test]
 fn an_attempt_by_hand_is_found_again_by_its_lease() {
-    let by_hand = |state: &State| index(&claimed(state, claim(By::Hand, 5)));
-    assert_eq!(by_hand(&waiting(0)), Index::Due(at(5)));
-    assert_eq!(by_hand(&review()), Index::Due(at(5)));
-    let late = claimed(&waiting(0), claim(By::Hand, 25));
+    let manual = |state: &State| index(&claimed(state, claim(Trigger::Manual, 5)));
+    assert_eq!(manual(&waiting(0)), Index::Due(at(5)));
+    assert_eq!(manual(&review()), Index::Due(at(5)));
+    let late = claimed(&waiting(0), claim(Trigger::Manual, 25));
     assert_eq!(index(&late), Index::Due(at(20)));
-    assert_eq!(index(&in_hand(waiting(0))), Index::Due(at(20)));
+    assert_eq!(index(&in_flight(waiting(0))), Index::Due(at(20)));
 }
 
 #[test]

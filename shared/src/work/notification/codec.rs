@@ -1,10 +1,13 @@
 //! Notifications as items of the work table.
 
-use crate::work::codec::{Attributes, DecodeError, Item, Success, n, s, t};
+use crate::work::codec::{Attributes, DecodeError, Item, Success, encode_success, n, s, t};
+use crate::work::item::{Encoded, WorkItem, encode_claim, held_by};
+use crate::work::statements::Guard;
 use crate::work::{HistoryEntry, Kept, SUCCESS, attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
-use rules::activity::{Claim, Index};
+use rules::activity::Index;
+use rules::claim::Claim;
 use rules::names::{ActivityId, Tenant, TypeName};
 use rules::notification::{State, Status, index};
 
@@ -34,19 +37,9 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// The item's partition key.
-    pub fn pk(&self) -> String {
-        keys::notification(&self.tenant, &self.id)
-    }
-
     /// What a receiver knows its attempts by: the same on every attempt of a run.
     pub fn call_id(&self) -> String {
         format!("{}:{}", self.id, self.state.run)
-    }
-
-    /// Whether it is gone for readers.
-    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.kept.is_some_and(|kept| kept.is_over(now))
     }
 
     /// The same once it has been published, kept for `retention` then: from when it stands in the index. One that is not
@@ -71,64 +64,66 @@ impl Notification {
     }
 
     /// Its attributes, in a fixed order.
-    pub(super) fn encode(&self) -> Vec<(&'static str, AttributeValue)> {
-        let state = &self.state;
+    pub(super) fn encode(&self) -> Encoded {
         let mut item = vec![
             (attr::PK, s(self.pk())),
             (attr::SK, s(attr::ITEM)),
-            (attr::STATUS, s(state.status.as_str())),
             (attr::KIND, s(self.name.as_str())),
+            (attr::CREATED, t(self.created_at)),
+            (attr::SHARD, n(self.shard)),
+            (attr::BODY_HASH, s(&self.body_hash)),
+        ];
+        item.extend(self.payload.as_ref().map(|payload| (attr::PARAMETER, s(payload))));
+        // Where it stands follows from its state alone.
+        item.extend(self.changing(self.created_at));
+        item
+    }
+
+    /// The attributes that place it in its index: exactly one of `due` and `done`.
+    fn place(&self) -> [(&'static str, AttributeValue); 2] {
+        let Self { tenant, name, shard, state, .. } = self;
+        match index(state) {
+            Index::Due(due) => [
+                (attr::DUE_PARTITION, s(keys::notification_due_partition(tenant, name, *shard))),
+                (attr::DUE_SORT, s(keys::done_sort(due, &self.id))),
+            ],
+            Index::Done => {
+                let partition = keys::notification_done_partition(tenant, name, state.status, *shard);
+                [
+                    (attr::DONE_PARTITION, s(partition)),
+                    (attr::DONE_SORT, s(keys::done_sort(state.due, &self.id))),
+                ]
+            }
+        }
+    }
+}
+
+impl WorkItem for Notification {
+    fn pk(&self) -> String {
+        keys::notification(&self.tenant, &self.id)
+    }
+
+    fn changing(&self, _: DateTime<Utc>) -> Encoded {
+        let state = &self.state;
+        let mut item = vec![
+            (attr::STATUS, s(state.status.as_str())),
             (attr::DUE, t(state.due)),
             (attr::ATTEMPTS, n(state.attempts)),
             (attr::MAX_ATTEMPTS, n(state.retries)),
             (attr::RUN, n(state.run)),
             (attr::SENDS, n(state.sends)),
-            (attr::CREATED, t(self.created_at)),
-            (attr::SHARD, n(self.shard)),
-            (attr::BODY_HASH, s(&self.body_hash)),
         ];
-        let (tenant, name, shard) = (&self.tenant, &self.name, self.shard);
-        item.extend(match index(state) {
-            Index::Due(due) => [
-                (attr::DUE_PARTITION, s(keys::notification_due_partition(tenant, name, shard))),
-                (attr::DUE_SORT, s(keys::done_sort(due, &self.id))),
-            ],
-            Index::Done => [
-                (
-                    attr::DONE_PARTITION,
-                    s(keys::notification_done_partition(tenant, name, state.status, shard)),
-                ),
-                (attr::DONE_SORT, s(keys::done_sort(state.due, &self.id))),
-            ],
-        });
-        let mut option = |name, value: Option<AttributeValue>| item.extend(value.map(|value| (name, value)));
-        option(attr::PARAMETER, self.payload.as_ref().map(s));
-        option(attr::EXECUTED, state.last_attempt_at.map(t));
-        option(attr::TOKEN, state.claim.as_ref().map(|claim| s(&claim.token)));
-        option(attr::LEASE, state.claim.as_ref().map(|claim| t(claim.lease_until)));
-        option(attr::SUCCESS_MILLIS, self.success.map(|success| n(success.duration_ms)));
-        option(attr::SUCCESS_STATUS, self.success.and_then(|success| success.http_status).map(n));
+        item.extend(self.place());
+        item.extend(state.last_attempt_at.map(|at| (attr::EXECUTED, t(at))));
+        item.extend(encode_claim(state.claim.as_ref()));
+        item.extend(encode_success(self.success));
         item.extend(self.kept.map(Kept::attribute));
         item
     }
 
-    /// Reads an item.
-    ///
-    /// # Errors
-    /// [`DecodeError`] naming what cannot be read.
-    pub fn decode(item: &Item) -> Result<Self, DecodeError> {
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
         let read = Attributes::new(item)?;
-        let pk = read.text(attr::PK)?;
-        let (tenant, id) = keys::parse_notification(pk)
-            .ok_or_else(|| DecodeError { pk: pk.to_owned(), attribute: attr::PK })?;
-        let claim = match (read.text_option(attr::TOKEN)?, read.instant_option(attr::LEASE)?) {
-            (Some(token), Some(lease_until)) => Some(Claim { token: token.to_owned(), lease_until }),
-            (None, None) => None,
-            _ => return Err(DecodeError { pk: pk.to_owned(), attribute: attr::TOKEN }),
-        };
-        let success = read.number_option(attr::SUCCESS_MILLIS)?.map(|duration_ms| {
-            read.number_option(attr::SUCCESS_STATUS).map(|http_status| Success { http_status, duration_ms })
-        });
+        let (tenant, id) = keys::parse_notification(read.pk()).ok_or_else(|| read.error(attr::PK))?;
         Ok(Self {
             name: read.parsed(attr::KIND)?,
             state: State {
@@ -139,17 +134,43 @@ impl Notification {
                 sends: read.number(attr::SENDS)?,
                 due: read.instant(attr::DUE)?,
                 last_attempt_at: read.instant_option(attr::EXECUTED)?,
-                claim,
+                claim: read.claim()?,
             },
             created_at: read.instant(attr::CREATED)?,
             payload: read.text_option(attr::PARAMETER)?.map(str::to_owned),
             body_hash: read.text(attr::BODY_HASH)?.to_owned(),
             shard: read.number(attr::SHARD)?,
-            success: success.transpose()?,
+            success: read.success()?,
             kept: read.kept()?,
             tenant,
             id,
         })
+    }
+
+    fn claim(&self) -> Option<&Claim> {
+        self.state.claim.as_ref()
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.kept
+    }
+
+    fn guards(&self, _: &Self) -> Vec<Guard> {
+        let state = &self.state;
+        let mut guards = vec![held_by(self.claim())];
+        if state.claim.is_none() {
+            guards.extend([
+                Guard::Equals(attr::STATUS, s(state.status.as_str())),
+                Guard::Equals(attr::SENDS, n(state.sends)),
+                Guard::Equals(attr::ATTEMPTS, n(state.attempts)),
+                Guard::Equals(attr::DUE, t(state.due)),
+            ]);
+        }
+        guards
+    }
+
+    fn is_success(&self) -> bool {
+        self.success.is_some()
     }
 }
 
@@ -161,7 +182,7 @@ mod tests {
     #[test]
     fn notifications_round_trip_and_stand_in_one_index() {
         let now = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
-        let claim = Claim { token: "t".into(), lease_until: now };
+        let claim = Claim::due("t", now);
         let whole = Notification {
             tenant: Tenant { company: "acme".parse().unwrap(), solution: "shop".parse().unwrap() },
             name: "voicemail_new".parse().unwrap(),

@@ -3,6 +3,7 @@
 use super::Notification;
 use crate::page::{Page, PageRequest};
 use crate::tenancy::NotificationSlice;
+use crate::work::WorkItem;
 use crate::work::codec::{Attributes, DecodeError};
 use crate::work::list::{Filling, Phase};
 use crate::work::payload::PAYLOAD_BATCH_MAX;

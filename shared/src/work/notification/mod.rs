@@ -6,23 +6,22 @@ mod find;
 pub use codec::Notification;
 pub use find::{NotificationCounts, NotificationFilter, NotificationView};
 
-use super::apply::Written;
 use super::batcher::Outcome;
-use super::codec::{Success, s};
-use super::create::INLINE_PARAMETER_MAX_BYTES;
+use super::codec::Success;
+use super::create::{INLINE_PARAMETER_MAX_BYTES, payload_item};
 use super::erase::Erased;
+use super::item::WorkItem;
 use super::read::encode_entry;
-use super::statements::{self, Guard, Statement};
+use super::statements;
+use super::step::{Advanced, Step};
 use super::{HistoryEntry, StoreError, WorkStore, attr, keys};
 use crate::tenancy::{NotificationType, Parent, ParentKind};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use find::NotificationView as Found;
-use rules::activity::Claim;
+use rules::claim::Trigger;
 use rules::due::shard;
 use rules::names::{ActivityId, Tenant};
-use rules::notification::{Event, Refusal, State, Status, begun, decide, held};
+use rules::notification::{Event, Refusal, Status, begun, decide, held};
 use rules::parent::Stage;
 
 /// A notification that is valid and shall be saved.
@@ -72,16 +71,10 @@ pub enum Deleted {
     /// There is none.
     NotFound,
     /// It is being sent.
-    InHand,
+    InFlight,
 }
 
 impl WorkStore {
-    /// A new claim that holds until `lease_until`.
-    pub fn new_claim(&self, lease_until: DateTime<Utc>) -> Claim {
-        let token = URL_SAFE_NO_PAD.encode(self.entropy.bytes::<12>());
-        Claim { token, lease_until: rules::time::truncate(lease_until) }
-    }
-
     /// Saves a notification: claimed for its first send until `lease_until`, or, without it, for the
     /// re-sender to send.
     ///
@@ -101,7 +94,7 @@ impl WorkStore {
         let inline = payload.len() <= INLINE_PARAMETER_MAX_BYTES;
         let notification = Notification {
             state: match lease_until {
-                Some(until) => begun(self.new_claim(until), of.max_retries),
+                Some(until) => begun(self.new_claim(Trigger::Due, until), of.max_retries),
                 None => held(of.max_retries, now),
             },
             name: of.name.clone(),
@@ -157,7 +150,7 @@ impl WorkStore {
         notification: &Notification,
     ) -> Result<Option<ParentKind>, StoreError> {
         let Some(gone) = self.tenancy.gone(stage, parents).await? else { return Ok(None) };
-        self.take_back(&notification.pk(), &guards(&notification.state)).await?;
+        self.take_back(&notification.pk(), &notification.guards(notification)).await?;
         Ok(Some(gone))
     }
 
@@ -171,28 +164,11 @@ impl WorkStore {
             let item = notification.encode();
             return self.batcher.run(statements::insert(&self.table, pk, attr::ITEM, item)).await;
         }
-        let large = vec![(attr::PK, s(&pk)), (attr::SK, s(attr::PAYLOAD)), (attr::PARAMETER, s(payload))];
-        self.insert_all(vec![notification.encode(), large]).await
-    }
-
-    /// Items of one partition that must not exist, all or none.
-    async fn insert_all(
-        &self,
-        items: Vec<Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>>,
-    ) -> Result<Outcome, StoreError> {
-        let puts: Result<Vec<_>, _> = items.into_iter().map(|item| self.put_new(item)).collect();
-        let puts = puts.map_err(|error| StoreError::Refused(error.to_string()))?;
-        match self.client.transact_write_items().set_transact_items(Some(puts)).send().await {
-            Ok(_) => Ok(Outcome::Applied(None)),
-            Err(error) => match error.as_service_error() {
-                Some(cause) if cause.is_transaction_canceled_exception() => Ok(Outcome::Lost(None)),
-                _ => Err(StoreError::from_sdk(error)),
-            },
-        }
+        self.insert_all(vec![notification.encode(), payload_item(&pk, &payload)]).await
     }
 
     /// Makes the step that `event` asks for, at `now`: the same in every try of the same step. What it records goes before it, under a key that names the
-    /// send, so that it is told once whoever tells it.
+    /// send, so that it is recorded once whoever records it.
     ///
     /// # Errors
     /// [`StoreError`] when it could not be written, or it is not known whether it was.
@@ -205,29 +181,31 @@ impl WorkStore {
         now: DateTime<Utc>,
     ) -> Result<Stepped, StoreError> {
         let now = rules::time::truncate(now);
-        let lost = matches!(event, Event::LeaseExpired(_));
-        let state = match decide(&from.state, event, now) {
-            Ok(state) => state,
-            Err(refusal) => return Ok(Stepped::Refused(refusal)),
+        let decided = |from: &Notification| {
+            let state = decide(&from.state, event.clone(), now)?;
+            let to = Notification { state, success, ..from.clone() }.kept_for(self.retention());
+            Ok(Step { to, enqueue: false })
         };
-        let to = Notification { state, success, ..from.clone() }.kept_for(self.retention());
-        let step = self.step_statement(from, &to);
-        if let Some(entry) = entry {
+        if let Err(refusal) = decided(from) {
+            return Ok(Stepped::Refused(refusal));
+        }
+        let entry = entry.map(|entry| {
             let sk = keys::history(from.state.run, from.state.sends);
             let item = encode_entry(from.pk(), &sk, entry);
-            let told = statements::insert(&self.table, from.pk(), &sk, item);
-            if !lost {
-                self.batcher.run(told).await?;
-            } else if self.together(told, step.clone()).await? == Written::Yes {
-                // In one, since a sender that was only slow may settle what is told here as lost.
-                return Ok(Stepped::Applied(Box::new(to)));
-            }
+            statements::insert(&self.table, from.pk(), &sk, item)
+        });
+        // With the step, since a sender that was only slow may settle what is recorded here as lost.
+        let (lost, ended) = match event {
+            Event::LeaseExpired(_) => (entry, None),
+            _ => (None, entry),
+        };
+        if let Some(entry) = ended {
+            self.batcher.run(entry).await?;
         }
-        Ok(match self.batcher.run(step).await? {
-            Outcome::Applied(_) => Stepped::Applied(Box::new(to)),
-            // Our own write, retried by the SDK after it had succeeded.
-            Outcome::Lost(Some(item)) if Notification::decode(&item)? == to => Stepped::Applied(Box::new(to)),
-            Outcome::Lost(_) | Outcome::Duplicate => Stepped::Lost,
+        Ok(match self.advance(from.clone(), lost.as_ref(), now, decided).await? {
+            Advanced::Applied(step) => Stepped::Applied(Box::new(step.to)),
+            Advanced::Refused(refusal) => Stepped::Refused(refusal),
+            Advanced::Stale | Advanced::Contended => Stepped::Lost,
         })
     }
 
@@ -240,13 +218,7 @@ impl WorkStore {
         claimed: &Notification,
         before: &Notification,
     ) -> Result<(), StoreError> {
-        self.batcher.run(self.step_statement(claimed, before)).await.map(drop)
-    }
-
-    fn step_statement(&self, from: &Notification, to: &Notification) -> Statement {
-        let (before, after) = (from.encode(), to.encode());
-        statements::difference(&self.table, from.pk(), &before, &after, guards(&from.state))
-            .of_success(to.success.is_some())
+        self.step(claimed, before, None, self.clock.now()).await.map(drop)
     }
 
     /// Deletes a notification with its history, unless it is being sent.
@@ -255,28 +227,12 @@ impl WorkStore {
     /// [`StoreError`] when it could not be read or written.
     pub async fn delete_notification(&self, tenant: &Tenant, id: &ActivityId) -> Result<Deleted, StoreError> {
         let Some(found) = self.notification_record(tenant, id).await? else { return Ok(Deleted::NotFound) };
-        let state = &found.state;
-        if state.claim.as_ref().is_some_and(|claim| claim.lease_until >= self.clock.now()) {
-            return Ok(Deleted::InHand);
+        if found.claim().is_some_and(|claim| claim.holds(self.clock.now())) {
+            return Ok(Deleted::InFlight);
         }
-        Ok(match self.erase(&found.pk(), &guards(state)).await? {
+        Ok(match self.erase(&found.pk(), &found.guards(&found)).await? {
             Erased::Yes => Deleted::Yes,
-            Erased::Kept => Deleted::InHand,
+            Erased::Kept => Deleted::InFlight,
         })
     }
-}
-
-/// One in hand is guarded by its token, a free one by everything a decision is made of.
-fn guards(state: &State) -> Vec<Guard> {
-    use super::codec::{n, t};
-    if let Some(claim) = &state.claim {
-        return vec![Guard::Equals(attr::TOKEN, s(&claim.token))];
-    }
-    vec![
-        Guard::Missing(attr::TOKEN),
-        Guard::Equals(attr::STATUS, s(state.status.as_str())),
-        Guard::Equals(attr::SENDS, n(state.sends)),
-        Guard::Equals(attr::ATTEMPTS, n(state.attempts)),
-        Guard::Equals(attr::DUE, t(state.due)),
-    ]
 }

@@ -2,6 +2,8 @@
 
 use crate::tenancy::ServerState;
 use crate::work::codec::{Attributes, DecodeError, Item, n, s, t};
+use crate::work::item::{Encoded, WorkItem};
+use crate::work::statements::Guard;
 use crate::work::{attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -91,11 +93,6 @@ impl RuleSpec {
 }
 
 impl Rule {
-    /// The item's partition key.
-    pub fn pk(&self) -> String {
-        keys::rule(&self.tenant, &self.name)
-    }
-
     /// When its occurrences are.
     pub fn schedule(&self) -> Schedule {
         self.spec.schedule(&self.tenant, &self.name)
@@ -116,7 +113,7 @@ impl Rule {
 
     /// Its attributes, in a fixed order. It stands in `due` while it is running and has an occurrence left,
     /// else in `done`, and always in its tenant's list.
-    pub(super) fn encode(&self) -> Vec<(&'static str, AttributeValue)> {
+    pub(super) fn encode(&self) -> Encoded {
         let (pk, spec) = (self.pk(), &self.spec);
         let mut item = vec![
             (attr::PK, s(&pk)),
@@ -159,12 +156,31 @@ impl Rule {
         option(attr::PLANNED_AT, self.planned_at.map(t));
         item
     }
+}
 
-    /// Reads an item.
-    ///
-    /// # Errors
-    /// [`DecodeError`] naming what cannot be read.
-    pub fn decode(item: &Item) -> Result<Self, DecodeError> {
+impl WorkItem for Rule {
+    fn pk(&self) -> String {
+        keys::rule(&self.tenant, &self.name)
+    }
+
+    fn changing(&self, _: DateTime<Utc>) -> Encoded {
+        self.encode()
+    }
+
+    /// Two that plan at different instants must not both carry out their plans.
+    fn guards(&self, _: &Self) -> Vec<Guard> {
+        let at = |attribute, at: Option<DateTime<Utc>>| match at {
+            Some(at) => Guard::Equals(attribute, t(at)),
+            None => Guard::Missing(attribute),
+        };
+        vec![
+            Guard::Equals(attr::REVISION, n(self.revision)),
+            at(attr::DUE, self.next),
+            at(attr::PLANNED_AT, self.planned_at),
+        ]
+    }
+
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
         let read = Attributes::new(item)?;
         let pk = read.text(attr::PK)?;
         let error = |attribute| DecodeError { pk: pk.to_owned(), attribute };

@@ -2,6 +2,7 @@
 
 use super::{Rule, SkipRecord};
 use crate::page::Page;
+use crate::work::WorkItem;
 use crate::work::codec::DecodeError;
 use crate::work::list::{Filling, Phase};
 use crate::work::partition::Part;

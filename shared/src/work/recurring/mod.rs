@@ -7,19 +7,19 @@ mod find;
 pub use codec::{RULE_SHARDS, Rule, RuleSpec, SkipRecord};
 pub use find::RuleView;
 
-use super::batcher::Outcome;
 use super::codec::{n, s, t};
-use super::create::{INLINE_PARAMETER_MAX_BYTES, is_same_request, untouched};
+use super::create::{INLINE_PARAMETER_MAX_BYTES, is_same_request, payload_item, untouched};
 use super::erase::Erased;
+use super::item::WorkItem;
 use super::kept::expires;
 use super::statements::{self, Guard};
+use super::step::Stepped;
 use super::{StoreError, WorkStore, attr, keys};
-use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use rules::names::{RecurringName, Tenant, ids};
 use rules::recurring::{Skip, may_take_back};
-use std::collections::HashMap;
 
 /// What the `body_hash` of activities that rules created begins with: it tells them from a caller's, whatever the parameter.
 /// Before there were incarnations it was no more than this.
@@ -42,37 +42,18 @@ impl WorkStore {
         old: Option<&Rule>,
         new: &Rule,
         parameter: &str,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+    ) -> Vec<TransactWriteItem> {
         let pk = new.pk();
-        let mut put = self.put(new.encode());
-        put = match old {
-            None => put.condition_expression("attribute_not_exists(PK)"),
-            Some(old) => put
-                .condition_expression("#rv = :rv")
-                .expression_attribute_names("#rv", attr::REVISION)
-                .expression_attribute_values(":rv", n(old.revision)),
-        };
-        let build = |put: aws_sdk_dynamodb::types::builders::PutBuilder| {
-            let put = put.build().map_err(|error| StoreError::Refused(error.to_string()))?;
-            Ok::<_, StoreError>(TransactWriteItem::builder().put(put).build())
-        };
-        let mut writes = vec![build(put)?];
+        let mut writes = vec![match old {
+            None => self.put_new(new.encode()),
+            Some(old) => self.put(new.encode(), &[Guard::Equals(attr::REVISION, n(old.revision))]),
+        }];
         if new.parameter.is_none() {
-            let payload = [attr::PK, attr::SK, attr::PARAMETER].into_iter();
-            let payload = payload.zip([s(pk), s(attr::PAYLOAD), s(parameter)]).collect();
-            writes.push(build(self.put(payload))?);
+            writes.push(self.put(payload_item(&pk, parameter), &[]));
         } else if old.is_some_and(|old| old.parameter.is_none()) {
             writes.push(self.delete(&pk, attr::PAYLOAD, &[]));
         }
-        Ok(writes)
-    }
-
-    fn put(
-        &self,
-        item: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
-    ) -> aws_sdk_dynamodb::types::builders::PutBuilder {
-        let item: HashMap<_, _> = item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Put::builder().table_name(&self.table).set_item(Some(item))
+        writes
     }
 
     /// The writes that delete a rule, for the transaction of its owner's change.
@@ -103,23 +84,7 @@ impl WorkStore {
     /// # Errors
     /// [`StoreError`] when it could not be written.
     pub(crate) async fn move_rule(&self, from: &Rule, to: &Rule) -> Result<bool, StoreError> {
-        let unmoved = |attribute, at: Option<DateTime<Utc>>| match at {
-            Some(at) => Guard::Equals(attribute, t(at)),
-            None => Guard::Missing(attribute),
-        };
-        let guards = vec![
-            Guard::Equals(attr::REVISION, n(from.revision)),
-            unmoved(attr::DUE, from.next),
-            // Two that plan at different instants must not both carry out their plans.
-            unmoved(attr::PLANNED_AT, from.planned_at),
-        ];
-        let statement = statements::difference(&self.table, from.pk(), &from.encode(), &to.encode(), guards);
-        Ok(match self.batcher.run(statement).await? {
-            Outcome::Applied(_) => true,
-            // Our own write, retried by the SDK after it had succeeded.
-            Outcome::Lost(Some(item)) => Rule::decode(&item)? == *to,
-            Outcome::Lost(None) | Outcome::Duplicate => false,
-        })
+        Ok(self.step(from, to, None, self.clock.now()).await? == Stepped::Applied)
     }
 
     /// Records skipped occurrences; what is recorded already stands.
@@ -177,24 +142,11 @@ impl WorkStore {
         }
         let mut guards = untouched(&record).to_vec();
         guards.push(Guard::Equals(attr::DUE, t(record.state.due)));
-        let checks = [self.rule_stands(rule, revision)];
-        Ok(self.erase_with(&record.pk(), &guards, &checks, None).await? == Erased::Yes)
-    }
-
-    /// That a rule is at `revision`, or gone, as a condition of a transaction.
-    fn rule_stands(&self, rule: &Rule, revision: Option<u64>) -> TransactWriteItem {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .key(attr::PK, s(rule.pk()))
-            .key(attr::SK, s(attr::ITEM));
-        let check = match revision {
-            Some(revision) => check
-                .condition_expression("#revision = :revision")
-                .expression_attribute_names("#revision", attr::REVISION)
-                .expression_attribute_values(":revision", n(revision)),
-            None => check.condition_expression("attribute_not_exists(PK)"),
+        let stands = match revision {
+            Some(revision) => Guard::Equals(attr::REVISION, n(revision)),
+            None => Guard::Missing(attr::PK),
         };
-        let check = check.build().unwrap_or_else(|_| unreachable!("table, key and condition are set"));
-        TransactWriteItem::builder().condition_check(check).build()
+        let checks = [self.check(&rule.pk(), &[stands])];
+        Ok(self.erase_with(&record.pk(), &guards, &checks, None).await? == Erased::Yes)
     }
 }

@@ -4,11 +4,14 @@ use super::{Lab, cases, id, n, refusal, s};
 use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnConsumedCapacity};
 use chrono::{DateTime, TimeDelta, Utc};
-use rules::activity::{Claim, Event, State, Status, accepted, decide};
+use rules::activity::{Event, State, Status, accepted, decide};
+use rules::claim::Claim;
 use shared::entropy::OsEntropy;
 use shared::patience::Patience;
 use shared::work::Kept;
+use shared::work::WorkItem;
 use shared::work::batcher::{Batcher, Outcome};
+use shared::work::claim::activity_statement;
 use shared::work::codec::Record;
 use shared::work::statements::{self, Guard, Statement};
 use shared::work::{Success, attr};
@@ -70,11 +73,11 @@ fn record(lab: &Lab, name: &str) -> Record {
 }
 
 fn claim_of(token: &str) -> Claim {
-    Claim { token: token.to_owned(), lease_until: now() + TimeDelta::minutes(1) }
+    Claim::due(token, now() + TimeDelta::minutes(1))
 }
 
 fn claim(lab: &Lab, record: &Record, token: &str) -> Statement {
-    statements::claim(&lab.settings.work_table, record.pk(), &claim_of(token), now())
+    activity_statement(&lab.settings.work_table, record.pk(), &claim_of(token), now())
 }
 
 fn insert(lab: &Lab, record: &Record) -> Statement {
@@ -83,8 +86,9 @@ fn insert(lab: &Lab, record: &Record) -> Statement {
 
 fn settle(lab: &Lab, claimed: &Record) -> Statement {
     let step = decide(&claimed.state, Event::Succeeded, now()).unwrap();
-    let success = Success { http_status: Some(200), duration_ms: 12 };
-    statements::step(&lab.settings.work_table, claimed, &step.to, Some(success), None, Some(kept()), now())
+    let success = Some(Success { http_status: Some(200), duration_ms: 12 });
+    let settled = Record { state: step.to, success, kept: Some(kept()), ..claimed.clone() };
+    statements::step(&lab.settings.work_table, claimed, &settled, now())
 }
 
 fn claimed(record: &Record, token: &str) -> Record {
@@ -175,7 +179,8 @@ async fn a_step_of_a_free_activity_needs_it_as_it_was(lab: Lab) {
     run(&lab, insert(&lab, &before)).await;
     let later = decide(&before.state, Event::Reschedule(now() + TimeDelta::hours(1)), now()).unwrap().to;
     let step = |from: &Record, to: &State| {
-        statements::step(&lab.settings.work_table, from, to, None, None, None, now())
+        let to = Record { state: to.clone(), ..from.clone() };
+        statements::step(&lab.settings.work_table, from, &to, now())
     };
     assert_eq!(run(&lab, step(&before, &later)).await, Outcome::Applied(None));
     let canceled = decide(&before.state, Event::Cancel, now()).unwrap().to;
@@ -219,7 +224,7 @@ async fn a_difference_sets_and_removes(lab: Lab) {
     let before = with(&[("a", n(1)), ("b", s("x")), ("c", s("y"))]);
     let after = with(&[("a", n(2)), ("c", s("y")), ("d", AttributeValue::Bool(true))]);
     run(&lab, statements::insert(table, pk.clone(), attr::ITEM, before.clone())).await;
-    let write = |guards| statements::difference(table, pk.clone(), &before, &after, guards);
+    let write = |guards: Vec<Guard>| statements::difference(table, pk.clone(), &before, &after, &guards);
     let missing = || Guard::Missing("e");
     assert!(matches!(
         run(&lab, write(vec![missing(), Guard::Equals("a", n(7))])).await,
@@ -238,7 +243,7 @@ async fn a_guarded_delete_spares_what_has_changed(lab: Lab) {
     run(&lab, insert(&lab, &record)).await;
     let delete = |run: u32| {
         let guards = vec![Guard::Missing(attr::TOKEN), Guard::Equals(attr::RUN, n(run))];
-        statements::delete(&lab.settings.work_table, record.pk(), guards)
+        statements::delete(&lab.settings.work_table, record.pk(), &guards)
     };
     assert_eq!(shown(run(&lab, delete(1)).await), record);
     assert_eq!(run(&lab, delete(0)).await, Outcome::Applied(None));
@@ -247,7 +252,7 @@ async fn a_guarded_delete_spares_what_has_changed(lab: Lab) {
 
 async fn a_delete_may_find_nothing(lab: Lab) {
     let guards = vec![Guard::Equals(attr::RUN, n(0))];
-    let delete = statements::delete(&lab.settings.work_table, record(&lab, "a").pk(), guards);
+    let delete = statements::delete(&lab.settings.work_table, record(&lab, "a").pk(), &guards);
     // AWS's guide has the first, its behaviour the second; the code takes both for gone.
     assert!(matches!(run(&lab, delete).await, Outcome::Applied(None) | Outcome::Lost(None)));
 }

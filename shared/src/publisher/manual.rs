@@ -3,6 +3,7 @@
 use super::{LEASE, PublishError, Publisher, Resent};
 use crate::tenancy::{NotificationType, Parent, ParentKind, TenancyError};
 use crate::work::{Notification, NotificationView, Stepped};
+use rules::claim::Trigger;
 use rules::names::{ActivityId, Tenant};
 use rules::notification::{Event, Refusal, Status};
 use rules::parent::Stage;
@@ -12,14 +13,14 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError`] when a table cannot be read or written.
-    pub async fn by_hand(&self, tenant: &Tenant, id: &ActivityId) -> Result<Resent, PublishError> {
+    pub async fn resend(&self, tenant: &Tenant, id: &ActivityId) -> Result<Resent, PublishError> {
         let Some(view) = self.ctx.work.notification(tenant, id).await? else { return Ok(Resent::NotFound) };
         let NotificationView { mut notification, payload, .. } = view;
         if self.is_abandoned(&notification) {
             // The lost attempt counts first; what then comes is what the owner asked for.
             match self.recover(&notification).await? {
                 Stepped::Applied(recovered) => notification = *recovered,
-                Stepped::Refused(_) | Stepped::Lost => return Ok(Resent::Refused(Refusal::InHand)),
+                Stepped::Refused(_) | Stepped::Lost => return Ok(Resent::Refused(Refusal::InFlight)),
             }
         }
         // One that is over is pending again, so what it is below must not be deleted in this moment.
@@ -35,9 +36,9 @@ impl Publisher {
             }
         }
         let max_retries = of.map_or(notification.state.retries, |of| of.max_retries);
-        let claim = self.ctx.work.new_claim(self.ctx.clock.now() + LEASE);
-        let (by_hand, now) = (Event::ByHand(claim, max_retries), self.ctx.clock.now());
-        let step = self.ctx.work.step_notification(&notification, by_hand, None, None, now);
+        let claim = self.ctx.work.new_claim(Trigger::Due, self.ctx.clock.now() + LEASE);
+        let (resend, now) = (Event::Manual(claim, max_retries), self.ctx.clock.now());
+        let step = self.ctx.work.step_notification(&notification, resend, None, None, now);
         Ok(match step.await? {
             Stepped::Applied(claimed) => {
                 if let Some(gone) = self.ctx.tenancy.gone(Stage::Written, &mut parents).await? {
@@ -48,7 +49,7 @@ impl Publisher {
                 Resent::Tried(Box::new(self.attempt(*claimed, Some(payload), now).await))
             }
             Stepped::Refused(refusal) => Resent::Refused(refusal),
-            Stepped::Lost => Resent::Refused(Refusal::InHand),
+            Stepped::Lost => Resent::Refused(Refusal::InFlight),
         })
     }
 

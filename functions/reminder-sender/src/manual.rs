@@ -1,8 +1,8 @@
 //! One reminder, now (seed 001, "Manual Send Trigger").
 //!
 //! It is sent as the processor would send it: the attempt counts at the next send
-//! time, is recorded and told of, and success goes on to the one after it. One
-//! that was given up is tried once more, and completed if that succeeds. It takes
+//! time, is recorded and reported, and success goes on to the one after it. One
+//! whose attempts are exhausted is tried once more, and completed if that succeeds. It takes
 //! no part in the groups: whoever asks for it now gets it now.
 
 use crate::attempt::{CLAIM_LEASE, Made};
@@ -10,9 +10,9 @@ use crate::call::CallError;
 use crate::{Sender, SenderError};
 use rules::names::{ActivityId, Tenant};
 use rules::reminder::Refusal;
-use shared::reminder::{ByHand, Reminder};
+use shared::reminder::{ManualClaim, Reminder};
 
-/// How often an abandoned attempt is accounted for before another is begun.
+/// How often an expired claim is accounted for before another is begun.
 const TRIES: usize = 3;
 
 /// What came of it.
@@ -33,7 +33,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`SenderError`] when it could not be read or written.
-    pub async fn send_by_hand(&self, tenant: &Tenant, id: &ActivityId) -> Result<Sent, SenderError> {
+    pub async fn send_manually(&self, tenant: &Tenant, id: &ActivityId) -> Result<Sent, SenderError> {
         let configuration = self.ctx.tenancy.reminder_configuration_fresh(tenant).await?;
         let Some(configuration) = configuration else {
             return Ok(Sent::NotFound("reminder configuration"));
@@ -57,21 +57,21 @@ impl Sender {
             return Ok(Sent::Refused("the solution is paused".to_owned()));
         }
         for _ in 0..TRIES {
-            match self.ctx.reminders.claim_by_hand(tenant, id, CLAIM_LEASE).await? {
-                ByHand::Ours(record) => {
+            match self.ctx.reminders.claim_manually(tenant, id, CLAIM_LEASE).await? {
+                ManualClaim::Ours(record) => {
                     return Ok(match self.attempt(&record, None).await? {
                         Made::Not(reason) => Sent::Refused(format!("the reminder was not sent: {reason}")),
                         made @ Made::Attempt(..) => Sent::Attempt(Box::new(made)),
                     });
                 }
-                ByHand::Abandoned(record) => {
+                ManualClaim::Expired(record) => {
                     self.recover(&record).await?;
                 }
-                ByHand::NotFound => return Ok(Sent::NotFound("reminder")),
-                ByHand::Refused(refusal) => return Ok(Sent::Refused(refusal.to_string())),
+                ManualClaim::NotFound => return Ok(Sent::NotFound("reminder")),
+                ManualClaim::Refused(refusal) => return Ok(Sent::Refused(refusal.to_string())),
             }
         }
-        Ok(Sent::Refused(Refusal::InHand.to_string()))
+        Ok(Sent::Refused(Refusal::InFlight.to_string()))
     }
 }
 
