@@ -5,7 +5,7 @@
 //! turn before the cycle ended is remembered, and comes first in the next one.
 
 use crate::clock::SharedClock;
-use crate::tenancy::{Solution, Tenancy, TenancyError};
+use crate::tenancy::{Company, Solution, Tenancy, TenancyError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -158,7 +158,7 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if its company cannot be read.
     pub async fn levels(&self, tenant: &Tenant, solution: Option<&Solution>) -> Result<Levels, TenancyError> {
-        let company = self.unreadable.leave_out(self.company(&tenant.company).await)?;
+        let company = self.unreadable.leave_out(self.cached::<Company>(&tenant.company).await)?;
         Ok(Levels {
             company: company.flatten().map_or(1, |company| company.qos_level),
             solution: solution.map_or(1, |solution| solution.qos_level),

@@ -246,7 +246,7 @@ pub async fn get(
     State(context): State<ApiContext>,
     In { tenant, name, .. }: In<TypeName>,
 ) -> Result<Response, Problem> {
-    match context.tenancy.activity_type_fresh(&tenant, &name).await? {
+    match context.tenancy.fresh::<ActivityType>(&(tenant.clone(), name.clone())).await? {
         Some(found) => Ok(answer::ok(&ActivityTypeView::of(ActivityType::clone(&found)))),
         None => Err(Problem::not_found("activity type")),
     }
@@ -312,6 +312,6 @@ pub async fn list(
     let scope = Scope::of(&context, &uri).await?;
     let request = only_page(&uri, &scope)?;
     existing(&context, &tenant).await?;
-    let page = context.tenancy.activity_types(&tenant, &request).await?;
+    let page = context.tenancy.list::<ActivityType>(&tenant, &request).await?;
     Ok(answer::page(&scope, page, ActivityTypeView::of))
 }

@@ -97,7 +97,7 @@ pub async fn get(
     State(context): State<ApiContext>,
     InCompany { company, .. }: InCompany,
 ) -> Result<Response, Problem> {
-    match context.tenancy.company_fresh(&company).await? {
+    match context.tenancy.fresh::<Company>(&company).await? {
         Some(company) => Ok(answer::ok(&CompanyView::of(&company))),
         None => Err(Problem::not_found("company")),
     }
@@ -126,7 +126,7 @@ pub async fn list(State(context): State<ApiContext>, caller: Caller, uri: Uri) -
     caller.require_admin()?;
     let scope = Scope::of(&context, &uri).await?;
     let request = only_page(&uri, &scope)?;
-    let page = context.tenancy.companies(&request).await?;
+    let page = context.tenancy.list::<Company>(&(), &request).await?;
     Ok(answer::page(&scope, page, |company| CompanyView::of(&company)))
 }
 

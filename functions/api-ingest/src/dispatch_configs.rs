@@ -124,7 +124,7 @@ pub async fn get(
     State(context): State<ApiContext>,
     In { actor, tenant, name }: In<Channel>,
 ) -> Result<Response, Problem> {
-    match context.tenancy.dispatch_config_fresh(&tenant, name).await? {
+    match context.tenancy.fresh::<DispatchConfig>(&(tenant.clone(), name)).await? {
         Some(found) => {
             reseal(&context, &actor, &tenant, &found).await;
             Ok(answer::ok(&DispatchConfigView::of(DispatchConfig::clone(&found))))
@@ -169,7 +169,7 @@ pub async fn list(
     let scope = Scope::of(&context, &uri).await?;
     let request = only_page(&uri, &scope)?;
     existing(&context, &tenant).await?;
-    let page = context.tenancy.dispatch_configs(&tenant, &request).await?;
+    let page = context.tenancy.list::<DispatchConfig>(&tenant, &request).await?;
     for config in &page.items {
         reseal(&context, &actor, &tenant, config).await;
     }

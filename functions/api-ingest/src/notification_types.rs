@@ -144,7 +144,7 @@ pub async fn get(
     State(context): State<ApiContext>,
     In { tenant, name, .. }: In<TypeName>,
 ) -> Result<Response, Problem> {
-    match context.tenancy.notification_type_fresh(&tenant, &name).await? {
+    match context.tenancy.fresh::<NotificationType>(&(tenant.clone(), name.clone())).await? {
         Some(found) => Ok(answer::ok(&NotificationTypeView::of(NotificationType::clone(&found)))),
         None => Err(Problem::not_found("notification type")),
     }
@@ -196,6 +196,6 @@ pub async fn list(
     let scope = Scope::of(&context, &uri).await?;
     let request = only_page(&uri, &scope)?;
     existing(&context, &tenant).await?;
-    let page = context.tenancy.notification_types(&tenant, &request).await?;
+    let page = context.tenancy.list::<NotificationType>(&tenant, &request).await?;
     Ok(answer::page(&scope, page, NotificationTypeView::of))
 }

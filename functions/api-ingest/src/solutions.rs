@@ -229,7 +229,7 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let scope = Scope::of(&context, &uri).await?;
     let request = only_page(&uri, &scope)?;
-    if context.tenancy.company(&company).await?.is_none() {
+    if context.tenancy.cached::<shared::tenancy::Company>(&company).await?.is_none() {
         return Err(Problem::not_found("company"));
     }
     let page = context.tenancy.solutions(&company, &request).await?;

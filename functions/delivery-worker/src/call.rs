@@ -82,7 +82,7 @@ async fn type_of(ctx: &Context, record: &Record) -> Result<Option<Arc<ActivityTy
     let is_older = |found: &Arc<ActivityType>| Some(found.meta.updated_at) < record.type_changed_at;
     match &record.kind {
         Kind::Type(name) if found.as_ref().is_none_or(is_older) => {
-            ctx.tenancy.activity_type_fresh(&record.tenant, name).await
+            ctx.tenancy.fresh::<ActivityType>(&(record.tenant.clone(), name.clone())).await
         }
         _ => Ok(found),
     }

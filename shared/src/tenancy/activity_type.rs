@@ -1,14 +1,11 @@
 //! Activity types: how an activity's call is made (SPEC §3).
 
-use super::change::{Commit, TRIES_MAX, When};
-use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
-use super::page::Listing;
+use super::cache::Cache;
+use super::item::{DecodeError, Item, Key, Reader, Writer};
 use super::quota::{Place, Quota};
 use super::slice::{Shards, SliceEntry};
-use super::{
-    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
-    TenancyError,
-};
+use super::store::{Decision, Setting, listing, name_in};
+use super::{Actor, AuditScope, ChangeError, Changed, Meta, Tenancy, TenancyError};
 use rules::field::FieldPath;
 use rules::names::{Kind, Tenant, TypeName};
 use rules::retry::RescheduleRules;
@@ -19,7 +16,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 const WHAT: &str = "activity type";
-const PREFIX: &str = "A:";
 const VERB: &str = "verb";
 const URI_PATTERN: &str = "uriPattern";
 const PARAMETER_EXPECTED: &str = "parameterExpected";
@@ -127,14 +123,26 @@ impl ActivityType {
     pub fn kind(&self) -> Kind {
         Kind::Type(self.name.clone())
     }
+}
 
-    pub(super) fn key(tenant: &Tenant, name: &TypeName) -> Key {
-        Key::new(format!("T#{tenant}"), format!("{PREFIX}{name}"))
+impl Setting for ActivityType {
+    type Id = (Tenant, TypeName);
+    type Parent = Tenant;
+    const WHAT: &'static str = WHAT;
+    const ACTION: &'static str = "activityType";
+    const PREFIX: &'static str = "A:";
+
+    fn partition(tenant: &Tenant) -> String {
+        format!("T#{tenant}")
     }
 
-    fn encode(&self, tenant: &Tenant) -> Result<Item, TenancyError> {
+    fn key((tenant, name): &Self::Id) -> Key {
+        Key::new(Self::partition(tenant), format!("{}{name}", Self::PREFIX))
+    }
+
+    fn encode(&self, id: &Self::Id) -> Result<Item, TenancyError> {
         let json = |error| TenancyError::Encode { what: WHAT, source: error };
-        let writer = Writer::new(&Self::key(tenant, &self.name))
+        let writer = Writer::new(&Self::key(id))
             .text(VERB, self.verb)
             .text(URI_PATTERN, &self.uri_pattern)
             .optional_text(PARAMETER_EXPECTED, self.parameter_expected.as_ref())
@@ -147,16 +155,10 @@ impl ActivityType {
         Ok(self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish())
     }
 
-    fn name_in(item: &Item) -> Result<TypeName, DecodeError> {
-        let reader = Reader::new(WHAT, item);
-        let name = reader.text(SK)?.strip_prefix(PREFIX).and_then(|name| name.parse().ok());
-        name.ok_or_else(|| reader.error(SK, "names no activity type"))
-    }
-
     fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
         Ok(Self {
-            name: Self::name_in(item)?,
+            name: name_in::<Self, _>(item)?,
             verb: reader.parsed(VERB)?,
             uri_pattern: reader.parsed(URI_PATTERN)?,
             parameter_expected: reader.optional_text(PARAMETER_EXPECTED)?,
@@ -170,10 +172,19 @@ impl ActivityType {
         })
     }
 
-    /// For the audit log: the values of headers are often credentials, so their names alone.
+    fn meta(&self) -> Meta {
+        self.meta
+    }
+
+    fn with_meta(self, meta: Meta) -> Self {
+        Self { meta, ..self }
+    }
+
+    /// The values of headers are often credentials, so their names alone.
     fn audited(&self) -> Value {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         json!({
+            "activityType": self.name,
             "verb": self.verb.as_str(),
             "uriPattern": self.uri_pattern,
             "parameterExpected": self.parameter_expected,
@@ -184,6 +195,10 @@ impl ActivityType {
             // As text: a JSON value of ours need not keep the order that the rules live by.
             "rescheduleRules": serde_json::to_string(&self.reschedule_rules).unwrap_or_default(),
         })
+    }
+
+    fn cache(tenancy: &Tenancy) -> &Cache<Self::Id, Self> {
+        &tenancy.types
     }
 }
 
@@ -197,48 +212,7 @@ impl Tenancy {
         tenant: &Tenant,
         name: &TypeName,
     ) -> Result<Option<Arc<ActivityType>>, TenancyError> {
-        let key = (tenant.clone(), name.clone());
-        self.types.get_or(&key, self.activity_type_fresh(tenant, name)).await
-    }
-
-    /// An activity type, read past the cache.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn activity_type_fresh(
-        &self,
-        tenant: &Tenant,
-        name: &TypeName,
-    ) -> Result<Option<Arc<ActivityType>>, TenancyError> {
-        let begun = self.types.begin();
-        let item = self.read("read activity type", &ActivityType::key(tenant, name)).await?;
-        let Some(item) = item else { return Ok(None) };
-        let mut found = ActivityType::decode(&item)?;
-        found.meta.read_at = begun.at();
-        let found = Arc::new(found);
-        self.types.keep(&begun, (tenant.clone(), name.clone()), found.clone());
-        Ok(Some(found))
-    }
-
-    /// A page of a solution's activity types, by name.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn activity_types(
-        &self,
-        tenant: &Tenant,
-        request: &PageRequest,
-    ) -> Result<Page<ActivityType>, TenancyError> {
-        self.page(&Self::types_of(tenant), request, ActivityType::decode).await
-    }
-
-    fn types_of(tenant: &Tenant) -> Listing<'static> {
-        Listing {
-            operation: "list activity types",
-            pk: format!("T#{tenant}"),
-            prefix: PREFIX,
-            newest_first: false,
-        }
+        self.cached(&(tenant.clone(), name.clone())).await
     }
 
     /// Makes or replaces an activity type, and with it the slice of the due index.
@@ -249,49 +223,22 @@ impl Tenancy {
         wanted: ActivityType,
         place: &mut Place<'_>,
     ) -> Result<Changed<ActivityType>, ChangeError> {
-        let scope = AuditScope::Solution(tenant.clone());
-        for _ in 0..TRIES_MAX {
-            let now = rules::time::truncate(self.clock.now());
-            let old = self.activity_type_fresh(tenant, &wanted.name).await?;
+        let (kind, id) = (&wanted.kind(), (tenant.clone(), wanted.name.clone()));
+        let decide = async |old: Option<Arc<ActivityType>>| {
             // A type deleted and made again may still have work in the shards it had.
-            let registered = self.registered_shards(tenant, &wanted.kind()).await?;
+            let registered = self.registered_shards(tenant, kind).await?;
             let had = old.as_ref().map_or(Shards::default(), |old| old.shards);
             let shards = registered.unwrap_or_default().max(had).max(self.shards);
-            let (meta, when, action) = match &old {
-                Some(old) => (old.meta.changed(now), When::Unchanged(old.meta), "activityType.updated"),
-                None => (Meta::new(now), When::Absent, "activityType.created"),
-            };
+            let meta = old.as_ref().map_or_else(Meta::default, |old| old.meta);
             let new = ActivityType { shards, meta, ..wanted.clone() };
-            if let Some(old) = &old
-                && !old.meta.deleting
-                && registered.is_some()
-                && **old == (ActivityType { meta: old.meta, ..new.clone() })
-            {
-                return Ok(Changed::Unchanged(ActivityType::clone(old)));
+            if !meta.deleting && registered.is_some() && old.as_deref() == Some(&new) {
+                return Ok(None);
             }
-            let entry = AuditEntry::new(now, actor, action)
-                .from(old.as_deref().map(|old| named(&old.name, old.audited())))
-                .to(named(&new.name, new.audited()));
-            let slice = SliceEntry { tenant: tenant.clone(), kind: new.kind(), shards, retired_at: None };
-            let mut writes = vec![
-                self.put(new.encode(tenant)?, Some(when)),
-                self.put(slice.encode(), None),
-                self.audit(&scope, &entry),
-            ];
-            if old.is_none() {
-                if self.solution_fresh(tenant).await?.is_none() {
-                    return Err(ChangeError::NotFound("solution"));
-                }
-                place.take().await?;
-                writes.push(self.touch(&Solution::key(tenant), When::Exists));
-            }
-            let commit = self.commit("write activity type", writes).await;
-            self.types.forget(&(tenant.clone(), new.name.clone()));
-            if commit? == Commit::Applied {
-                return Ok(if old.is_some() { Changed::Replaced(new) } else { Changed::Created(new) });
-            }
-        }
-        Err(ChangeError::contended())
+            let slice = SliceEntry { tenant: tenant.clone(), kind: kind.clone(), shards, retired_at: None };
+            Ok(Some(Decision { new, beside: vec![self.put(slice.encode(), None)], note: None }))
+        };
+        let scope = AuditScope::Solution(tenant.clone());
+        self.change(actor, (scope, &id), Some((tenant, Some(place))), decide).await
     }
 
     /// Deletes an activity type. That no work waits in it is the caller's to see to; its slice
@@ -316,34 +263,13 @@ impl Tenancy {
         name: &TypeName,
         marked: Option<Meta>,
     ) -> Result<(), ChangeError> {
-        for _ in 0..TRIES_MAX {
-            let key = ActivityType::key(tenant, name);
-            let Some(old) = self.found("read activity type", &key, ActivityType::decode).await? else {
-                return Err(ChangeError::NotFound(WHAT));
-            };
-            old.check(marked)?;
-            let now = rules::time::truncate(self.clock.now());
-            let kind = Kind::Type(name.clone());
-            let shards = match &old.value {
-                Some(old) => old.shards,
-                None => self.registered_shards(tenant, &kind).await?.unwrap_or(self.shards),
-            };
-            let slice = SliceEntry { tenant: tenant.clone(), kind, shards, retired_at: Some(now) };
-            let was = old.audited("activityType", name, |old| named(name, old.audited()));
-            let entry = AuditEntry::new(now, actor, "activityType.deleted").from(was);
-            let writes = vec![
-                self.delete(&key, Some(old.when())),
-                self.put(slice.encode(), None),
-                self.audit(&AuditScope::Solution(tenant.clone()), &entry),
-            ];
-            let commit = self.commit("delete activity type", writes).await;
-            self.types.forget(&(tenant.clone(), name.clone()));
-            if commit? == Commit::Applied {
-                self.release(&tenant.company, Quota::ActivityTypes, 1).await;
-                return Ok(());
-            }
-        }
-        Err(ChangeError::contended())
+        let (kind, id) = (&Kind::Type(name.clone()), (tenant.clone(), name.clone()));
+        let retire = async |old: Option<ActivityType>, now| {
+            self.retire_slice(tenant, kind, old.map(|old| old.shards), now).await
+        };
+        self.discard(actor, (AuditScope::Solution(tenant.clone()), &id), marked, retire).await?;
+        self.release(&tenant.company, Quota::ActivityTypes, 1).await;
+        Ok(())
     }
 
     /// Deletes every activity type of a solution, each with its own audit entry.
@@ -352,7 +278,7 @@ impl Tenancy {
         actor: &Actor,
         tenant: &Tenant,
     ) -> Result<(), ChangeError> {
-        for name in self.all(&Self::types_of(tenant), ActivityType::name_in).await? {
+        for name in self.all(&listing::<ActivityType>(tenant), name_in::<ActivityType, TypeName>).await? {
             match self.delete_activity_type(actor, tenant, &name).await {
                 Ok(()) | Err(ChangeError::NotFound(_)) => {}
                 Err(error) => return Err(error),
@@ -360,10 +286,4 @@ impl Tenancy {
         }
         Ok(())
     }
-}
-
-/// The audited form with the type's name, since the log is the whole solution's.
-fn named(name: &TypeName, mut audited: Value) -> Value {
-    audited["activityType"] = json!(name);
-    audited
 }

@@ -8,6 +8,7 @@ use super::item::{CREATED_AT, DecodeError, Item, Key, PK, Reader, SK, Writer};
 use super::page::Listing;
 use super::quota::{Place, Quota};
 use super::secret_hash::SecretHash;
+use super::store::Setting;
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Meta, Page, PageRequest, Tenancy, TenancyError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -114,7 +115,7 @@ impl Tenancy {
     ) -> Result<KeyCreated, ChangeError> {
         let company_key = Company::key(&new.company);
         for _ in 0..TRIES_MAX {
-            if self.company_fresh(&new.company).await?.is_none() {
+            if self.fresh::<Company>(&new.company).await?.is_none() {
                 return Err(ChangeError::NotFound("company"));
             }
             let now = rules::time::truncate(self.clock.now());
@@ -202,7 +203,7 @@ impl Tenancy {
 
     fn keys_of(company: &CompanyName) -> Listing<'static> {
         Listing {
-            operation: "list API keys",
+            operation: "list API keys".into(),
             pk: format!("C#{company}"),
             prefix: PREFIX,
             newest_first: false,

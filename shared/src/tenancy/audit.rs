@@ -147,8 +147,12 @@ impl Tenancy {
         scope: &AuditScope,
         request: &PageRequest,
     ) -> Result<Page<AuditEntry>, TenancyError> {
-        let listing =
-            Listing { operation: "read audit log", pk: scope.partition(), prefix: "", newest_first: true };
+        let listing = Listing {
+            operation: "read audit log".into(),
+            pk: scope.partition(),
+            prefix: "",
+            newest_first: true,
+        };
         let mut page = self.page(&listing, request, AuditEntry::decode).await?;
         // DynamoDB removes what has expired within days. All that is older has expired too.
         let now = self.clock.now();

@@ -15,7 +15,7 @@ const ENTRIES_MAX: usize = 10_000;
 const TURNS: usize = 64;
 
 /// What was read lately. What was not found is never kept: it may be made any moment.
-pub(super) struct Cache<K, V> {
+pub struct Cache<K, V> {
     clock: SharedClock,
     entries: RwLock<HashMap<K, Entry<V>>>,
     /// Counts invalidations, so that a read that began before one cannot bring the old value back.

@@ -1,5 +1,6 @@
 //! Changes: one transaction of the item, under a condition on its revision, and its audit entry.
 
+use super::error::Operation;
 use super::item::{DELETING, DecodeError, Item, Key, PK, REVISION, Reader, Writer};
 use super::{AuditEntry, AuditScope, Tenancy, TenancyError};
 use crate::tenancy::item::{CREATED_AT, UPDATED_AT};
@@ -270,7 +271,7 @@ impl Tenancy {
     /// All of `writes`, or none.
     pub(super) async fn commit(
         &self,
-        operation: &'static str,
+        operation: impl Into<Operation>,
         writes: Vec<TransactWriteItem>,
     ) -> Result<Commit, TenancyError> {
         let sent = self.dynamodb.transact_write_items().set_transact_items(Some(writes)).send().await;
@@ -292,7 +293,7 @@ impl Tenancy {
     /// tells of them; `false` if one of them lost.
     pub(crate) async fn commit_below(
         &self,
-        operation: &'static str,
+        operation: impl Into<Operation>,
         tenant: &Tenant,
         entry: &AuditEntry,
         mut writes: Vec<TransactWriteItem>,
@@ -304,7 +305,7 @@ impl Tenancy {
     /// One consistent read past every cache.
     pub(super) async fn read(
         &self,
-        operation: &'static str,
+        operation: impl Into<Operation>,
         key: &Key,
     ) -> Result<Option<Item>, TenancyError> {
         let answer = self

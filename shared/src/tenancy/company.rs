@@ -1,11 +1,10 @@
 //! Companies: the outer half of a tenant.
 
+use super::cache::Cache;
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, QOS_LEVEL, Reader, SK, Writer};
-use super::page::Listing;
-use super::{
-    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Tenancy, TenancyError,
-};
+use super::store::{Decision, Setting};
+use super::{Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Tenancy, TenancyError};
 use rules::names::CompanyName;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -29,13 +28,25 @@ impl Company {
     pub fn new(name: CompanyName, qos_level: u32) -> Self {
         Self { name, qos_level, meta: Meta::default() }
     }
+}
 
-    pub(super) fn key(name: &CompanyName) -> Key {
+impl Setting for Company {
+    type Id = CompanyName;
+    type Parent = ();
+    const WHAT: &'static str = WHAT;
+    const ACTION: &'static str = "company";
+    const PREFIX: &'static str = "";
+
+    fn partition((): &()) -> String {
+        PARTITION.to_owned()
+    }
+
+    fn key(name: &Self::Id) -> Key {
         Key::new(PARTITION, name.as_str())
     }
 
-    fn encode(&self) -> Item {
-        self.meta.write(Writer::new(&Self::key(&self.name)).number(QOS_LEVEL, self.qos_level)).finish()
+    fn encode(&self, id: &Self::Id) -> Result<Item, TenancyError> {
+        Ok(self.meta.write(Writer::new(&Self::key(id)).number(QOS_LEVEL, self.qos_level)).finish())
     }
 
     fn decode(item: &Item) -> Result<Self, DecodeError> {
@@ -47,77 +58,39 @@ impl Company {
         })
     }
 
+    fn meta(&self) -> Meta {
+        self.meta
+    }
+
+    fn with_meta(self, meta: Meta) -> Self {
+        Self { meta, ..self }
+    }
+
     fn audited(&self) -> Value {
         json!({ "qosLevel": self.qos_level })
+    }
+
+    fn cache(tenancy: &Tenancy) -> &Cache<Self::Id, Self> {
+        &tenancy.companies
     }
 }
 
 impl Tenancy {
-    /// A company; cached.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn company(&self, name: &CompanyName) -> Result<Option<Arc<Company>>, TenancyError> {
-        self.companies.get_or(name, self.company_fresh(name)).await
-    }
-
-    /// A company, read past the cache.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn company_fresh(&self, name: &CompanyName) -> Result<Option<Arc<Company>>, TenancyError> {
-        let begun = self.companies.begin();
-        let Some(item) = self.read("read company", &Company::key(name)).await? else { return Ok(None) };
-        let company = Arc::new(Company::decode(&item)?);
-        self.companies.keep(&begun, name.clone(), company.clone());
-        Ok(Some(company))
-    }
-
-    /// A page of all companies, by name.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn companies(&self, request: &PageRequest) -> Result<Page<Company>, TenancyError> {
-        let listing = Listing {
-            operation: "list companies",
-            pk: PARTITION.to_owned(),
-            prefix: "",
-            newest_first: false,
-        };
-        self.page(&listing, request, Company::decode).await
-    }
-
     /// Makes or replaces a company. One of a name that was deleted is made once nothing of that one is left.
     ///
     /// # Errors
     /// [`ChangeError`] if the table fails.
     pub async fn put_company(&self, actor: &Actor, wanted: Company) -> Result<Changed<Company>, ChangeError> {
-        let scope = AuditScope::Company(wanted.name.clone());
-        for _ in 0..TRIES_MAX {
-            let old = self.company_fresh(&wanted.name).await?;
-            let now = rules::time::truncate(self.clock.now());
-            let (meta, when, action) = match &old {
-                Some(old) if old.qos_level == wanted.qos_level => {
-                    return Ok(Changed::Unchanged(Company::clone(old)));
-                }
-                Some(old) => (old.meta.changed(now), When::Unchanged(old.meta), "company.updated"),
-                None => {
-                    self.finish_company(&wanted.name).await?;
-                    (Meta::new(rules::time::truncate(self.clock.now())), When::Absent, "company.created")
-                }
-            };
-            let new = Company { meta, ..wanted.clone() };
-            let entry = AuditEntry::new(now, actor, action)
-                .from(old.as_deref().map(Company::audited))
-                .to(new.audited());
-            let writes = vec![self.put(new.encode(), Some(when)), self.audit(&scope, &entry)];
-            let commit = self.commit("write company", writes).await;
-            self.companies.forget(&new.name);
-            if commit? == Commit::Applied {
-                return Ok(if old.is_some() { Changed::Replaced(new) } else { Changed::Created(new) });
+        let decide = async |old: Option<Arc<Company>>| {
+            match old {
+                Some(old) if old.qos_level == wanted.qos_level => return Ok(None),
+                Some(_) => {}
+                None => self.finish_company(&wanted.name).await?,
             }
-        }
-        Err(ChangeError::contended())
+            Ok(Some(Decision { new: wanted.clone(), beside: Vec::new(), note: None }))
+        };
+        let scope = AuditScope::Company(wanted.name.clone());
+        self.change(actor, (scope, &wanted.name), None, decide).await
     }
 
     /// Deletes a company and its API keys; refused while it has solutions.
@@ -171,7 +144,7 @@ mod tests {
     fn a_company_round_trips_and_is_read_strictly() {
         let meta = Meta { revision: 3, ..Meta::new(DateTime::UNIX_EPOCH) };
         let company = Company { name: "acme".parse().unwrap(), qos_level: 7, meta };
-        let item = company.encode();
+        let item = company.encode(&company.name).unwrap();
         assert_eq!(Company::decode(&item), Ok(company));
         for name in [SK, QOS_LEVEL, "revision", "createdAt"] {
             let mut broken = item.clone();

@@ -39,7 +39,7 @@ impl Tenancy {
         // Of several that were made at the same time, the one that was written is everybody's.
         match self.read("read cursor secret", &key).await? {
             Some(item) => Ok(decode(&item)?),
-            None => Err(TenancyError::Throttled { operation: "read cursor secret" }),
+            None => Err(TenancyError::Throttled { operation: "read cursor secret".into() }),
         }
     }
 }

@@ -3,17 +3,17 @@
 //! The credentials are sealed for the channel and the provider, so that they open
 //! in no other config. What is shown and audited of them is which are set.
 
-use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
-use super::page::Listing;
+use super::cache::Cache;
+use super::item::{DecodeError, Item, Key, Reader, Writer};
 use super::slice::Shards;
-use super::{Meta, Page, PageRequest, Tenancy, TenancyError};
+use super::store::{Setting, name_in};
+use super::{Meta, Tenancy, TenancyError};
 use crate::dispatch::Credentials;
 use rules::names::{Channel, Kind, Tenant};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-pub(super) const WHAT: &str = "dispatch config";
-const PREFIX: &str = "C:";
+const WHAT: &str = "dispatch config";
 const ID: &str = "id";
 const PROVIDER: &str = "provider";
 const BASE_URL: &str = "baseUrl";
@@ -70,14 +70,27 @@ impl DispatchConfig {
     pub fn kind(&self) -> Kind {
         Kind::Channel(self.channel)
     }
+}
 
-    pub(super) fn key(tenant: &Tenant, channel: Channel) -> Key {
-        Key::new(format!("T#{tenant}"), format!("{PREFIX}{channel}"))
+impl Setting for DispatchConfig {
+    type Id = (Tenant, Channel);
+    type Parent = Tenant;
+    const WHAT: &'static str = WHAT;
+    const ACTION: &'static str = "dispatchConfig";
+    const NAMED: &'static str = "channel";
+    const PREFIX: &'static str = "C:";
+
+    fn partition(tenant: &Tenant) -> String {
+        format!("T#{tenant}")
     }
 
-    pub(super) fn encode(&self, tenant: &Tenant) -> Result<Item, TenancyError> {
+    fn key((tenant, channel): &Self::Id) -> Key {
+        Key::new(Self::partition(tenant), format!("{}{channel}", Self::PREFIX))
+    }
+
+    fn encode(&self, id: &Self::Id) -> Result<Item, TenancyError> {
         let json = |error| TenancyError::Encode { what: WHAT, source: error };
-        let writer = Writer::new(&Self::key(tenant, self.channel))
+        let writer = Writer::new(&Self::key(id))
             .text(ID, &self.id)
             .text(PROVIDER, &self.provider)
             .optional_text(BASE_URL, self.base_url.as_ref())
@@ -88,16 +101,10 @@ impl DispatchConfig {
         Ok(self.meta.write(self.shards.write(DUE_SHARDS, writer)).finish())
     }
 
-    pub(super) fn channel_in(item: &Item) -> Result<Channel, DecodeError> {
-        let reader = Reader::new(WHAT, item);
-        let channel = reader.text(SK)?.strip_prefix(PREFIX).and_then(|channel| channel.parse().ok());
-        channel.ok_or_else(|| reader.error(SK, "names no channel"))
-    }
-
-    pub(super) fn decode(item: &Item) -> Result<Self, DecodeError> {
+    fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
         Ok(Self {
-            channel: Self::channel_in(item)?,
+            channel: name_in::<Self, _>(item)?,
             id: reader.text(ID)?.to_owned(),
             provider: reader.text(PROVIDER)?.to_owned(),
             base_url: reader.optional_text(BASE_URL)?,
@@ -110,8 +117,15 @@ impl DispatchConfig {
         })
     }
 
-    /// For the audit log.
-    pub(super) fn audited(&self) -> Value {
+    fn meta(&self) -> Meta {
+        self.meta
+    }
+
+    fn with_meta(self, meta: Meta) -> Self {
+        Self { meta, ..self }
+    }
+
+    fn audited(&self) -> Value {
         json!({
             "channel": self.channel,
             "provider": self.provider,
@@ -120,6 +134,10 @@ impl DispatchConfig {
             "settings": self.settings,
             "isActive": self.is_active,
         })
+    }
+
+    fn cache(tenancy: &Tenancy) -> &Cache<Self::Id, Self> {
+        &tenancy.dispatch_configs
     }
 }
 
@@ -138,25 +156,7 @@ impl Tenancy {
         tenant: &Tenant,
         channel: Channel,
     ) -> Result<Option<Arc<DispatchConfig>>, TenancyError> {
-        let key = (tenant.clone(), channel);
-        self.dispatch_configs.get_or(&key, self.dispatch_config_fresh(tenant, channel)).await
-    }
-
-    /// The config of a channel, read past the cache.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn dispatch_config_fresh(
-        &self,
-        tenant: &Tenant,
-        channel: Channel,
-    ) -> Result<Option<Arc<DispatchConfig>>, TenancyError> {
-        let begun = self.dispatch_configs.begin();
-        let item = self.read("read dispatch config", &DispatchConfig::key(tenant, channel)).await?;
-        let Some(item) = item else { return Ok(None) };
-        let found = Arc::new(DispatchConfig::decode(&item)?);
-        self.dispatch_configs.keep(&begun, (tenant.clone(), channel), found.clone());
-        Ok(Some(found))
+        self.cached(&(tenant.clone(), channel)).await
     }
 
     /// A config's credentials. Only the data key that opens them is kept, and briefly.
@@ -171,27 +171,6 @@ impl Tenancy {
         let purpose = purpose(config.channel, &config.provider);
         let opened = self.envelope.open(tenant, &purpose, &config.credentials).await?;
         Ok(Credentials::from_json(&opened)?)
-    }
-
-    /// A page of a solution's configs, by channel.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn dispatch_configs(
-        &self,
-        tenant: &Tenant,
-        request: &PageRequest,
-    ) -> Result<Page<DispatchConfig>, TenancyError> {
-        self.page(&Self::configs_of(tenant), request, DispatchConfig::decode).await
-    }
-
-    pub(super) fn configs_of(tenant: &Tenant) -> Listing<'static> {
-        Listing {
-            operation: "list dispatch configs",
-            pk: format!("T#{tenant}"),
-            prefix: PREFIX,
-            newest_first: false,
-        }
     }
 }
 
@@ -223,7 +202,7 @@ mod tests {
             ..whole.clone()
         };
         for config in [whole, bare] {
-            let item = config.encode(&tenant).unwrap();
+            let item = config.encode(&(tenant.clone(), config.channel)).unwrap();
             assert_eq!(DispatchConfig::decode(&item).unwrap(), config);
         }
     }

@@ -1,14 +1,16 @@
 //! Changes of dispatch configs, and how their credentials come to be sealed.
 
-use super::change::{Commit, TRIES_MAX, When};
-use super::dispatch_config::{WHAT, purpose};
+use super::change::{Commit, When};
+use super::dispatch_config::purpose;
+use super::store::{Decision, Setting, listing, name_in};
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, DispatchConfig, Meta, NewDispatchConfig, Shards,
-    SliceEntry, Solution, Tenancy, TenancyError,
+    SliceEntry, Tenancy, TenancyError,
 };
 use crate::dispatch::Credentials;
 use rules::names::{Channel, Kind, Tenant};
 use serde_json::json;
+use std::sync::Arc;
 
 impl Tenancy {
     /// Makes or replaces a config, and with it the slice of the due index.
@@ -21,73 +23,43 @@ impl Tenancy {
         tenant: &Tenant,
         wanted: NewDispatchConfig,
     ) -> Result<Changed<DispatchConfig>, ChangeError> {
-        let scope = AuditScope::Solution(tenant.clone());
         let channel = wanted.channel;
-        for _ in 0..TRIES_MAX {
-            let now = rules::time::truncate(self.clock.now());
-            let old = self.dispatch_config_fresh(tenant, channel).await?;
-            let kept = match &old {
-                Some(old) => self.same_credentials(tenant, old, &wanted).await,
+        let (kind, id, wanted) = (&Kind::Channel(channel), (tenant.clone(), channel), &wanted);
+        let decide = async |old: Option<Arc<DispatchConfig>>| {
+            let old = old.as_deref();
+            let kept = match old {
+                Some(old) => self.same_credentials(tenant, old, wanted).await,
                 None => None,
             };
-            let same_credentials = kept.is_some();
-            let sealed = match kept {
+            let changed = kept.is_none();
+            let credentials = match kept {
                 Some(sealed) => sealed,
                 None => self.seal_credentials(tenant, channel, &wanted.provider, &wanted.credentials).await?,
             };
-            let kind = Kind::Channel(channel);
-            let registered = self.registered_shards(tenant, &kind).await?;
-            let had = old.as_ref().map_or(Shards::default(), |old| old.shards);
+            let registered = self.registered_shards(tenant, kind).await?;
+            let had = old.map_or(Shards::default(), |old| old.shards);
             let shards = registered.unwrap_or_default().max(had).max(self.shards);
-            let (id, meta, when, action) = match &old {
-                Some(old) => {
-                    let when = When::Unchanged(old.meta);
-                    (old.id.clone(), old.meta.changed(now), when, "dispatchConfig.updated")
-                }
-                None => (self.config_id(channel), Meta::new(now), When::Absent, "dispatchConfig.created"),
-            };
             let new = DispatchConfig {
                 channel,
-                id,
+                id: old.map_or_else(|| self.config_id(channel), |old| old.id.clone()),
                 provider: wanted.provider.clone(),
                 base_url: wanted.base_url.clone(),
                 credential_keys: wanted.credentials.keys().map(str::to_owned).collect(),
-                credentials: sealed,
+                credentials,
                 settings: wanted.settings.clone(),
                 is_active: wanted.is_active,
                 shards,
-                meta,
+                meta: old.map_or_else(Meta::default, |old| old.meta),
             };
-            if let Some(old) = &old
-                && registered.is_some()
-                && **old == (DispatchConfig { meta: old.meta, ..new.clone() })
-            {
-                return Ok(Changed::Unchanged(DispatchConfig::clone(old)));
+            if registered.is_some() && old == Some(&new) {
+                return Ok(None);
             }
-            let mut audited = new.audited();
-            audited["credentialsChanged"] = json!(!same_credentials);
-            let entry = AuditEntry::new(now, actor, action)
-                .from(old.as_deref().map(DispatchConfig::audited))
-                .to(audited);
-            let slice = SliceEntry { tenant: tenant.clone(), kind, shards, retired_at: None };
-            let mut writes = vec![
-                self.put(new.encode(tenant)?, Some(when)),
-                self.put(slice.encode(), None),
-                self.audit(&scope, &entry),
-            ];
-            if old.is_none() {
-                if self.solution_fresh(tenant).await?.is_none() {
-                    return Err(ChangeError::NotFound("solution"));
-                }
-                writes.push(self.touch(&Solution::key(tenant), When::Exists));
-            }
-            let commit = self.commit("write dispatch config", writes).await;
-            self.dispatch_configs.forget(&(tenant.clone(), channel));
-            if commit? == Commit::Applied {
-                return Ok(if old.is_some() { Changed::Replaced(new) } else { Changed::Created(new) });
-            }
-        }
-        Err(ChangeError::contended())
+            let slice = SliceEntry { tenant: tenant.clone(), kind: kind.clone(), shards, retired_at: None };
+            let beside = vec![self.put(slice.encode(), None)];
+            Ok(Some(Decision { new, beside, note: Some(("credentialsChanged", json!(changed))) }))
+        };
+        let scope = AuditScope::Solution(tenant.clone());
+        self.change(actor, (scope, &id), Some((tenant, None)), decide).await
     }
 
     /// Deletes a config. That no work waits for it is the caller's to see to; its slice stays, retired.
@@ -100,32 +72,12 @@ impl Tenancy {
         tenant: &Tenant,
         channel: Channel,
     ) -> Result<(), ChangeError> {
-        for _ in 0..TRIES_MAX {
-            let key = DispatchConfig::key(tenant, channel);
-            let Some(old) = self.found("read dispatch config", &key, DispatchConfig::decode).await? else {
-                return Err(ChangeError::NotFound(WHAT));
-            };
-            let now = rules::time::truncate(self.clock.now());
-            let was = old.audited("channel", channel, DispatchConfig::audited);
-            let entry = AuditEntry::new(now, actor, "dispatchConfig.deleted").from(was);
-            let kind = Kind::Channel(channel);
-            let shards = match &old.value {
-                Some(old) => old.shards,
-                None => self.registered_shards(tenant, &kind).await?.unwrap_or(self.shards),
-            };
-            let slice = SliceEntry { tenant: tenant.clone(), kind, shards, retired_at: Some(now) };
-            let writes = vec![
-                self.delete(&key, Some(old.when())),
-                self.put(slice.encode(), None),
-                self.audit(&AuditScope::Solution(tenant.clone()), &entry),
-            ];
-            let commit = self.commit("delete dispatch config", writes).await;
-            self.dispatch_configs.forget(&(tenant.clone(), channel));
-            if commit? == Commit::Applied {
-                return Ok(());
-            }
-        }
-        Err(ChangeError::contended())
+        let kind = &Kind::Channel(channel);
+        let retire = async |old: Option<DispatchConfig>, now| {
+            self.retire_slice(tenant, kind, old.map(|old| old.shards), now).await
+        };
+        let id = (AuditScope::Solution(tenant.clone()), &(tenant.clone(), channel));
+        self.discard(actor, id, None, retire).await
     }
 
     /// Deletes every config of a solution, each with its own audit entry.
@@ -134,7 +86,9 @@ impl Tenancy {
         actor: &Actor,
         tenant: &Tenant,
     ) -> Result<(), ChangeError> {
-        for channel in self.all(&Self::configs_of(tenant), DispatchConfig::channel_in).await? {
+        for channel in
+            self.all(&listing::<DispatchConfig>(tenant), name_in::<DispatchConfig, Channel>).await?
+        {
             match self.delete_dispatch_config(actor, tenant, channel).await {
                 Ok(()) | Err(ChangeError::NotFound(_)) => {}
                 Err(error) => return Err(error),
@@ -163,7 +117,7 @@ impl Tenancy {
         let new = DispatchConfig { credentials: sealed, meta: config.meta.changed(now), ..config.clone() };
         let entry = AuditEntry::new(now, actor, "dispatchConfig.resealed").to(new.audited());
         let writes = vec![
-            self.put(new.encode(tenant)?, Some(When::Unchanged(config.meta))),
+            self.put(new.encode(&(tenant.clone(), config.channel))?, Some(When::Unchanged(config.meta))),
             self.audit(&AuditScope::Solution(tenant.clone()), &entry),
         ];
         let commit = self.commit("reseal dispatch config", writes).await;

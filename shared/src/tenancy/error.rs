@@ -11,6 +11,23 @@ use std::error::Error;
 const THROTTLED: [&str; 4] =
     ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "Throttling"];
 
+/// What is being done: a verb, and to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation(pub &'static str, pub &'static str);
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)?;
+        if self.1.is_empty() { Ok(()) } else { write!(f, " {}", self.1) }
+    }
+}
+
+impl From<&'static str> for Operation {
+    fn from(whole: &'static str) -> Self {
+        Self(whole, "")
+    }
+}
+
 /// Why the configuration could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum TenancyError {
@@ -18,13 +35,13 @@ pub enum TenancyError {
     #[error("{operation}: throttled by DynamoDB")]
     Throttled {
         /// What was being done.
-        operation: &'static str,
+        operation: Operation,
     },
     /// DynamoDB answered with an error, or not at all.
     #[error("{operation}: {source}")]
     Store {
         /// What was being done.
-        operation: &'static str,
+        operation: Operation,
         /// What the SDK says.
         source: Box<dyn Error + Send + Sync>,
     },
@@ -69,11 +86,12 @@ impl TenancyError {
         }
     }
 
-    pub(super) fn sdk<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> Self
+    pub(super) fn sdk<E, R>(operation: impl Into<Operation>) -> impl FnOnce(SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,
     {
+        let operation = operation.into();
         move |error| {
             let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
             if code.is_some_and(|code| THROTTLED.contains(&code)) {

@@ -1,6 +1,7 @@
 //! What a deletion finds. An item that this version cannot decode is deleted all the same: its key says what it is.
 
 use super::change::{ChangeError, Meta, When};
+use super::error::Operation;
 use super::item::{CREATED_AT, DELETING, DecodeError, Item, Key, REVISION, Reader};
 use super::{Tenancy, TenancyError};
 use rules::parent::{Finish, finish};
@@ -63,7 +64,7 @@ impl Tenancy {
     /// The item of `key`, read past every cache, whether or not it can be decoded.
     pub(super) async fn found<T>(
         &self,
-        operation: &'static str,
+        operation: impl Into<Operation>,
         key: &Key,
         decode: impl Fn(&Item) -> Result<T, DecodeError>,
     ) -> Result<Option<Found<T>>, TenancyError> {

@@ -19,7 +19,7 @@ pub(super) const QOS_LEVEL: &str = "qosLevel";
 pub(crate) const EXPIRES_AT: &str = "expiresAt";
 
 /// An item as DynamoDB has it.
-pub(super) type Item = HashMap<String, AttributeValue>;
+pub type Item = HashMap<String, AttributeValue>;
 
 /// An item of the table does not have the form this version writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub struct DecodeError {
 
 /// Where an item lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
+pub struct Key {
     pub(super) pk: String,
     pub(super) sk: String,
 }

@@ -51,6 +51,7 @@ mod signing_secret;
 mod slice;
 mod solution;
 mod solution_deletion;
+mod store;
 
 pub use crate::page::{Page, PageRequest};
 pub use activity_type::{ActivityType, RETRIES_DEFAULT, TIMEOUT_SECONDS_DEFAULT, Verb};
@@ -78,6 +79,7 @@ pub use server_state::ServerState;
 pub use signing_secret::{ROTATION_OVERLAP, SealedSecrets, SigningSecrets};
 pub use slice::{KindEntry, Shards, SliceEntry};
 pub use solution::Solution;
+pub use store::Setting;
 
 use crate::clock::SharedClock;
 use crate::crypto::Envelope;

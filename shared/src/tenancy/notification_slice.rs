@@ -4,6 +4,7 @@ use super::change::{Commit, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
 use super::retired::LATE_WRITES;
+use super::store::Setting;
 use super::{NotificationType, Tenancy, TenancyError};
 use chrono::{DateTime, Utc};
 use rules::names::{Tenant, TypeName};
@@ -76,7 +77,7 @@ impl Tenancy {
 
     async fn registered(&self, prefix: &str) -> Result<Vec<NotificationSlice>, TenancyError> {
         let listing = Listing {
-            operation: "list registered notification types",
+            operation: "list registered notification types".into(),
             pk: REGISTRY.to_owned(),
             prefix,
             newest_first: false,
@@ -107,7 +108,8 @@ impl Tenancy {
         now: DateTime<Utc>,
     ) -> Result<bool, TenancyError> {
         let key = NotificationSlice::key(&slice.tenant, &slice.name);
-        let gone = self.check(&NotificationType::key(&slice.tenant, &slice.name), When::Absent);
+        let gone =
+            self.check(&NotificationType::key(&(slice.tenant.clone(), slice.name.clone())), When::Absent);
         let Some(retired_at) = slice.retired_at else {
             let noted = NotificationSlice { retired_at: Some(now), ..slice.clone() };
             self.commit("retire notification type", vec![gone, self.put(noted.encode(), None)]).await?;

@@ -1,20 +1,16 @@
 //! Notification types: where notifications are published, and how often (SPEC §7).
 
-use super::change::{Commit, TRIES_MAX, When};
-use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
-use super::page::Listing;
+use super::cache::Cache;
+use super::item::{DecodeError, Item, Key, Reader, Writer};
 use super::quota::{Place, Quota};
-use super::{
-    Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, NotificationSlice, Page, PageRequest,
-    Solution, Tenancy, TenancyError,
-};
+use super::store::{Decision, Setting, name_in};
+use super::{Actor, AuditScope, ChangeError, Changed, Meta, NotificationSlice, Tenancy, TenancyError};
 use rules::names::{Tenant, TypeName};
 use rules::retry::RescheduleRules;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 const WHAT: &str = "notification type";
-const PREFIX: &str = "N:";
 const URI: &str = "uri";
 const HEADERS: &str = "headers";
 const MAX_RETRIES: &str = "maxRetries";
@@ -53,14 +49,26 @@ impl NotificationType {
             meta: Meta::default(),
         }
     }
+}
 
-    pub(super) fn key(tenant: &Tenant, name: &TypeName) -> Key {
-        Key::new(format!("T#{tenant}"), format!("{PREFIX}{name}"))
+impl Setting for NotificationType {
+    type Id = (Tenant, TypeName);
+    type Parent = Tenant;
+    const WHAT: &'static str = WHAT;
+    const ACTION: &'static str = "notificationType";
+    const PREFIX: &'static str = "N:";
+
+    fn partition(tenant: &Tenant) -> String {
+        format!("T#{tenant}")
     }
 
-    fn encode(&self, tenant: &Tenant) -> Result<Item, TenancyError> {
+    fn key((tenant, name): &Self::Id) -> Key {
+        Key::new(Self::partition(tenant), format!("{}{name}", Self::PREFIX))
+    }
+
+    fn encode(&self, id: &Self::Id) -> Result<Item, TenancyError> {
         let json = |error| TenancyError::Encode { what: WHAT, source: error };
-        let writer = Writer::new(&Self::key(tenant, &self.name))
+        let writer = Writer::new(&Self::key(id))
             .text(URI, &self.uri)
             // As JSON text, which keeps the order that an item's maps lose.
             .text(HEADERS, serde_json::to_string(&self.headers).map_err(json)?)
@@ -70,16 +78,10 @@ impl NotificationType {
         Ok(self.meta.write(writer).finish())
     }
 
-    pub(super) fn name_in(item: &Item) -> Result<TypeName, DecodeError> {
-        let reader = Reader::new(WHAT, item);
-        let name = reader.text(SK)?.strip_prefix(PREFIX).and_then(|name| name.parse().ok());
-        name.ok_or_else(|| reader.error(SK, "names no notification type"))
-    }
-
     fn decode(item: &Item) -> Result<Self, DecodeError> {
         let reader = Reader::new(WHAT, item);
         Ok(Self {
-            name: Self::name_in(item)?,
+            name: name_in::<Self, _>(item)?,
             uri: reader.text(URI)?.to_owned(),
             headers: reader.json(HEADERS)?,
             max_retries: reader.number(MAX_RETRIES)?,
@@ -89,7 +91,15 @@ impl NotificationType {
         })
     }
 
-    /// For the audit log: the values of headers are often credentials, so their names alone.
+    fn meta(&self) -> Meta {
+        self.meta
+    }
+
+    fn with_meta(self, meta: Meta) -> Self {
+        Self { meta, ..self }
+    }
+
+    /// The values of headers are often credentials, so their names alone.
     fn audited(&self) -> Value {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         json!({
@@ -100,6 +110,10 @@ impl NotificationType {
             // As text: a JSON value of ours need not keep the order that the rules live by.
             "rules": serde_json::to_string(&self.rules).unwrap_or_default(),
         })
+    }
+
+    fn cache(tenancy: &Tenancy) -> &Cache<Self::Id, Self> {
+        &tenancy.notification_types
     }
 }
 
@@ -113,50 +127,7 @@ impl Tenancy {
         tenant: &Tenant,
         name: &TypeName,
     ) -> Result<Option<Arc<NotificationType>>, TenancyError> {
-        match self.notification_types.get(&(tenant.clone(), name.clone())) {
-            Some(found) => Ok(Some(found)),
-            None => self.notification_type_fresh(tenant, name).await,
-        }
-    }
-
-    /// A notification type, read past the cache.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn notification_type_fresh(
-        &self,
-        tenant: &Tenant,
-        name: &TypeName,
-    ) -> Result<Option<Arc<NotificationType>>, TenancyError> {
-        let begun = self.notification_types.begin();
-        let item = self.read("read notification type", &NotificationType::key(tenant, name)).await?;
-        let Some(item) = item else { return Ok(None) };
-        let mut found = NotificationType::decode(&item)?;
-        found.meta.read_at = begun.at();
-        let found = Arc::new(found);
-        self.notification_types.keep(&begun, (tenant.clone(), name.clone()), found.clone());
-        Ok(Some(found))
-    }
-
-    /// A page of a solution's notification types, by name.
-    ///
-    /// # Errors
-    /// [`TenancyError`] if the table cannot be read.
-    pub async fn notification_types(
-        &self,
-        tenant: &Tenant,
-        request: &PageRequest,
-    ) -> Result<Page<NotificationType>, TenancyError> {
-        self.page(&Self::notification_types_of(tenant), request, NotificationType::decode).await
-    }
-
-    pub(super) fn notification_types_of(tenant: &Tenant) -> Listing<'static> {
-        Listing {
-            operation: "list notification types",
-            pk: format!("T#{tenant}"),
-            prefix: PREFIX,
-            newest_first: false,
-        }
+        self.cached(&(tenant.clone(), name.clone())).await
     }
 
     /// Makes or replaces a notification type, and registers it.
@@ -167,54 +138,23 @@ impl Tenancy {
         wanted: NotificationType,
         place: &mut Place<'_>,
     ) -> Result<Changed<NotificationType>, ChangeError> {
-        let key = (tenant.clone(), wanted.name.clone());
-        for _ in 0..TRIES_MAX {
-            let now = rules::time::truncate(self.clock.now());
-            let old = self.notification_type_fresh(tenant, &wanted.name).await?;
+        let id = &(tenant.clone(), wanted.name.clone());
+        let decide = async |old: Option<Arc<NotificationType>>| {
             // A type deleted and made again may still have notifications in the shards it had.
-            let registered = self.registered_notification_shards(tenant, &wanted.name).await?;
+            let registered = self.registered_notification_shards(tenant, &id.1).await?;
             let had = old.as_ref().map_or(0, |old| old.shards);
             let shards = registered.unwrap_or_default().max(had).max(self.shards.due);
-            let (meta, when, action) = match &old {
-                Some(old) => (old.meta.changed(now), When::Unchanged(old.meta), "notificationType.updated"),
-                None => (Meta::new(now), When::Absent, "notificationType.created"),
-            };
+            let meta = old.as_ref().map_or_else(Meta::default, |old| old.meta);
             let new = NotificationType { shards, meta, ..wanted.clone() };
-            if let Some(old) = &old
-                && !old.meta.deleting
-                && registered.is_some()
-                && **old == (NotificationType { meta: old.meta, ..new.clone() })
-            {
-                return Ok(Changed::Unchanged(NotificationType::clone(old)));
+            if !meta.deleting && registered.is_some() && old.as_deref() == Some(&new) {
+                return Ok(None);
             }
-            let entry = AuditEntry::new(now, actor, action)
-                .from(old.as_deref().map(NotificationType::audited))
-                .to(new.audited());
-            let slice = NotificationSlice {
-                tenant: tenant.clone(),
-                name: new.name.clone(),
-                shards,
-                retired_at: None,
-            };
-            let mut writes = vec![
-                self.put(new.encode(tenant)?, Some(when)),
-                self.put(slice.encode(), None),
-                self.audit(&AuditScope::Solution(tenant.clone()), &entry),
-            ];
-            if old.is_none() {
-                if self.solution_fresh(tenant).await?.is_none() {
-                    return Err(ChangeError::NotFound("solution"));
-                }
-                place.take().await?;
-                writes.push(self.touch(&Solution::key(tenant), When::Exists));
-            }
-            let commit = self.commit("write notification type", writes).await;
-            self.notification_types.forget(&key);
-            if commit? == Commit::Applied {
-                return Ok(if old.is_some() { Changed::Replaced(new) } else { Changed::Created(new) });
-            }
-        }
-        Err(ChangeError::contended())
+            let (tenant, name) = id.clone();
+            let slice = NotificationSlice { tenant, name, shards, retired_at: None };
+            Ok(Some(Decision { new, beside: vec![self.put(slice.encode(), None)], note: None }))
+        };
+        let scope = AuditScope::Solution(tenant.clone());
+        self.change(actor, (scope, id), Some((tenant, Some(place))), decide).await
     }
 
     /// Deletes a notification type. That none of it is pending is the caller's to see to.
@@ -238,42 +178,19 @@ impl Tenancy {
         name: &TypeName,
         marked: Option<Meta>,
     ) -> Result<(), ChangeError> {
-        for _ in 0..TRIES_MAX {
-            let key = NotificationType::key(tenant, name);
-            let Some(old) = self.found("read notification type", &key, NotificationType::decode).await?
-            else {
-                return Err(ChangeError::NotFound(WHAT));
+        let id = &(tenant.clone(), name.clone());
+        let retire = async |old: Option<NotificationType>, now| {
+            let shards = match old {
+                Some(old) => Some(old.shards),
+                None => self.registered_notification_shards(tenant, name).await?,
             };
-            old.check(marked)?;
-            let now = rules::time::truncate(self.clock.now());
-            let was = old.audited("notificationType", name, NotificationType::audited);
-            let entry = AuditEntry::new(now, actor, "notificationType.deleted").from(was);
-            let shards = match &old.value {
-                Some(old) => old.shards,
-                None => {
-                    let registered = self.registered_notification_shards(tenant, name).await?;
-                    registered.unwrap_or(self.shards.due)
-                }
-            };
-            let slice = NotificationSlice {
-                tenant: tenant.clone(),
-                name: name.clone(),
-                shards,
-                retired_at: Some(now),
-            };
-            let writes = vec![
-                self.delete(&key, Some(old.when())),
-                self.put(slice.encode(), None),
-                self.audit(&AuditScope::Solution(tenant.clone()), &entry),
-            ];
-            let commit = self.commit("delete notification type", writes).await;
-            self.notification_types.forget(&(tenant.clone(), name.clone()));
-            if commit? == Commit::Applied {
-                self.release(&tenant.company, Quota::NotificationTypes, 1).await;
-                return Ok(());
-            }
-        }
-        Err(ChangeError::contended())
+            let (shards, retired_at) = (shards.unwrap_or(self.shards.due), Some(now));
+            let (tenant, name) = id.clone();
+            Ok(vec![self.put(NotificationSlice { tenant, name, shards, retired_at }.encode(), None)])
+        };
+        self.discard(actor, (AuditScope::Solution(tenant.clone()), id), marked, retire).await?;
+        self.release(&tenant.company, Quota::NotificationTypes, 1).await;
+        Ok(())
     }
 }
 
@@ -292,7 +209,10 @@ mod tests {
             ..bare.clone()
         };
         for found in [bare, whole] {
-            assert_eq!(NotificationType::decode(&found.encode(&tenant).unwrap()), Ok(found));
+            assert_eq!(
+                NotificationType::decode(&found.encode(&(tenant.clone(), found.name.clone())).unwrap()),
+                Ok(found)
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One page of a partition of the configuration table.
 
+use super::error::Operation;
 use super::item::{Item, Key, PK, SK};
 use super::{Page, PageRequest, Tenancy, TenancyError};
 use crate::page::PAGE_MAX_BYTES;
@@ -10,7 +11,7 @@ const READ_ALL_PAGE: i32 = 1_000;
 
 /// What a list is read from.
 pub(super) struct Listing<'a> {
-    pub(super) operation: &'static str,
+    pub(super) operation: Operation,
     pub(super) pk: String,
     /// What the sort keys begin with; empty for all.
     pub(super) prefix: &'a str,

@@ -2,6 +2,7 @@
 
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{Item, Key, Reader};
+use super::store::Setting;
 use super::{
     ActivityType, Actor, ChangeError, Meta, NotificationType, ReminderConfiguration, Solution, Tenancy,
     TenancyError, found,
@@ -48,8 +49,8 @@ impl ParentKind {
     fn key(&self, tenant: &Tenant) -> Key {
         match self {
             ParentKind::Solution => Solution::key(tenant),
-            ParentKind::ActivityType(name) => ActivityType::key(tenant, name),
-            ParentKind::NotificationType(name) => NotificationType::key(tenant, name),
+            ParentKind::ActivityType(name) => ActivityType::key(&(tenant.clone(), name.clone())),
+            ParentKind::NotificationType(name) => NotificationType::key(&(tenant.clone(), name.clone())),
             ParentKind::ReminderConfiguration => ReminderConfiguration::key(tenant),
         }
     }
@@ -205,7 +206,7 @@ impl Tenancy {
                 }
             }
         }
-        Err(TenancyError::Store { operation: "look at a parent again", source: "contended".into() })
+        Err(TenancyError::Store { operation: "look at a parent again".into(), source: "contended".into() })
     }
 
     /// Marks a parent that is to be deleted. What is created below it from here on removes the mark.

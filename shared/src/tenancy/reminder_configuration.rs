@@ -196,7 +196,7 @@ impl Tenancy {
     /// [`TenancyError`] if the table cannot be read.
     pub async fn reminder_configurations(&self) -> Result<Vec<ReminderConfiguration>, TenancyError> {
         let listing = Listing {
-            operation: "list reminder configurations",
+            operation: "list reminder configurations".into(),
             pk: PARTITION.to_owned(),
             prefix: "",
             newest_first: false,

@@ -1,6 +1,7 @@
 //! The activity type by which a solution's reminder webhooks are sent (SPEC §6).
 
 use super::change::When;
+use super::store::Setting;
 use super::{ActivityType, Actor, ChangeError, Tenancy, Verb};
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use rules::field::FieldPath;
@@ -27,7 +28,7 @@ impl Tenancy {
         let name = name()?;
         let uri_pattern = url.parse().map_err(refused)?;
         let object_id_ref: Vec<FieldPath> = REMINDER_ID.parse().into_iter().collect();
-        let wanted = match self.activity_type_fresh(tenant, &name).await? {
+        let wanted = match self.fresh::<ActivityType>(&(tenant.clone(), name.clone())).await? {
             Some(found) => {
                 ActivityType { verb: Verb::Post, uri_pattern, object_id_ref, ..ActivityType::clone(&found) }
             }
@@ -42,7 +43,7 @@ impl Tenancy {
     /// # Errors
     /// Never: the type's name is a name.
     pub(super) fn touch_reminder_webhook(&self, tenant: &Tenant) -> Result<TransactWriteItem, ChangeError> {
-        Ok(self.touch(&ActivityType::key(tenant, &name()?), When::Exists))
+        Ok(self.touch(&ActivityType::key(&(tenant.clone(), name()?)), When::Exists))
     }
 }
 

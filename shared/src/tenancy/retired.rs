@@ -12,6 +12,7 @@
 //! | how many solutions of a name were deleted | `C#{company}` | `D#{solution}` |
 
 use super::change::{Commit, TRIES_MAX, When};
+use super::error::Operation;
 use super::item::{DecodeError, Item, Key, REVISION, Reader, SK, Writer};
 use super::page::Listing;
 use super::{Actor, Page, PageRequest, Tenancy, TenancyError};
@@ -208,7 +209,7 @@ impl Tenancy {
     /// [`TenancyError`] if the table cannot be read.
     pub async fn retired(&self, request: &PageRequest) -> Result<Page<Retired>, TenancyError> {
         let listing = Listing {
-            operation: "list deletions",
+            operation: "list deletions".into(),
             pk: PARTITION.to_owned(),
             prefix: "",
             newest_first: false,
@@ -286,8 +287,12 @@ impl Tenancy {
     ) -> Result<(), TenancyError> {
         let mut request = PageRequest { after: None, limit: BATCH_MAX };
         loop {
-            let listing =
-                Listing { operation: "list what is removed", pk: pk.clone(), prefix, newest_first: false };
+            let listing = Listing {
+                operation: "list what is removed".into(),
+                pk: pk.clone(),
+                prefix,
+                newest_first: false,
+            };
             let key = |item: &Item| Ok(Key::new(pk.clone(), Reader::new(WHAT, item).text(SK)?));
             let mut page = self.page(&listing, &request, key).await?;
             page.items.retain(|key| wanted(&key.sk));
@@ -299,7 +304,7 @@ impl Tenancy {
         }
     }
 
-    async fn remove(&self, operation: &'static str, keys: &[Key]) -> Result<(), TenancyError> {
+    async fn remove(&self, operation: impl Into<Operation> + Copy, keys: &[Key]) -> Result<(), TenancyError> {
         for chunk in keys.chunks(BATCH_MAX) {
             let deletes = || chunk.iter().map(|key| self.delete(key, None)).collect();
             let mut tries = 0;
@@ -307,7 +312,10 @@ impl Tenancy {
             while self.commit(operation, deletes()).await? == Commit::Lost {
                 tries += 1;
                 if tries == TRIES_MAX {
-                    return Err(TenancyError::Store { operation, source: "contended".into() });
+                    return Err(TenancyError::Store {
+                        operation: operation.into(),
+                        source: "contended".into(),
+                    });
                 }
             }
         }

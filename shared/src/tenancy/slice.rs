@@ -3,8 +3,9 @@
 use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
-use super::{ChangeError, Page, PageRequest, Solution, Tenancy, TenancyError};
+use super::{ActivityType, ChangeError, DispatchConfig, Page, PageRequest, Solution, Tenancy, TenancyError};
 use crate::settings::DEFAULT_DONE_SHARDS;
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{Channel, Kind, Tenant};
 use std::fmt::Display;
@@ -125,8 +126,12 @@ impl Tenancy {
     /// # Errors
     /// [`TenancyError`] if the table cannot be read.
     pub async fn slices(&self) -> Result<Vec<SliceEntry>, TenancyError> {
-        let listing =
-            Listing { operation: "list slices", pk: PARTITION.to_owned(), prefix: "", newest_first: false };
+        let listing = Listing {
+            operation: "list slices".into(),
+            pk: PARTITION.to_owned(),
+            prefix: "",
+            newest_first: false,
+        };
         self.all(&listing, SliceEntry::decode).await
     }
 
@@ -139,8 +144,12 @@ impl Tenancy {
         prefix: &str,
         request: &PageRequest,
     ) -> Result<Page<SliceEntry>, TenancyError> {
-        let listing =
-            Listing { operation: "list slices", pk: PARTITION.to_owned(), prefix, newest_first: false };
+        let listing = Listing {
+            operation: "list slices".into(),
+            pk: PARTITION.to_owned(),
+            prefix,
+            newest_first: false,
+        };
         self.page(&listing, request, SliceEntry::decode).await
     }
 
@@ -152,7 +161,7 @@ impl Tenancy {
     pub async fn kinds(&self, tenant: &Tenant) -> Result<Vec<KindEntry>, TenancyError> {
         let prefix = format!("{tenant}/");
         let listing = Listing {
-            operation: "list kinds",
+            operation: "list kinds".into(),
             pk: PARTITION.to_owned(),
             prefix: &prefix,
             newest_first: false,
@@ -224,6 +233,23 @@ impl Tenancy {
         Ok(slice.map(|slice| slice.shards))
     }
 
+    /// The write by which the slice of a kind is retired `now`: over the shards that the kind had, or, where it cannot be decoded,
+    /// those that are registered.
+    pub(super) async fn retire_slice(
+        &self,
+        tenant: &Tenant,
+        kind: &Kind,
+        had: Option<Shards>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TransactWriteItem>, TenancyError> {
+        let shards = match had {
+            Some(shards) => shards,
+            None => self.registered_shards(tenant, kind).await?.unwrap_or(self.shards),
+        };
+        let slice = SliceEntry { tenant: tenant.clone(), kind: kind.clone(), shards, retired_at: Some(now) };
+        Ok(vec![self.put(slice.encode(), None)])
+    }
+
     /// The kind of an activity type or dispatch config that there is, read past the cache; of one that cannot be decoded
     /// with the shards that are registered.
     ///
@@ -236,11 +262,11 @@ impl Tenancy {
     ) -> Result<Option<KindEntry>, TenancyError> {
         let found = match &kind {
             Kind::Type(name) => {
-                let found = self.activity_type_fresh(tenant, name).await;
+                let found = self.fresh::<ActivityType>(&(tenant.clone(), name.clone())).await;
                 found.map(|found| found.map(|found| found.shards))
             }
             Kind::Channel(channel) => {
-                let found = self.dispatch_config_fresh(tenant, *channel).await;
+                let found = self.fresh::<DispatchConfig>(&(tenant.clone(), *channel)).await;
                 found.map(|found| found.map(|found| found.shards))
             }
         };

@@ -9,6 +9,7 @@ use super::quota::Place;
 use super::retired::NAME_REUSE_WAIT;
 use super::rolling::Rolling;
 use super::signing_secret::PreviousSecret;
+use super::store::Setting;
 use super::{
     Actor, AuditEntry, AuditScope, CACHE_TTL, ChangeError, Changed, Meta, Page, PageRequest, SealedSecrets,
     ServerState, Tenancy, TenancyError,
@@ -200,7 +201,7 @@ impl Tenancy {
             }
         }
         Err(TenancyError::Store {
-            operation: "read solution",
+            operation: "read solution".into(),
             source: "each answer was too old when it came".into(),
         })
     }
@@ -229,7 +230,7 @@ impl Tenancy {
         request: &PageRequest,
     ) -> Result<Page<Solution>, TenancyError> {
         let listing = Listing {
-            operation: "list solutions",
+            operation: "list solutions".into(),
             pk: format!("C#{company}"),
             prefix: PREFIX,
             newest_first: false,
@@ -270,7 +271,7 @@ impl Tenancy {
                 }
                 continue;
             }
-            if self.company_fresh(&tenant.company).await?.is_none() {
+            if self.fresh::<Company>(&tenant.company).await?.is_none() {
                 return Err(ChangeError::NotFound("company"));
             }
             place.take().await?;

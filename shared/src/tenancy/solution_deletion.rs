@@ -3,8 +3,9 @@
 use super::change::{Commit, TRIES_MAX};
 use super::found::Found;
 use super::quota::Quota;
+use super::store::{listing, name_in};
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Meta, NotificationType, Solution, Tenancy};
-use rules::names::Tenant;
+use rules::names::{Tenant, TypeName};
 use serde_json::json;
 
 impl Tenancy {
@@ -74,7 +75,9 @@ impl Tenancy {
 
     /// Deletes every notification type of a solution, each with its own audit entry.
     async fn delete_notification_types(&self, actor: &Actor, tenant: &Tenant) -> Result<(), ChangeError> {
-        for name in self.all(&Self::notification_types_of(tenant), NotificationType::name_in).await? {
+        for name in
+            self.all(&listing::<NotificationType>(tenant), name_in::<NotificationType, TypeName>).await?
+        {
             match self.delete_notification_type(actor, tenant, &name).await {
                 Ok(()) | Err(ChangeError::NotFound(_)) => {}
                 Err(error) => return Err(error),

@@ -154,7 +154,12 @@ async fn a_number_of_shards_is_never_lowered() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
     let many = process_with_shards(&world, 64);
-    let type_ = many.tenancy.activity_type_fresh(&tenant, &"call".parse().unwrap()).await.unwrap().unwrap();
+    let type_ = many
+        .tenancy
+        .fresh::<shared::tenancy::ActivityType>(&(tenant.clone(), "call".parse().unwrap()))
+        .await
+        .unwrap()
+        .unwrap();
     let written = many.tenancy.put_activity_type(&shared::tenancy::Actor::Admin, &tenant, (*type_).clone());
     let shards = written.await.unwrap().into_inner().shards;
     assert_eq!(shards.done, 64);

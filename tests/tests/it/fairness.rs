@@ -132,7 +132,7 @@ impl Inner {
 pub async fn solution(world: &World, company: &str, solution: &str) -> Tenant {
     let tenant = Tenant { company: company.parse().unwrap(), solution: solution.parse().unwrap() };
     let tenancy = &world.ctx.tenancy;
-    if tenancy.company(&tenant.company).await.unwrap().is_none() {
+    if tenancy.cached::<Company>(&tenant.company).await.unwrap().is_none() {
         tenancy.put_company(&Actor::Admin, Company::new(tenant.company.clone(), 1)).await.unwrap();
     }
     tenancy.put_solution(&Actor::Admin, &tenant, 1, Rolling::default()).await.unwrap();

@@ -194,7 +194,7 @@ async fn make_solution(
     if tenancy.solution_fresh(&tenant).await?.is_some() {
         return Ok((tenant, None));
     }
-    if tenancy.company_fresh(&tenant.company).await?.is_none() {
+    if tenancy.fresh::<Company>(&tenant.company).await?.is_none() {
         if caller.require_admin().is_err() {
             return Err(Problem::not_found("company"));
         }
