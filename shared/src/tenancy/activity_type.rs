@@ -2,7 +2,7 @@
 
 use super::cache::Cache;
 use super::item::{DecodeError, Item, Key, Reader, Writer};
-use super::quota::{Place, Quota};
+use super::quota::Quota;
 use super::slice::{Shards, SliceEntry};
 use super::store::{Decision, Setting, listing, name_in};
 use super::{Actor, AuditScope, ChangeError, Changed, Meta, Tenancy, TenancyError};
@@ -131,6 +131,7 @@ impl Setting for ActivityType {
     const WHAT: &'static str = WHAT;
     const ACTION: &'static str = "activityType";
     const PREFIX: &'static str = "A:";
+    const QUOTA: Option<Quota> = Some(Quota::ActivityTypes);
 
     fn partition(tenant: &Tenant) -> String {
         format!("T#{tenant}")
@@ -216,12 +217,14 @@ impl Tenancy {
     }
 
     /// Makes or replaces an activity type, and with it the slice of the due index.
-    pub(super) async fn write_activity_type(
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without the solution, [`ChangeError::Conflict`] over the quota, or the table failed.
+    pub async fn put_activity_type(
         &self,
         actor: &Actor,
         tenant: &Tenant,
         wanted: ActivityType,
-        place: &mut Place<'_>,
     ) -> Result<Changed<ActivityType>, ChangeError> {
         let (kind, id) = (&wanted.kind(), (tenant.clone(), wanted.name.clone()));
         let decide = async |old: Option<Arc<ActivityType>>| {
@@ -237,8 +240,7 @@ impl Tenancy {
             let slice = SliceEntry { tenant: tenant.clone(), kind: kind.clone(), shards, retired_at: None };
             Ok(Some(Decision { new, beside: vec![self.put(slice.encode(), None)], note: None }))
         };
-        let scope = AuditScope::Solution(tenant.clone());
-        self.change(actor, (scope, &id), Some((tenant, Some(place))), decide).await
+        self.change(actor, (AuditScope::Solution(tenant.clone()), &id), decide).await
     }
 
     /// Deletes an activity type. That no work waits in it is the caller's to see to; its slice
@@ -267,9 +269,7 @@ impl Tenancy {
         let retire = async |old: Option<ActivityType>, now| {
             self.retire_slice(tenant, kind, old.map(|old| old.shards), now).await
         };
-        self.discard(actor, (AuditScope::Solution(tenant.clone()), &id), marked, retire).await?;
-        self.release(&tenant.company, Quota::ActivityTypes, 1).await;
-        Ok(())
+        self.discard(actor, (AuditScope::Solution(tenant.clone()), &id), marked, retire).await
     }
 
     /// Deletes every activity type of a solution, each with its own audit entry.

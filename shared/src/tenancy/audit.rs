@@ -63,6 +63,12 @@ pub(super) fn sort_key_after(at: DateTime<Utc>) -> String {
 }
 
 impl AuditScope {
+    pub(super) fn company(&self) -> &CompanyName {
+        match self {
+            AuditScope::Company(company) | AuditScope::Solution(Tenant { company, .. }) => company,
+        }
+    }
+
     fn partition(&self) -> String {
         match self {
             AuditScope::Company(company) => format!("AUDIT#{company}"),

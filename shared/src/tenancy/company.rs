@@ -90,7 +90,7 @@ impl Tenancy {
             Ok(Some(Decision { new: wanted.clone(), beside: Vec::new(), note: None }))
         };
         let scope = AuditScope::Company(wanted.name.clone());
-        self.change(actor, (scope, &wanted.name), None, decide).await
+        self.change(actor, (scope, &wanted.name), decide).await
     }
 
     /// Deletes a company and its API keys; refused while it has solutions.

@@ -2,46 +2,11 @@
 //! where nothing was made.
 
 use super::quota::{Quota, made};
-use super::{
-    ActivityType, Actor, ChangeError, Changed, KeyCreated, NewApiKey, NotificationType, Rolling, Solution,
-    Tenancy,
-};
+use super::{Actor, ChangeError, Changed, KeyCreated, NewApiKey, Rolling, Solution, Tenancy};
 use rules::names::Tenant;
 use zeroize::Zeroizing;
 
 impl Tenancy {
-    /// Makes or replaces an activity type, and with it the slice of the due index.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`] without the solution, [`ChangeError::Conflict`] over the quota, or the table failed.
-    pub async fn put_activity_type(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-        wanted: ActivityType,
-    ) -> Result<Changed<ActivityType>, ChangeError> {
-        let mut place = self.place(&tenant.company, Quota::ActivityTypes);
-        let changed = self.write_activity_type(actor, tenant, wanted, &mut place).await;
-        place.settle(made(changed.as_ref())).await;
-        changed
-    }
-
-    /// Makes or replaces a notification type, and registers it.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotFound`] without the solution, [`ChangeError::Conflict`] over the quota, or the table failed.
-    pub async fn put_notification_type(
-        &self,
-        actor: &Actor,
-        tenant: &Tenant,
-        wanted: NotificationType,
-    ) -> Result<Changed<NotificationType>, ChangeError> {
-        let mut place = self.place(&tenant.company, Quota::NotificationTypes);
-        let changed = self.write_notification_type(actor, tenant, wanted, &mut place).await;
-        place.settle(made(changed.as_ref())).await;
-        changed
-    }
-
     /// Makes or replaces the settings of the solution that has the tenant's name; its server state and its secrets
     /// stay. The signing secret of a new one is answered this once. One of a name that was deleted just now is made
     /// after a few seconds.

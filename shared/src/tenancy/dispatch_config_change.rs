@@ -59,7 +59,7 @@ impl Tenancy {
             Ok(Some(Decision { new, beside, note: Some(("credentialsChanged", json!(changed))) }))
         };
         let scope = AuditScope::Solution(tenant.clone());
-        self.change(actor, (scope, &id), Some((tenant, None)), decide).await
+        self.change(actor, (scope, &id), decide).await
     }
 
     /// Deletes a config. That no work waits for it is the caller's to see to; its slice stays, retired.

@@ -2,7 +2,7 @@
 
 use super::cache::Cache;
 use super::item::{DecodeError, Item, Key, Reader, Writer};
-use super::quota::{Place, Quota};
+use super::quota::Quota;
 use super::store::{Decision, Setting, name_in};
 use super::{Actor, AuditScope, ChangeError, Changed, Meta, NotificationSlice, Tenancy, TenancyError};
 use rules::names::{Tenant, TypeName};
@@ -57,6 +57,7 @@ impl Setting for NotificationType {
     const WHAT: &'static str = WHAT;
     const ACTION: &'static str = "notificationType";
     const PREFIX: &'static str = "N:";
+    const QUOTA: Option<Quota> = Some(Quota::NotificationTypes);
 
     fn partition(tenant: &Tenant) -> String {
         format!("T#{tenant}")
@@ -131,12 +132,14 @@ impl Tenancy {
     }
 
     /// Makes or replaces a notification type, and registers it.
-    pub(super) async fn write_notification_type(
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] without the solution, [`ChangeError::Conflict`] over the quota, or the table failed.
+    pub async fn put_notification_type(
         &self,
         actor: &Actor,
         tenant: &Tenant,
         wanted: NotificationType,
-        place: &mut Place<'_>,
     ) -> Result<Changed<NotificationType>, ChangeError> {
         let id = &(tenant.clone(), wanted.name.clone());
         let decide = async |old: Option<Arc<NotificationType>>| {
@@ -153,8 +156,7 @@ impl Tenancy {
             let slice = NotificationSlice { tenant, name, shards, retired_at: None };
             Ok(Some(Decision { new, beside: vec![self.put(slice.encode(), None)], note: None }))
         };
-        let scope = AuditScope::Solution(tenant.clone());
-        self.change(actor, (scope, id), Some((tenant, Some(place))), decide).await
+        self.change(actor, (AuditScope::Solution(tenant.clone()), id), decide).await
     }
 
     /// Deletes a notification type. That none of it is pending is the caller's to see to.
@@ -188,9 +190,7 @@ impl Tenancy {
             let (tenant, name) = id.clone();
             Ok(vec![self.put(NotificationSlice { tenant, name, shards, retired_at }.encode(), None)])
         };
-        self.discard(actor, (AuditScope::Solution(tenant.clone()), id), marked, retire).await?;
-        self.release(&tenant.company, Quota::NotificationTypes, 1).await;
-        Ok(())
+        self.discard(actor, (AuditScope::Solution(tenant.clone()), id), marked, retire).await
     }
 }
 

@@ -6,14 +6,13 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::error::Operation;
 use super::item::{DecodeError, Item, Key, Reader, SK};
 use super::page::Listing;
-use super::quota::Place;
+use super::quota::{Place, Quota, made};
 use super::{
     Actor, AuditEntry, AuditScope, ChangeError, Changed, Meta, Page, PageRequest, Solution, Tenancy,
     TenancyError,
 };
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, Utc};
-use rules::names::Tenant;
 use serde_json::Value;
 use std::hash::Hash;
 use std::str::FromStr;
@@ -33,6 +32,8 @@ pub trait Setting: Clone + PartialEq + Send + Sync {
     const NAMED: &'static str = Self::ACTION;
     /// What its sort key begins with, before its name.
     const PREFIX: &'static str;
+    /// What it is counted as, if a company may have so many.
+    const QUOTA: Option<Quota> = None;
 
     /// The partition in which those of a parent lie.
     fn partition(parent: &Self::Parent) -> String;
@@ -124,12 +125,30 @@ impl Tenancy {
     }
 
     /// Makes or replaces a configuration item as `decide` says from what there is; nothing is written where it decides on
-    /// nothing. A new one is made below a solution, if `below` names one, with a place of its quota.
+    /// nothing. What is audited in a solution's log is made below that solution.
     pub(super) async fn change<T: Setting, F>(
         &self,
         actor: &Actor,
         (scope, id): (AuditScope, &T::Id),
-        mut below: Option<(&Tenant, Option<&mut Place<'_>>)>,
+        decide: impl Fn(Option<Arc<T>>) -> F,
+    ) -> Result<Changed<T>, ChangeError>
+    where
+        F: Future<Output = Result<Option<Decision<T>>, ChangeError>>,
+    {
+        let place = |quota| self.place(scope.company(), quota);
+        let mut place = T::QUOTA.map(place);
+        let changed = self.write(actor, (&scope, id), place.as_mut(), decide).await;
+        if let Some(place) = place {
+            place.settle(made(changed.as_ref())).await;
+        }
+        changed
+    }
+
+    async fn write<T: Setting, F>(
+        &self,
+        actor: &Actor,
+        (scope, id): (&AuditScope, &T::Id),
+        mut place: Option<&mut Place<'_>>,
         decide: impl Fn(Option<Arc<T>>) -> F,
     ) -> Result<Changed<T>, ChangeError>
     where
@@ -154,13 +173,20 @@ impl Tenancy {
             let entry = AuditEntry::new(now, actor, &format!("{}.{verb}", T::ACTION));
             let entry = entry.from(old.as_deref().map(T::audited)).to(audited);
             if old.is_none()
-                && let Some((tenant, place)) = &mut below
+                && let AuditScope::Solution(tenant) = scope
             {
-                beside.push(self.below_solution(tenant, place.as_deref_mut()).await?);
+                if self.solution_fresh(tenant).await?.is_none() {
+                    return Err(ChangeError::NotFound("solution"));
+                }
+                if let Some(place) = &mut place {
+                    place.take().await?;
+                }
+                // So that the solution is not deleted meanwhile.
+                beside.push(self.touch(&Solution::key(tenant), When::Exists));
             }
             let mut writes = vec![self.put(new.encode(id)?, Some(when))];
             writes.extend(beside);
-            writes.push(self.audit(&scope, &entry));
+            writes.push(self.audit(scope, &entry));
             let commit = self.commit(Operation("write", T::WHAT), writes).await;
             T::cache(self).forget(id);
             if commit? == Commit::Applied {
@@ -168,22 +194,6 @@ impl Tenancy {
             }
         }
         Err(ChangeError::contended())
-    }
-
-    /// What makes something new below a solution: a place of its quota, if it has one, and the write by which the solution is
-    /// not deleted meanwhile.
-    async fn below_solution(
-        &self,
-        tenant: &Tenant,
-        place: Option<&mut Place<'_>>,
-    ) -> Result<TransactWriteItem, ChangeError> {
-        if self.solution_fresh(tenant).await?.is_none() {
-            return Err(ChangeError::NotFound("solution"));
-        }
-        if let Some(place) = place {
-            place.take().await?;
-        }
-        Ok(self.touch(&Solution::key(tenant), When::Exists))
     }
 
     /// Deletes a configuration item; one that was `marked` for it, if it is as it was then. `beside` is what is written in the
@@ -214,6 +224,9 @@ impl Tenancy {
             let commit = self.commit(Operation("delete", T::WHAT), writes).await;
             T::cache(self).forget(id);
             if commit? == Commit::Applied {
+                if let Some(quota) = T::QUOTA {
+                    self.release(scope.company(), quota, 1).await;
+                }
                 return Ok(());
             }
         }
