@@ -16,11 +16,13 @@ use rules::activity::{Event, accepted, decide};
 use rules::claim::Claim;
 use rules::names::{Kind, Tenant};
 use shared::clock::{Clock, SystemClock};
-use shared::work::WorkItem;
-use shared::work::claim::activity_statement;
-use shared::work::codec::{Record, Success};
-use shared::work::statements::{self, Statement};
-use shared::work::{Kept, attr, batcher};
+use shared::engine::Success;
+use shared::engine::WorkItem;
+use shared::engine::statements;
+use shared::engine::statements::Statement;
+use shared::engine::{Kept, attr, batcher};
+use shared::items::activity::claim::activity_statement;
+use shared::items::activity::codec::Record;
 
 const NAME: &str = "baseline";
 /// Callers at once that are tried; the best is taken.

@@ -4,16 +4,16 @@ pub use crate::clients::Clients;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::crypto::Envelope;
+use crate::engine::WorkStore;
 use crate::entropy::{OsEntropy, SharedEntropy};
+use crate::items::reminder::ReminderStore;
 use crate::lease::Leases;
 use crate::patience::Patience;
 use crate::queue::DueQueue;
-use crate::reminder::ReminderStore;
 use crate::settings::{Settings, SettingsError, environment};
 use crate::slots::Slots;
 use crate::tenancy::Tenancy;
 use crate::unreadable::Unreadable;
-use crate::work::WorkStore;
 use std::sync::Arc;
 
 /// Everything a handler needs; cheap to clone.

@@ -1,10 +1,10 @@
 //! Removes what has been kept for its time and cannot go by DynamoDB's time to live, since something lies beside it.
 
 use crate::context::Context;
-use crate::reminder;
+use crate::engine::Swept;
+use crate::items::reminder;
 use crate::removal::RemovalError;
 use crate::tenancy::Shards;
-use crate::work::Swept;
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;
 use rules::rolling::overdue;

@@ -7,10 +7,10 @@
 //! item itself, so that letting go and noting how far one came are one write.
 
 use crate::clock::SharedClock;
+use crate::engine::StoreError;
 use crate::entropy::SharedEntropy;
 use crate::settings::Settings;
 use crate::tenancy::EXPIRES_AT;
-use crate::work::StoreError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};

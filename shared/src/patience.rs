@@ -1,8 +1,8 @@
 //! Trying again what DynamoDB refused or did not answer, by one policy for all who write.
 
 use crate::clock::SharedClock;
+use crate::engine::StoreError;
 use crate::entropy::SharedEntropy;
-use crate::work::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::backoff::full_jitter;
 

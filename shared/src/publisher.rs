@@ -6,15 +6,13 @@
 mod manual;
 
 use crate::context::Context;
+use crate::engine::{HistoryEntry, SUCCESS, StoreError, Success};
+use crate::items::notification::{NewNotification, Notification, NotificationView, Saved, Stepped};
 use crate::outbound::{Outbound, OutboundRequest, START_TIMEOUT};
 use crate::patience::BRIEFLY;
 use crate::signed_call::{CallFailure, SignedCall, configured};
 use crate::telemetry::{AttemptRecord, CallTarget, Metrics};
 use crate::tenancy::{NotificationType, ParentKind, TenancyError};
-use crate::work::{
-    HistoryEntry, NewNotification, Notification, NotificationView, SUCCESS, Saved, Stepped, StoreError,
-    Success,
-};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;

@@ -10,8 +10,8 @@ mod pool;
 pub use pool::{Place, Pool, RequestPlace, RequestPlaces};
 
 use crate::clock::SharedClock;
+use crate::engine::{StoreError, attr};
 use crate::entropy::SharedEntropy;
-use crate::work::{StoreError, attr};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use base64::Engine;

@@ -5,8 +5,8 @@ use crate::world::World;
 use rules::names::{Channel, Kind, Tenant};
 use serde_json::{Map, Value, json};
 use shared::dispatch::Credentials;
+use shared::items::activity::NewActivity;
 use shared::tenancy::{Actor, NewDispatchConfig};
-use shared::work::NewActivity;
 
 /// What the provider is called with.
 pub const API_KEY: &str = "yom-key-c0ffee-secret";

@@ -9,8 +9,8 @@ use rules::recurring::{CatchUp, SkipReason, WINDOW_SECONDS_DEFAULT};
 use rules::zoned::Tz;
 use shared::clock::Clock;
 use shared::context::Context;
+use shared::items::recurring::{Rule, RuleSpec};
 use shared::tenancy::{Actor, ServerState};
-use shared::work::{Rule, RuleSpec};
 
 /// Most rounds of [`World::run_recurring`]; more are a loop that never ends.
 const ROUNDS_MAX: usize = 100_000;

@@ -9,7 +9,7 @@ use rules::recurring::CatchUp;
 use serde_json::Value;
 use shared::clock::{Clock, SharedClock};
 use shared::context::{Clients, Context};
-use shared::reminder::{Definition, Entry, NewReminder, Put, Reminder, Stats};
+use shared::items::reminder::{Definition, Entry, NewReminder, Put, Reminder, Stats};
 use shared::telemetry::Metrics;
 use shared::tenancy::{Actor, Company, ReminderSettings, Rolling, Shards};
 use std::sync::Arc;

@@ -12,9 +12,10 @@ use rules::activity::Event;
 use rules::names::{Channel, Tenant};
 use serde_json::Value;
 use shared::clock::Clock;
+use shared::items::activity::{ActivityResult, NewActivity, Target};
+use shared::items::notification::NewNotification;
 use shared::publisher::Publisher;
 use shared::tenancy::{Actor, NotificationType, Rolling, ServerState};
-use shared::work::{ActivityResult, NewActivity, NewNotification, Target};
 use std::path::Path;
 
 /// When the processes of a stored world stop.

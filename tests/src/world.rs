@@ -12,12 +12,13 @@ use rules::activity::State;
 use rules::names::{ActivityId, Tenant};
 use shared::clock::Clock;
 use shared::context::{Clients, Context};
+use shared::engine::Claimed;
+use shared::items::activity::{ActivityView, Created, NewActivity, Record, Ref};
 use shared::outbound::Outbound;
 use shared::settings::Settings;
 use shared::sweep::SweepReport;
 use shared::telemetry::Metrics;
 use shared::tenancy::{ActivityType, Actor, Company, Rolling, Shards, Verb};
-use shared::work::{ActivityView, Claimed, Created, NewActivity, Record, Ref};
 use std::sync::Arc;
 
 /// The instant at which worlds begin.
@@ -291,7 +292,7 @@ impl World {
     }
 
     /// Every item of the work table.
-    pub async fn dump(&self) -> Vec<shared::work::codec::Item> {
+    pub async fn dump(&self) -> Vec<shared::engine::attributes::Item> {
         let (mut items, mut start) = (Vec::new(), None);
         loop {
             let scan = self.embedded.clients().dynamodb.scan().table_name(&self.settings.work_table);

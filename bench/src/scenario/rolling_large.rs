@@ -12,7 +12,7 @@ use rules::names::Tenant;
 use rules::verdict::ResultStatus;
 use serde_json::Value;
 use shared::clock::{Clock, SystemClock};
-use shared::work::{ActivityResult, Reported, Target};
+use shared::items::activity::{ActivityResult, Reported, Target};
 
 const NAME: &str = "rolling-large";
 /// Where the logs go.

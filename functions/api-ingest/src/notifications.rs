@@ -23,10 +23,11 @@ use rules::names::{ActivityId, Tenant, TypeName, ids};
 use rules::notification::Status;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::publisher::{PublishError, Published, Resent};
-use shared::work::{
-    Deleted, NewNotification, Notification, NotificationFilter, NotificationView as Found, StoreError, keys,
+use shared::engine::{StoreError, keys};
+use shared::items::notification::{
+    Deleted, NewNotification, Notification, NotificationFilter, NotificationView as Found,
 };
+use shared::publisher::{PublishError, Published, Resent};
 use utoipa::{IntoParams, ToSchema};
 
 const PAYLOAD: &str = "payload";

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use shared::engine::StoreError;
 use shared::tenancy::{ChangeError, ParentKind, TenancyError};
 use shared::unreadable::ReadError;
-use shared::work::StoreError;
 use std::sync::Arc;
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@ use crate::answer;
 use crate::problem::Problem;
 use axum::response::Response;
 use rules::names::Tenant;
-use shared::work::Removed;
+use shared::items::activity::Removed;
 
 /// Removes the item `pk` of the work table with all that belongs to it, and answers 204.
 ///

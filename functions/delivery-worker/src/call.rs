@@ -8,11 +8,11 @@ use rules::names::{Kind, Tenant};
 use rules::uri::UriPattern;
 use shared::context::Context;
 use shared::dispatch;
+use shared::items::activity::{ActivityView, Dispatch, Record};
 use shared::outbound::{Answer, Began, Outbound, OutboundRequest, SendError, longest};
 use shared::signed_call::{CallFailure, SignedCall, configured};
 use shared::telemetry::CallTarget;
 use shared::tenancy::{ActivityType, TenancyError, Verb};
-use shared::work::{ActivityView, Dispatch, Record};
 use std::sync::Arc;
 use std::time::Duration;
 

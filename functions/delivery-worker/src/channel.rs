@@ -8,10 +8,10 @@ use shared::crypto::CryptoError;
 use shared::dispatch::{
     self, ChannelActivity, DispatchProvider, Dispatching, HttpCall, Payload, ProviderCall, Refused,
 };
+use shared::items::activity::{ActivityView, Dispatch};
 use shared::outbound::{Outbound, OutboundRequest};
 use shared::signed_call::SignedCall;
 use shared::tenancy::TenancyError;
-use shared::work::{ActivityView, Dispatch};
 
 /// A dispatch that is ready to be made.
 pub struct ChannelCall {

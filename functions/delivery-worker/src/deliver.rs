@@ -9,13 +9,12 @@ use rules::activity::{Event, Status};
 use rules::due;
 use rules::names::Tenant;
 use rules::retry::RescheduleRules;
+use shared::engine::WorkItem;
+use shared::engine::{CRASHED, Claimed, HistoryEntry, SUCCESS, Settled, StoreError, Success};
+use shared::items::activity::{ActivityView, Attempt, Record, Ref};
 use shared::queue::DueActivity;
 use shared::telemetry::CallTarget;
 use shared::tenancy::TenancyError;
-use shared::work::WorkItem;
-use shared::work::{
-    ActivityView, Attempt, CRASHED, Claimed, HistoryEntry, Record, Ref, SUCCESS, Settled, StoreError, Success,
-};
 use std::collections::HashMap;
 
 /// Time to get through the gate, to begin the call and to settle, added to the lease beyond the call's own time limit.

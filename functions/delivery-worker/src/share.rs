@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta};
 use futures::future::join_all;
 use rules::names::CompanyName;
 use rules::{due, slots};
+use shared::engine::StoreError;
 use shared::queue::{DueActivity, DueMessage};
-use shared::work::StoreError;
 
 /// A message of an invocation.
 pub struct Message {

@@ -4,7 +4,8 @@ use rules::names::{Kind, Tenant};
 use rules::rolling::{BATCH_BYTES_MAX, LogKind};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::work::{ActivityResult, ActivityView, HistoryEntry, LogEntry};
+use shared::engine::HistoryEntry;
+use shared::items::activity::{ActivityResult, ActivityView, LogEntry};
 
 /// Rough bytes of what stands around the activities, names apart.
 const FRAME_BYTES: usize = 128;

@@ -7,7 +7,8 @@
 use crate::body;
 use crate::roll::{Progress, RollError, Rolled, Roller, new_batch};
 use serde_json::value::RawValue;
-use shared::work::{ActivityView, Batch, Earlier, Erased, Finished, LogEntry, Member, PARTS_BEGIN, Part};
+use shared::engine::Erased;
+use shared::items::activity::{ActivityView, Batch, Earlier, Finished, LogEntry, Member, PARTS_BEGIN, Part};
 
 /// A part as it is sent.
 struct Content {

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rules::names::ActivityId;
 use rules::rolling::{BATCH_ACTIVITIES_MAX, BatchSize};
 use serde_json::value::RawValue;
-use shared::work::{Batch, Finished, Member};
+use shared::items::activity::{Batch, Finished, Member};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

@@ -11,6 +11,8 @@ use rules::rolling::{LogKind, OWN_KEPT_MIN};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use shared::context::Context;
+use shared::engine::{Erased, SUCCESS, StoreError};
+use shared::items::activity::{Batch, Finished, Member, Part};
 use shared::lease::Values;
 use shared::outbound::Outbound;
 use shared::removal::RemovalError;
@@ -18,7 +20,6 @@ use shared::signed_call::{CallFailure, SignedCall};
 use shared::telemetry::{AttemptRecord, CallTarget};
 use shared::tenancy::{KindEntry, TenancyError};
 use shared::unreadable::ReadError;
-use shared::work::{Batch, Erased, Finished, Member, Part, SUCCESS, StoreError};
 use std::time::Duration;
 
 /// How long a roller is held: more than one batch takes.
@@ -108,7 +109,7 @@ impl Roller<'_> {
     /// # Errors
     /// [`RollError`]; the next run goes on.
     pub async fn turn(&self, after: &mut Option<String>, rolled: &mut Rolled) -> Result<Progress, RollError> {
-        let name = shared::work::keys::roller_lease(self.tenant, self.kind);
+        let name = shared::engine::keys::roller_lease(self.tenant, self.kind);
         let Some(lease) = self.ctx.leases.acquire(&name, LEASE).await? else {
             rolled.left = true;
             return Ok(Progress::Done);

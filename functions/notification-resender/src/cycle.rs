@@ -6,11 +6,11 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use rules::names::Tenant;
 use shared::context::Context;
+use shared::engine::StoreError;
 use shared::lease::Lease;
 use shared::publisher::Turn;
 use shared::tenancy::NotificationSlice;
 use shared::turns::{After, Share, Standing, Until};
-use shared::work::StoreError;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Solutions and companies looked up at a time.

@@ -14,13 +14,13 @@ use rules::qos::page_length;
 use serde::Serialize;
 use serde_json::Value;
 use shared::context::Context;
+use shared::engine::StoreError;
 use shared::lease::{Lease, Values};
 use shared::outbound::Outbound;
 use shared::publisher::Publisher;
 use shared::telemetry::Metrics;
 use shared::tenancy::TenancyError;
 use shared::turns::{Standing, named, names, take_turns};
-use shared::work::StoreError;
 
 /// The lock's name.
 const LOCK: &str = "notification-resender";

@@ -12,12 +12,12 @@ use crate::hold::Hold;
 use crate::{Sender, SenderError, webhook};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::reminder::{Event, Outcome, Outstanding, Status};
+use shared::engine::Settled;
+use shared::items::reminder::{Entry, Record, Reminder};
 use shared::outbound::OutboundRequest;
 use shared::patience::BRIEFLY;
-use shared::reminder::{Entry, Record, Reminder};
 use shared::telemetry::CallTarget;
 use shared::tenancy::ReminderConfiguration;
-use shared::work::Settled;
 
 /// How long a claim holds: the call's time limit, time to record and settle, and the time before the call.
 pub const CLAIM_LEASE: TimeDelta = TimeDelta::seconds(60);

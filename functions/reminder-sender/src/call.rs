@@ -8,8 +8,8 @@ use rules::reminder::Outcome;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::crypto::CryptoError;
+use shared::items::reminder::Definition;
 use shared::outbound::{Began, EXCERPT_TIMEOUT, OutboundRequest, OutboundResult, Secrets};
-use shared::reminder::Definition;
 use shared::tenancy::TenancyError;
 use std::time::Duration;
 

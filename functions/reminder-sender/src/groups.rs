@@ -12,7 +12,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{ActivityId, CompanyName, Tenant};
 use rules::qos::{Levels, TenantTurns};
-use shared::reminder::DueRow;
+use shared::items::reminder::DueRow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Most reminders of one recipient kept for a round; the rest, which are later, are the next round's.
@@ -197,7 +197,7 @@ mod tests {
         let due = DateTime::from_timestamp(minute * 60, 0).unwrap();
         let id: ActivityId = id.parse().unwrap();
         DueRow {
-            sort: shared::reminder::keys::due_sort(due, recipient, &id),
+            sort: shared::items::reminder::keys::due_sort(due, recipient, &id),
             due,
             recipient: recipient.to_owned(),
             tenant: Tenant { company: company.parse().unwrap(), solution: "main".parse().unwrap() },

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::clock::SharedClock;
+use shared::engine::StoreError;
 use shared::lease::{Lease, Leases, Values};
-use shared::work::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;

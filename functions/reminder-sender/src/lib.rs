@@ -25,13 +25,13 @@ use lambda_runtime::{Error, LambdaEvent};
 use rules::reminder::Outcome;
 use serde_json::{Value, json};
 use shared::context::Context;
+use shared::engine::{StoreError, keys};
+use shared::items::reminder::{Entry, Record};
 use shared::outbound::Outbound;
-use shared::reminder::{Entry, Record};
 use shared::slots::{Pool, RequestPlaces};
 use shared::telemetry::{AttemptRecord, CallTarget, Metrics};
 use shared::tenancy::TenancyError;
 use shared::unreadable::ReadError;
-use shared::work::{StoreError, keys};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -10,7 +10,7 @@ use crate::call::CallError;
 use crate::{Sender, SenderError};
 use rules::names::{ActivityId, Tenant};
 use rules::reminder::Refusal;
-use shared::reminder::{ManualClaim, Reminder};
+use shared::items::reminder::{ManualClaim, Reminder};
 
 /// How often an expired claim is accounted for before another is begun.
 const TRIES: usize = 3;

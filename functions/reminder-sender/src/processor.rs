@@ -18,8 +18,8 @@ use rules::names::Tenant;
 use rules::recurring::is_missed;
 use rules::reminder::Outcome;
 use serde::Serialize;
-use shared::reminder::DueRow;
-use shared::work::{Claimed, Settled};
+use shared::engine::{Claimed, Settled};
+use shared::items::reminder::DueRow;
 
 /// The processor's lock.
 pub const LOCK: &str = "reminder-processor";

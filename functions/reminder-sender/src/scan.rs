@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use rules::names::Tenant;
 use rules::qos::{Levels, page_length};
-use shared::reminder::DueRow;
+use shared::items::reminder::DueRow;
 use std::collections::VecDeque;
 
 /// Partitions read at a time.

@@ -11,9 +11,10 @@ use rules::names::{Kind, ids};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::context::Context;
-use shared::reminder::{Entry, Record};
+use shared::engine::StoreError;
+use shared::items::activity::{Created, NewActivity};
+use shared::items::reminder::{Entry, Record};
 use shared::tenancy::{REMINDER_WEBHOOK, TenancyError};
-use shared::work::{Created, NewActivity, StoreError};
 
 /// Bytes of the hash that stands for what is too long, or that tells bodies apart.
 const HASH_BYTES: usize = 16;
@@ -54,7 +55,7 @@ pub async fn create(ctx: &Context, record: &Record, entry: &Entry) -> Result<(),
         date: entry.at,
         max_attempts: found.retries.max(1),
         uri: None,
-        objects: vec![shared::work::keys::object_partition(tenant, &name, record.id.as_str())],
+        objects: vec![shared::engine::keys::object_partition(tenant, &name, record.id.as_str())],
         body_hash: hash(&parameter).into(),
         shards: found.shards,
         type_changed_at: Some(found.meta.updated_at),

@@ -1,8 +1,8 @@
 //! Sending a notification now because its owner wants it so.
 
 use super::{LEASE, PublishError, Publisher, Resent};
+use crate::items::notification::{Notification, NotificationView, Stepped};
 use crate::tenancy::{NotificationType, Parent, ParentKind, TenancyError};
-use crate::work::{Notification, NotificationView, Stepped};
 use rules::claim::Trigger;
 use rules::names::{ActivityId, Tenant};
 use rules::notification::{Event, Refusal, Status};

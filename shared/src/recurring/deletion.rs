@@ -2,8 +2,8 @@
 
 use super::{RecurringError, TRIES_MAX, audited, contended, entry, withdraw};
 use crate::context::Context;
+use crate::engine::StoreError;
 use crate::tenancy::{Actor, AuditEntry, ChangeError, Quota};
-use crate::work::StoreError;
 use chrono::TimeDelta;
 use rules::names::{RecurringName, Tenant};
 use serde_json::json;

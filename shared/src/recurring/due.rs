@@ -7,9 +7,10 @@
 use super::RecurringError;
 use super::expand::{Expanded, Planned, expand_once};
 use crate::context::Context;
+use crate::engine::WorkItem;
+use crate::engine::{StoreError, keys};
+use crate::items::recurring::{RULE_SHARDS, Rule};
 use crate::lease::{Lease, Values};
-use crate::work::WorkItem;
-use crate::work::{RULE_SHARDS, Rule, StoreError, keys};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};

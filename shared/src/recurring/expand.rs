@@ -8,9 +8,11 @@
 use super::RecurringError;
 use super::owners::{Of, Owner, Owners};
 use crate::context::Context;
+use crate::engine::WorkItem;
+use crate::engine::{StoreError, keys};
+use crate::items::activity::{Created, NewActivity};
+use crate::items::recurring::{Rule, RuleView, rule_body_hash};
 use crate::tenancy::ActivityType;
-use crate::work::WorkItem;
-use crate::work::{Created, NewActivity, Rule, RuleView, StoreError, keys, rule_body_hash};
 use chrono::{DateTime, Utc};
 use futures::future::{join_all, try_join_all};
 use rules::names::{Kind, Tenant, ids};

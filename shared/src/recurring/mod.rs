@@ -15,10 +15,11 @@ pub(crate) use expand::objects;
 pub use expand::{Expanded, expand};
 
 use crate::context::Context;
+use crate::engine::StoreError;
+use crate::items::recurring::{Rule, RuleSpec, RuleView, inline_parameter};
 use crate::tenancy::{
     Actor, AuditEntry, ChangeError, Changed, Parent, ParentKind, Place, Quota, ServerState, TenancyError,
 };
-use crate::work::{Rule, RuleSpec, RuleView, StoreError, inline_parameter};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{Kind, RecurringName, Tenant};
 use rules::parent::Stage;

@@ -2,8 +2,8 @@
 
 use super::RecurringError;
 use crate::context::Context;
+use crate::items::recurring::Rule;
 use crate::tenancy::{ActivityType, Solution, TenancyError};
-use crate::work::Rule;
 use rules::names::{Tenant, TypeName};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -8,9 +8,10 @@ mod slice;
 mod turns;
 
 use crate::context::Context;
+use crate::engine::StoreError;
+use crate::items::activity::DueRow;
 use crate::queue::{DueActivity, QueueError};
 use crate::tenancy::TenancyError;
-use crate::work::{DueRow, StoreError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
@@ -304,7 +305,7 @@ fn due_activities(held: &Held, taken: slice::Taken) -> VecDeque<DueActivity> {
 }
 
 async fn next_after_horizon(ctx: &Context, held: &Held) -> Result<Option<DateTime<Utc>>, SweepError> {
-    let after = crate::work::keys::instant(ctx.clock.now() + SWEEP_HORIZON) + "~";
+    let after = crate::engine::keys::instant(ctx.clock.now() + SWEEP_HORIZON) + "~";
     let rows = ctx.work.due_page(&held.slice().partition, Some(&after), None, 1).await?;
     Ok(rows.first().map(|row| row.due))
 }

@@ -1,7 +1,8 @@
 //! One slice of the due index and how far it has been swept.
 
+use crate::engine::{StoreError, WorkStore, keys};
+use crate::items::activity::DueRow;
 use crate::lease::{Lease, Leases, Values};
-use crate::work::{DueRow, StoreError, WorkStore, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::due::{Mark, SWEEP_HORIZON, recovery_spans};

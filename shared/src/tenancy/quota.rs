@@ -304,10 +304,10 @@ impl Tenancy {
             .dynamodb
             .query()
             .table_name(&self.work_table)
-            .index_name(crate::work::attr::OBJECT_INDEX)
+            .index_name(crate::engine::attr::OBJECT_INDEX)
             .key_condition_expression("#pk = :pk")
-            .expression_attribute_names("#pk", crate::work::attr::OBJECT_PARTITION);
-        count_all(query, &crate::work::keys::rule_list_partition(tenant)).await
+            .expression_attribute_names("#pk", crate::engine::attr::OBJECT_PARTITION);
+        count_all(query, &crate::engine::keys::rule_list_partition(tenant)).await
     }
 }
 

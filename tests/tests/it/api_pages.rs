@@ -3,8 +3,8 @@
 use crate::api::{Answer, Api, S};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
+use shared::engine::attributes::Item;
 use shared::page::PAGE_MAX_BYTES;
-use shared::work::codec::Item;
 use std::collections::BTreeSet;
 use tests::Reply;
 

@@ -4,7 +4,7 @@ use crate::api::{Answer, Api, S};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use shared::work::KINDS_COUNTED_MAX;
+use shared::items::activity::KINDS_COUNTED_MAX;
 
 /// No answer has more; Lambda sends 6 MB.
 const ANSWER_MAX_BYTES: usize = 4_500_000;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use dispatch_sweep::{Requeue, SweepEvent};
 use rules::activity::{Event, Status};
 use shared::clock::Clock;
-use shared::work::{ActivityView, Change};
+use shared::items::activity::{ActivityView, Change};
 use tests::steps::{Steps, Stop};
 use tests::world::beginning;
 use tests::{Reply, World};
@@ -344,7 +344,7 @@ async fn canceled_after_its_worker_was_lost_it_keeps_the_attempt_in_its_history(
     let id = world.claim(&tenant, "a", TimeDelta::seconds(30)).await.id;
     world.clock.advance(TimeDelta::seconds(31));
     let canceled = world.ctx.work.change(&tenant, &id, rules::activity::Event::Cancel).await.unwrap();
-    assert!(matches!(canceled, shared::work::Change::Applied(_)), "{canceled:?}");
+    assert!(matches!(canceled, shared::items::activity::Change::Applied(_)), "{canceled:?}");
     let view = world.get(&tenant, "a").await;
     let outcomes: Vec<&str> = view.history.iter().map(|entry| entry.outcome.as_str()).collect();
     assert_eq!((view.record.state.attempts, outcomes), (1, vec!["CRASHED"]));

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use rules::activity::{Event, Status};
+use shared::items::activity::Change;
 use shared::tenancy::{Actor, ServerState, Verb};
-use shared::work::Change;
 use tests::steps::{Steps, Stop};
 use tests::world::beginning;
 use tests::{Reply, World};

@@ -6,9 +6,9 @@ use rules::activity::Status;
 use rules::due::shard;
 use rules::names::Tenant;
 use shared::context::Context;
+use shared::engine::attributes::{Item, s};
+use shared::items::activity::{ActivityResult, Filter, Target};
 use shared::settings::Settings;
-use shared::work::codec::{Item, s};
-use shared::work::{ActivityResult, Filter, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::World;
 

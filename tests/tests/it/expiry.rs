@@ -6,9 +6,10 @@ use chrono::TimeDelta;
 use rules::activity::{Event, Status};
 use rules::names::Tenant;
 use shared::clock::Clock;
+use shared::engine::attributes::Item;
+use shared::engine::{Settled, Success};
+use shared::items::activity::{ActivityResult, Attempt, Change, Created, Filter, Reported, Target};
 use shared::tenancy::{Actor, Rolling};
-use shared::work::codec::Item;
-use shared::work::{ActivityResult, Attempt, Change, Created, Filter, Reported, Settled, Success, Target};
 use tests::world::beginning;
 use tests::{Reply, World};
 

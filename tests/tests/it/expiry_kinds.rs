@@ -7,10 +7,10 @@ use chrono::TimeDelta;
 use rules::notification::Status;
 use serde_json::json;
 use shared::clock::Clock;
-use shared::reminder::Put;
+use shared::engine::attributes::Item;
+use shared::items::reminder::Put;
 use shared::settings::Settings;
 use shared::tenancy::Actor;
-use shared::work::codec::Item;
 use tests::{Reply, World};
 
 const YEAR: i32 = 365;
@@ -141,7 +141,7 @@ async fn results_that_met_no_activity_expire_and_so_do_audit_entries_and_skips()
 async fn a_result_that_came_early_stays_with_its_activity() {
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
-    let one = shared::work::ActivityResult {
+    let one = shared::items::activity::ActivityResult {
         id: "r".parse().unwrap(),
         status: "PENDING".parse().unwrap(),
         provider_activity_id: None,
@@ -152,7 +152,7 @@ async fn a_result_that_came_early_stays_with_its_activity() {
         body_hash: "r".into(),
         standalone: false,
     };
-    let target = shared::work::Target::Activity("a".parse().unwrap());
+    let target = shared::items::activity::Target::Activity("a".parse().unwrap());
     world.ctx.work.report(&tenant, &target, one.clone()).await.unwrap();
     let item = async |sk: &str| {
         let found = world.dump().await.into_iter().find(|item| text(item, "SK") == sk);

@@ -8,11 +8,11 @@ use notification_resender::{ResendReport, Resender, ResenderSettings, SOLUTIONS_
 use rules::names::Tenant;
 use rules::notification::Status;
 use serde_json::json;
+use shared::items::notification::NewNotification;
 use shared::outbound::{Answer, BodyEnd, Outbound, OutboundRequest, SendError};
 use shared::publisher::Publisher;
 use shared::telemetry::Metrics;
 use shared::tenancy::{Actor, Company, NotificationType, Rolling};
-use shared::work::NewNotification;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use tests::World;

@@ -11,10 +11,10 @@ use rules::names::Tenant;
 use rules::slots::{GRACE, RENEWAL, REST_MAX, Shares};
 use shared::clock::Clock;
 use shared::context::Context;
+use shared::engine::{attr, keys};
 use shared::queue::DueMessage;
 use shared::slots::{Slots, Taken};
 use shared::telemetry::Metrics;
-use shared::work::{attr, keys};
 use std::sync::Arc;
 use tests::World;
 use tests::steps::{Steps, Stop};
@@ -115,9 +115,11 @@ impl Fleet {
     async fn leases(&self) -> usize {
         let now = (self.world.clock.now() + TimeDelta::seconds(1)).timestamp_millis();
         let items = self.world.dump().await;
-        let is_slot = |item: &&shared::work::codec::Item| item[attr::PK].as_s().unwrap().starts_with("W#");
-        let until =
-            |item: &shared::work::codec::Item| item[attr::LEASE].as_n().unwrap().parse::<i64>().unwrap();
+        let is_slot =
+            |item: &&shared::engine::attributes::Item| item[attr::PK].as_s().unwrap().starts_with("W#");
+        let until = |item: &shared::engine::attributes::Item| {
+            item[attr::LEASE].as_n().unwrap().parse::<i64>().unwrap()
+        };
         items.iter().filter(is_slot).filter(|item| until(item) >= now).count()
     }
 }

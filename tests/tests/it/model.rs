@@ -4,10 +4,11 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use rules::activity;
 use rules::due::LEAD;
-use shared::work::WorkItem;
-use shared::work::batcher::{Batcher, Outcome};
-use shared::work::claim::activity_statement;
-use shared::work::{Record, Success, attr, codec, statements};
+use shared::engine::WorkItem;
+use shared::engine::batcher::{Batcher, Outcome};
+use shared::engine::{Success, attr, statements};
+use shared::items::activity::claim::activity_statement;
+use shared::items::activity::{Record, codec};
 use std::collections::HashSet;
 use tests::World;
 use tests::model::explore::explore;

@@ -7,10 +7,10 @@ use rules::notification::Status;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
+use shared::items::notification::{NewNotification, NotificationView};
 use shared::publisher::{Published, Publisher};
 use shared::telemetry::Metrics;
 use shared::tenancy::{Actor, NotificationType, ServerState};
-use shared::work::{NewNotification, NotificationView};
 use tests::world::{beginning, http};
 use tests::{Reply, World};
 
@@ -297,7 +297,7 @@ async fn notifications_are_listed_counted_and_deleted() {
 
     let walk = async |status: Option<Status>, name: Option<&str>, limit: usize| {
         let name = name.map(|name| name.parse().unwrap());
-        let filter = shared::work::NotificationFilter { status, name };
+        let filter = shared::items::notification::NotificationFilter { status, name };
         let (mut ids, mut cursor) = (Vec::new(), None::<String>);
         loop {
             let page = work.notifications(&slices, &filter, cursor.as_deref(), limit).await.unwrap();
@@ -318,7 +318,7 @@ async fn notifications_are_listed_counted_and_deleted() {
     assert!(work.has_pending_notifications(&slices).await.unwrap());
     for view in ["over", "pending-1", "pending-2"] {
         let deleted = work.delete_notification(&tenant, &view.parse().unwrap()).await.unwrap();
-        assert_eq!(deleted, shared::work::Deleted::Yes);
+        assert_eq!(deleted, shared::items::notification::Deleted::Yes);
     }
     assert!(!work.has_pending_notifications(&slices).await.unwrap());
     let left = world.dump().await.into_iter().filter(|item| !item["PK"].as_s().unwrap().contains("#sent-"));

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use rules::activity::Status;
 use rules::names::Channel;
 use serde_json::json;
+use shared::items::activity::NewActivity;
 use shared::tenancy::Verb;
-use shared::work::NewActivity;
 use tests::world::beginning;
 use tests::{RawReceiver, Then, World};
 

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use rules::activity::{Event, Status};
 use shared::clock::Clock;
-use shared::work::{Change, Created, Filter};
+use shared::items::activity::{Change, Created, Filter};
 use tests::world::beginning;
 use tests::{Reply, World};
 
@@ -150,7 +150,7 @@ async fn lists_follow_cursors_over_all_shards_and_statuses() {
 
 #[tokio::test]
 async fn bulk_covers_all_matches_in_as_many_calls_as_it_takes() {
-    use shared::work::BulkAction;
+    use shared::items::activity::BulkAction;
     let world = World::new().await;
     let tenant = world.tenant("acme", 1).await;
     let work = &world.ctx.work;

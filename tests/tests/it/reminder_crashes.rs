@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use reminder_sender::{CLAIM_LEASE, Sent};
 use rules::reminder::{Outcome, Status};
 use shared::clock::Clock;
+use shared::engine::Claimed;
 use shared::tenancy::{Actor, ServerState};
-use shared::work::Claimed;
 use std::collections::BTreeSet;
 use tests::steps::{Steps, Stop};
 use tests::world::beginning;
@@ -292,7 +292,7 @@ async fn an_old_fence_claims_nothing_that_a_newer_one_has_claimed() {
     assert!(matches!(reminders.claim(&tenant, &id, 7, CLAIM_LEASE).await.unwrap(), Claimed::Ours(_)));
     // And a settle of the claim before is refused as well.
     let late = reminders.settle(&record, rules::reminder::Event::NotMade).await.unwrap();
-    assert_eq!(late, shared::work::Settled::Stale);
+    assert_eq!(late, shared::engine::Settled::Stale);
 }
 
 /// Somebody who sends by hand what the processor has in hand, or the other way round, is told so.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::Tenant;
 use rules::reminder::Status;
-use shared::reminder::{Cancelled, Filter};
+use shared::items::reminder::{Cancelled, Filter};
 use shared::tenancy::{Actor, ServerState};
 use std::collections::BTreeSet;
 use tests::reminders::SHARDS;

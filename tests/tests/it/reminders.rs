@@ -5,7 +5,7 @@ use reminder_sender::{Made, Sent};
 use rules::reminder::{Outcome, Status};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::reminder::{Cancelled, Put};
+use shared::items::reminder::{Cancelled, Put};
 use shared::tenancy::{Actor, ServerState};
 use standardwebhooks::Webhook;
 use tests::reminders::NOTIFICATION_KEY;
@@ -82,7 +82,7 @@ async fn every_attempt_is_told_by_a_signed_webhook_that_is_retried() {
     assert_eq!(entries[0].detail, "the Dialog service answered 503 Service Unavailable");
 
     let kinds = world.ctx.tenancy.kinds(&tenant).await.unwrap();
-    let filter = shared::work::Filter { object_id: Some("r".to_owned()), ..Default::default() };
+    let filter = shared::items::activity::Filter { object_id: Some("r".to_owned()), ..Default::default() };
     let found = world.ctx.work.list(&tenant, &kinds, &filter, None, 10).await.unwrap();
     assert_eq!(found.items.len(), 2);
 }

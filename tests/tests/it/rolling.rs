@@ -8,8 +8,9 @@ use rules::rolling::OWN_KEPT_MIN;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
+use shared::items::activity::NewActivity;
+use shared::items::recurring::RULE_BODY_HASH;
 use shared::tenancy::{Actor, Rolling, ServerState};
-use shared::work::{NewActivity, RULE_BODY_HASH};
 use std::collections::BTreeSet;
 use tests::world::http;
 use tests::{Reply, World};
@@ -307,7 +308,7 @@ async fn rolling_while_new_ones_finish() {
             .list(
                 &tenant,
                 &world.ctx.tenancy.kinds(&tenant).await.unwrap(),
-                &shared::work::Filter { status: Some(Status::Dispatched), ..Default::default() },
+                &shared::items::activity::Filter { status: Some(Status::Dispatched), ..Default::default() },
                 None,
                 10,
             )

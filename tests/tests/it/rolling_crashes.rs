@@ -95,7 +95,7 @@ async fn what_is_retried_between_the_answer_and_the_delete_stays() {
         }
         let was_sent = !batches(&world).is_empty();
         let retried = world.ctx.work.change(&tenant, &"dead".parse().unwrap(), Event::Retry).await.unwrap();
-        let is_retried = matches!(retried, shared::work::Change::Applied(_));
+        let is_retried = matches!(retried, shared::items::activity::Change::Applied(_));
         seen |= was_sent && is_retried;
         steps.go_on();
         first.await;

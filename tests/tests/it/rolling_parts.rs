@@ -7,7 +7,7 @@ use rules::rolling::BATCH_BYTES_MAX;
 use rules::verdict::ResultStatus;
 use serde_json::Value;
 use shared::clock::Clock;
-use shared::work::{ActivityResult, Reported, Target};
+use shared::items::activity::{ActivityResult, Reported, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::steps::{Steps, Stop};
 use tests::{Reply, World};

@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use dispatch_sweep::{Requeue, SweepEvent};
+use shared::items::activity::NewActivity;
 use shared::sweep::SweepReport;
-use shared::work::NewActivity;
 use std::collections::BTreeSet;
 use tests::World;
 use tests::steps::{Asked, Steps, Stop};

@@ -3,8 +3,9 @@
 use crate::template_scenes::Stage;
 use chrono::TimeDelta;
 use log_roller::{LogRoller, RollEvent};
+use shared::engine::keys;
+use shared::items::activity::NewActivity;
 use shared::tenancy::{Actor, ErasureSubject};
-use shared::work::{NewActivity, keys};
 use tests::recurring::spec;
 
 /// What deletions and erasures have left to the roller, with something of each kind in flight.

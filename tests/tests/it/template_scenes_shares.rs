@@ -17,9 +17,9 @@ use rules::slots::AHEAD_MAX;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
+use shared::engine::keys;
 use shared::slots::{Slots, Taken};
 use shared::tenancy::SecretHash;
-use shared::work::keys;
 use std::sync::Arc;
 
 pub async fn play(stage: &Stage) {

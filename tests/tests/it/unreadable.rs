@@ -6,7 +6,7 @@ use crate::template_scenes_unreadable::damage;
 use chrono::TimeDelta;
 use rules::names::Tenant;
 use serde_json::{Value, json};
-use shared::work::keys;
+use shared::engine::keys;
 use tests::world::beginning;
 
 const REMINDERS: &str = "/api/reminder/acme/main";
@@ -54,7 +54,7 @@ async fn an_item_of_work_that_cannot_be_read_stops_nothing_and_can_be_removed() 
     for pk in [
         keys::activity(&tenant, &bad),
         keys::rule(&tenant, &"bad".parse().unwrap()),
-        shared::reminder::keys::reminder(&tenant, &bad),
+        shared::items::reminder::keys::reminder(&tenant, &bad),
         keys::notification(&tenant, &bad),
     ] {
         damage(&api.world, pk).await;

@@ -4,8 +4,8 @@ use crate::api::{Api, S};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use shared::engine::attributes::Item;
 use shared::tenancy::{AuditScope, PageRequest};
-use shared::work::codec::Item;
 use std::collections::HashMap;
 use tests::World;
 

@@ -13,8 +13,8 @@ use rules::names::Tenant;
 use rules::notification;
 use serde_json::json;
 use shared::clock::Clock;
-use shared::work::codec::Item;
-use shared::work::{attr, keys};
+use shared::engine::attributes::Item;
+use shared::engine::{attr, keys};
 use std::collections::BTreeSet;
 use tests::{Reply, World};
 

@@ -10,8 +10,8 @@ use rules::activity::Status;
 use rules::names::{ActivityId, Tenant};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::work::codec::Item;
-use shared::work::{attr, keys};
+use shared::engine::attributes::Item;
+use shared::engine::{attr, keys};
 use std::collections::{BTreeSet, HashMap};
 use tests::world::beginning;
 use tests::{Reply, World};
@@ -157,7 +157,10 @@ async fn a_parameter_that_cannot_be_decoded_stops_nothing_else_and_goes_with_its
         (keys::activity(&acme, &"done".parse().unwrap()), attr::PARAMETER),
         (keys::rule(&acme, &"rule".parse().unwrap()), attr::PARAMETER),
         (keys::notification(&acme, &"n".parse().unwrap()), attr::PARAMETER),
-        (shared::reminder::keys::reminder(&acme, &"r".parse().unwrap()), shared::reminder::attr::DEFINITION),
+        (
+            shared::items::reminder::keys::reminder(&acme, &"r".parse().unwrap()),
+            shared::items::reminder::attr::DEFINITION,
+        ),
     ] {
         spoil_work(&api.world, &pk, "PAYLOAD", attribute).await;
     }

@@ -14,7 +14,8 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use rules::activity::Event;
 use rules::names::{ActivityId, Tenant};
-use shared::work::{Change, StoreError, keys};
+use shared::engine::{StoreError, keys};
+use shared::items::activity::Change;
 use utoipa::ToSchema;
 
 /// Another date.

@@ -18,8 +18,8 @@ use rules::activity::Status;
 use rules::names::{Kind, TypeName};
 use rules::uri::UriPattern;
 use serde::Serialize;
+use shared::items::activity::{BulkAction, Filter};
 use shared::tenancy::CursorSecret;
-use shared::work::{BulkAction, Filter};
 use utoipa::ToSchema;
 
 /// How long one call works; an HTTP API of AWS waits 30 s for an answer.

@@ -19,7 +19,8 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use rules::names::{ActivityId, Kind, Tenant};
 use serde::{Serialize, Serializer};
-use shared::work::{Created, NewActivity, StoreError};
+use shared::engine::StoreError;
+use shared::items::activity::{Created, NewActivity};
 use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
@@ -133,7 +134,7 @@ async fn made_before(
     context: &ApiContext,
     tenant: &Tenant,
     refused: Refused,
-) -> Result<shared::work::ActivityView, Problem> {
+) -> Result<shared::items::activity::ActivityView, Problem> {
     let Refused { problem, repeated } = refused;
     let Some(repeated) = repeated else { return Err(problem) };
     match context.work.get(tenant, &repeated.id).await? {

@@ -15,9 +15,9 @@ use rules::uri::UriPattern;
 use serde_json::{Map, Value};
 use shared::body_hash::BodyHash;
 use shared::dispatch;
+use shared::engine::keys::object_partition;
+use shared::items::activity::NewActivity;
 use shared::tenancy::{ActivityType, Shards, Solution};
-use shared::work::NewActivity;
-use shared::work::keys::object_partition;
 use std::sync::Arc;
 
 const PARAMETER: &str = "parameter";

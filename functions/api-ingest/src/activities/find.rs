@@ -16,7 +16,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use rules::names::{ActivityId, Channel, Kind, TypeName};
-use shared::work::Filter;
+use shared::items::activity::Filter;
 use utoipa::IntoParams;
 
 /// Which activities.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::body_hash::BodyHash;
 use shared::dispatch::PROVIDER_ACTIVITY_ID_MAX_BYTES;
-use shared::work::{ActivityResult, Reported, Target};
+use shared::items::activity::{ActivityResult, Reported, Target};
 use utoipa::ToSchema;
 
 /// Most characters of a comment.

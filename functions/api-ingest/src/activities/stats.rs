@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use rules::names::Kind;
 use serde::Serialize;
-use shared::work::KINDS_COUNTED_MAX;
+use shared::items::activity::KINDS_COUNTED_MAX;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 

@@ -10,7 +10,8 @@ use rules::names::{Kind, Tenant};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::dispatch::{ChannelActivity, Commerce};
-use shared::work::{ActivityView as Activity, Earlier, HistoryEntry, Record};
+use shared::engine::HistoryEntry;
+use shared::items::activity::{ActivityView as Activity, Earlier, Record};
 use utoipa::ToSchema;
 
 /// An activity.

@@ -11,8 +11,8 @@ use rules::names::{Tenant, TypeName};
 use rules::number::Decimal;
 use rules::recurring::{CatchUp, SPREAD_SECONDS_MAX, WINDOW_SECONDS_DEFAULT, WINDOW_SECONDS_MAX};
 use rules::zoned::{Tz, zone};
+use shared::items::recurring::RuleSpec;
 use shared::tenancy::ActivityType;
-use shared::work::RuleSpec;
 
 const EXPRESSION: &str = "expression";
 const ACTIVITY_TYPE: &str = "activityType";

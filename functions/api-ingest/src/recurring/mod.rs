@@ -18,8 +18,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use rules::names::{RecurringName, Tenant};
+use shared::items::recurring::RuleView;
 use shared::recurring::{self, RecurringError, occurrences};
-use shared::work::RuleView;
 use utoipa::IntoParams;
 use view::{OccurrenceView, OccurrencesView, RecurringBody, RecurringStateView, RecurringView, SkippedView};
 

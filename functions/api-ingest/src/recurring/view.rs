@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rules::cron::FieldName;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::work::{Rule, RuleView, SkipRecord};
+use shared::items::recurring::{Rule, RuleView, SkipRecord};
 use utoipa::ToSchema;
 
 /// What a recurring activity is made of: the seven fields, or `expression` in their place.

@@ -16,8 +16,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use serde::Serialize;
-use shared::reminder::{Cancelled, Filter, keys};
-use shared::work::StoreError;
+use shared::engine::StoreError;
+use shared::items::reminder::{Cancelled, Filter, keys};
 use utoipa::{IntoParams, ToSchema};
 
 /// A reminder.

@@ -22,7 +22,7 @@ use rules::reminder::SEND_TIMES_MAX;
 use rules::zoned::{self, Tz};
 use serde_json::Value;
 use shared::body_hash::BodyHash;
-use shared::reminder::{Definition, NewReminder, Put};
+use shared::items::reminder::{Definition, NewReminder, Put};
 use utoipa::ToSchema;
 
 /// Most characters of names.

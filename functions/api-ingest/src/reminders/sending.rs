@@ -4,8 +4,8 @@ use crate::openapi::schemas::{Id, Name};
 use crate::openapi::{Delete, Unanswered, Whole};
 use rules::names::ActivityId;
 use serde::Serialize;
-use shared::reminder::{Entry, Record};
-use shared::work::Settled;
+use shared::engine::Settled;
+use shared::items::reminder::{Entry, Record};
 use utoipa::{IntoParams, ToSchema};
 
 /// Where the processor is run.

@@ -4,7 +4,7 @@ use crate::answer;
 use crate::openapi::schemas::ReminderStatus;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::reminder::{Entry, Reminder};
+use shared::items::reminder::{Entry, Reminder};
 use utoipa::ToSchema;
 
 /// A reminder.

@@ -1,4 +1,4 @@
-//! The PartiQL statements of the work table, as `shared::work::statements` builds them.
+//! The PartiQL statements of the work table, as `shared::engine::statements` builds them.
 
 use super::{Lab, cases, id, n, refusal, s};
 use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
@@ -6,15 +6,16 @@ use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnConsu
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::activity::{Event, State, Status, accepted, decide};
 use rules::claim::Claim;
+use shared::engine::Kept;
+use shared::engine::WorkItem;
+use shared::engine::batcher::{Batcher, Outcome};
+use shared::engine::statements;
+use shared::engine::statements::{Guard, Statement};
+use shared::engine::{Success, attr};
 use shared::entropy::OsEntropy;
+use shared::items::activity::claim::activity_statement;
+use shared::items::activity::codec::Record;
 use shared::patience::Patience;
-use shared::work::Kept;
-use shared::work::WorkItem;
-use shared::work::batcher::{Batcher, Outcome};
-use shared::work::claim::activity_statement;
-use shared::work::codec::Record;
-use shared::work::statements::{self, Guard, Statement};
-use shared::work::{Success, attr};
 use tests::world::beginning;
 
 cases![
