@@ -5,7 +5,7 @@
 //! rebinding), and no call that Punctual itself makes for a tenant.
 
 use crate::embedded::Answer;
-use api_ingest::problem::PROBLEM_JSON;
+use api_ingest::http::problem::PROBLEM_JSON;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, HeaderName, ORIGIN, USER_AGENT};

@@ -3,7 +3,10 @@
 use crate::access::problem;
 use crate::gateway::read_whole;
 use crate::runner::{AdvanceError, TestClock};
-use api_ingest::problem::{Problem, no_method};
+use api_ingest::http::body::Body;
+use api_ingest::http::kinds::number;
+use api_ingest::http::object::Object;
+use api_ingest::http::problem::{Problem, no_method};
 use api_ingest::{Fault, JsonText};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -30,7 +33,7 @@ async fn now(State(clock): State<Arc<TestClock>>) -> Json<Value> {
 }
 
 async fn advance(State(clock): State<Arc<TestClock>>, body: JsonText) -> Result<Response, Problem> {
-    let by = step(&body)?;
+    let by = body.read::<Step>(())?;
     // Apart from the connection: a caller that goes away does not leave the
     // system half way.
     match tokio::spawn(async move { clock.advance(by).await }).await {
@@ -43,16 +46,21 @@ async fn advance(State(clock): State<Arc<TestClock>>, body: JsonText) -> Result<
     }
 }
 
-fn step(body: &JsonText) -> Result<TimeDelta, Problem> {
-    body.read(|body| {
-        let seconds = body.number(FIELD, 0..=ADVANCE_SECONDS_MAX);
-        let seconds = body.require(FIELD, seconds)?;
+/// How far the clock is to be advanced.
+struct Step;
+
+impl Body for Step {
+    type Value = TimeDelta;
+    type Beside<'b> = ();
+
+    fn fields(f: &mut Object<'_>, _: Option<()>) -> Option<TimeDelta> {
+        let seconds = f.required(FIELD, number(0..=ADVANCE_SECONDS_MAX), "Seconds.")?;
         // In range by the check above; times have milliseconds here.
         seconds
             .times_rounded_up(1_000)
             .and_then(|millis| i64::try_from(millis).ok())
             .map(TimeDelta::milliseconds)
-    })
+    }
 }
 
 fn failed(error: &str) -> Response {
@@ -70,7 +78,7 @@ mod tests {
     async fn read(body: &str) -> Result<TimeDelta, Problem> {
         let request = Request::builder().header(header::CONTENT_TYPE, "application/json");
         let request = request.body(Body::from(body.to_owned())).unwrap();
-        step(&JsonText::from_request(request, &()).await?)
+        JsonText::from_request(request, &()).await?.read::<Step>(())
     }
 
     #[tokio::test]

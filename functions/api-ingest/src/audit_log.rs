@@ -1,18 +1,12 @@
 //! Audit logs: of a solution (SPEC §3), and of a company with its keys.
 
 use crate::ApiContext;
-use crate::answer::{self, Items};
 use crate::auth::{InCompany, InSolution};
-use crate::companies::only_page;
-use crate::openapi::{ListParameters, Read};
-use crate::problem::Problem;
-use crate::query::Scope;
-use axum::extract::State;
-use axum::response::Response;
-use http::Uri;
+use crate::http::openapi::Read;
+use crate::http::{Answer, Items, Listing, Problem, answer};
 use serde::Serialize;
 use serde_json::Value;
-use shared::tenancy::{AuditEntry, AuditScope, PageRequest};
+use shared::tenancy::{AuditEntry, AuditScope};
 use utoipa::ToSchema;
 
 /// One change of configuration. Never holds a secret.
@@ -45,51 +39,34 @@ impl AuditEntryView {
 /// What was changed in a solution, newest first. That the solution was deleted is in its company's log.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/audit-log", operation_id = "listSolutionAuditLog", tag = "solutions",
-    params(("company" = String, Path), ("solution" = String, Path), ListParameters),
     responses((status = 200, body = Items<AuditEntryView>), Read)
 )]
 pub async fn of_solution(
-    State(context): State<ApiContext>,
+    context: ApiContext,
     InSolution { tenant, .. }: InSolution,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    list(&context, &uri, &AuditScope::Solution(tenant), "solution").await
+    list: Listing,
+) -> Answer {
+    show(&context, &list, &AuditScope::Solution(tenant), "solution").await
 }
 
 /// What was changed of a company and its API keys, and which solutions were deleted, newest first.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/audit-log", operation_id = "listCompanyAuditLog", tag = "companies",
-    params(("company" = String, Path), ListParameters), responses((status = 200, body = Items<AuditEntryView>), Read)
+    responses((status = 200, body = Items<AuditEntryView>), Read)
 )]
-pub async fn of_company(
-    State(context): State<ApiContext>,
-    InCompany { company, .. }: InCompany,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    list(&context, &uri, &AuditScope::Company(company), "company").await
-}
-
-async fn list(context: &ApiContext, uri: &Uri, whose: &AuditScope, what: &str) -> Result<Response, Problem> {
-    let scope = Scope::of(context, uri).await?;
-    let request = only_page(uri, &scope)?;
-    show(context, &scope, &request, whose, what).await
+pub async fn of_company(context: ApiContext, InCompany { company, .. }: InCompany, list: Listing) -> Answer {
+    show(&context, &list, &AuditScope::Company(company), "company").await
 }
 
 /// A page of a log.
 ///
 /// # Errors
 /// 404 for the log of nothing.
-pub async fn show(
-    context: &ApiContext,
-    scope: &Scope,
-    request: &PageRequest,
-    whose: &AuditScope,
-    what: &str,
-) -> Result<Response, Problem> {
-    let page = context.tenancy.audit_log(whose, request).await?;
+pub async fn show(context: &ApiContext, list: &Listing, whose: &AuditScope, what: &str) -> Answer {
+    let page = context.tenancy.audit_log(whose, &list.request).await?;
     // Whatever exists was made, and that was audited: an empty log is that of nothing.
-    if page.items.is_empty() && request.after.is_none() {
+    if page.items.is_empty() && list.after().is_none() {
         return Err(Problem::not_found(what));
     }
-    Ok(answer::page(scope, page, AuditEntryView::of))
+    Ok(list.show(page, AuditEntryView::of))
 }

@@ -1,8 +1,8 @@
 //! `/v1/dispatch-providers`: who takes activities of which channels, and what a config needs (SPEC §4).
 
-use crate::answer;
 use crate::auth::Caller;
-use crate::openapi::Keyed;
+use crate::http::answer;
+use crate::http::openapi::Keyed;
 use axum::response::Response;
 use serde::Serialize;
 use shared::dispatch::{ChannelDefinition, DispatchProvider, Field, FieldType, PROVIDERS};

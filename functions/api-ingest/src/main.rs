@@ -1,6 +1,7 @@
 //! The Lambda function behind the HTTP API.
 
-use api_ingest::{ApiContext, ApiSettings, base_path, router};
+use api_ingest::http::base_path;
+use api_ingest::{ApiContext, ApiSettings, router};
 use shared::context::Context;
 use shared::outbound::Outbound;
 use shared::settings::environment;

@@ -1,64 +1,43 @@
 //! `S/notification-types`: SPEC §7.
 
 use crate::ApiContext;
-use crate::answer::{self, Items};
 use crate::auth::{In, InSolution};
-use crate::body::JsonText;
-use crate::companies::only_page;
 use crate::deletion;
-use crate::object::Object;
-use crate::openapi::schemas::{HttpUrl, RescheduleRule};
-use crate::openapi::{Change, Delete, ListParameters, Read};
-use crate::problem::Problem;
-use crate::query::Scope;
-use crate::solutions::{existing, fixed_uri};
-use crate::{reschedule_rules, type_headers};
-use axum::extract::State;
-use axum::response::Response;
-use http::Uri;
+use crate::http::openapi::{Change, Delete, Read};
+use crate::http::{Answer, Items, JsonText, Listing, Object, Problem, answer, body, doc, fixed_uri, integer};
+use crate::parts::call_headers::call_headers;
+use crate::parts::reschedule_rules::{RescheduleRule, reschedule_rules};
 use rules::names::{Tenant, TypeName};
-use rules::notification::{ATTEMPTS_MAX, warnings};
+use rules::notification::{ATTEMPTS_MAX, MAX_RETRIES_DEFAULT, warnings};
 use serde::Serialize;
 use shared::tenancy::{NotificationType, ParentKind};
-use std::collections::HashMap;
 use utoipa::ToSchema;
 
-/// What a notification type is made of. The seed's names, `max_retries` and `retry_after_s`, are taken too.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[allow(dead_code, reason = "describes the body; the fields are read by hand")]
-pub struct NotificationTypeBody {
-    /// Where its notifications are published: an absolute http(s) URL.
-    #[schema(value_type = HttpUrl)]
-    uri: String,
-    /// Headers of every call.
-    headers: Option<HashMap<String, String>>,
-    /// Re-sends go on while this is at least one more than the attempts made.
-    #[schema(minimum = 0, maximum = 1000, default = 3, required = false)]
-    max_retries: u32,
-    /// Named rules `{attempt?, retries?, retryAfterS?}`; the first that matches, in the order written,
-    /// says how long to wait after a failed re-send, and how many there are. Without a match: 600 seconds
-    /// times the attempts made.
-    #[schema(value_type = Option<HashMap<String, RescheduleRule>>)]
-    rules: Option<String>,
-    /// The seed's name of `maxRetries`.
-    #[schema(rename = "max_retries", minimum = 0, maximum = 1000)]
-    seeds_max_retries: Option<u32>,
+body! {
+    /// What a notification type is made of. The seed's names, `max_retries` and `retry_after_s`, are taken too.
+    pub struct NotificationTypeBody = notification_type((TypeName, u32)) -> NotificationType;
 }
 
-fn read(body: &mut Object<'_, '_>, name: TypeName, max_retries: u32) -> Option<NotificationType> {
-    let uri = fixed_uri(body, "uri");
-    let uri = body.require("uri", uri);
-    let headers = type_headers::read(body, "headers");
-    let mut retries = |field| {
-        let retries = body.integer(field, 0..=u64::from(ATTEMPTS_MAX));
-        retries.and_then(|retries| u32::try_from(retries).ok())
-    };
-    let (camel, snake) = (retries("maxRetries"), retries("max_retries"));
+/// Its name, and `maxRetries` of types that do not say.
+fn notification_type(f: &mut Object<'_>, beside: Option<(TypeName, u32)>) -> Option<NotificationType> {
+    let uri =
+        f.required("uri", fixed_uri(), "Where its notifications are published: an absolute http(s) URL.");
+    let headers = f.optional("headers", call_headers(), "Headers of every call.");
+    let retries = || integer(0..=ATTEMPTS_MAX);
+    let meaning = doc("Re-sends go on while this is at least one more than the attempts made.");
+    let camel = f.optional("maxRetries", retries(), meaning.default(MAX_RETRIES_DEFAULT));
+    let snake = f.optional("max_retries", retries(), "The seed's name of `maxRetries`.");
     if camel.is_some() && snake.is_some() {
-        body.faults().add(body.at("max_retries"), "is the same as maxRetries; give one of them");
+        f.fault("max_retries", "is the same as maxRetries; give one of them");
     }
-    let rules = reschedule_rules::read(body, "rules");
+    let rules = f.optional(
+        "rules",
+        reschedule_rules(),
+        "Named rules `{attempt?, retries?, retryAfterS?}`; the first that matches, in the order written,\n\
+         says how long to wait after a failed re-send, and how many there are. Without a match: 600 seconds\n\
+         times the attempts made.",
+    );
+    let (name, max_retries) = beside?;
     Some(NotificationType {
         headers: headers.unwrap_or_default(),
         rules: rules.unwrap_or_default(),
@@ -77,7 +56,7 @@ pub struct NotificationTypeView {
     /// Where its notifications are published.
     uri: String,
     /// Headers of every call.
-    #[serde(serialize_with = "crate::activity_types::in_order")]
+    #[serde(serialize_with = "crate::parts::call_headers::in_order")]
     #[schema(value_type = HashMap<String, String>)]
     headers: Vec<(String, String)>,
     /// Re-sends go on while this is at least one more than the attempts made.
@@ -114,21 +93,12 @@ impl NotificationTypeView {
 #[utoipa::path(
     put, path = "/v1/companies/{company}/solutions/{solution}/notification-types/{type}",
     operation_id = "putNotificationType", tag = "notifications",
-    params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
     request_body = NotificationTypeBody,
     responses((status = 201, body = NotificationTypeView), (status = 200, body = NotificationTypeView), Change)
 )]
-pub async fn put(
-    State(context): State<ApiContext>,
-    In { actor, tenant, name }: In<TypeName>,
-    body: JsonText,
-) -> Result<Response, Problem> {
-    let location = format!(
-        "/v1/companies/{}/solutions/{}/notification-types/{name}",
-        tenant.company,
-        tenant.solution.name()
-    );
-    let wanted = body.read(|body| read(body, name, context.max_retries()))?;
+pub async fn put(context: ApiContext, In { actor, tenant, name }: In<TypeName>, body: JsonText) -> Answer {
+    let location = answer::path(&tenant, format_args!("notification-types/{name}"));
+    let wanted = body.read::<NotificationTypeBody>((name, context.max_retries()))?;
     let changed = context.tenancy.put_notification_type(&actor, &tenant, wanted).await?;
     Ok(answer::put(&location, changed, NotificationTypeView::of))
 }
@@ -137,17 +107,13 @@ pub async fn put(
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/notification-types/{type}",
     operation_id = "getNotificationType", tag = "notifications",
-    params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
     responses((status = 200, body = NotificationTypeView), Read)
 )]
-pub async fn get(
-    State(context): State<ApiContext>,
-    In { tenant, name, .. }: In<TypeName>,
-) -> Result<Response, Problem> {
-    match context.tenancy.fresh::<NotificationType>(&(tenant.clone(), name.clone())).await? {
-        Some(found) => Ok(answer::ok(&NotificationTypeView::of(NotificationType::clone(&found)))),
-        None => Err(Problem::not_found("notification type")),
-    }
+pub async fn get(context: ApiContext, In { tenant, name, .. }: In<TypeName>) -> Answer {
+    let found = context.tenancy.fresh::<NotificationType>(&(tenant.clone(), name.clone())).await?;
+    answer::found(found, "notification type", |found| {
+        NotificationTypeView::of(NotificationType::clone(&found))
+    })
 }
 
 /// Deletes a notification type; refused while notifications of it are pending. Takes about 9 s, in which whatever is being
@@ -155,24 +121,17 @@ pub async fn get(
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/notification-types/{type}",
     operation_id = "deleteNotificationType", tag = "notifications",
-    params(("company" = String, Path), ("solution" = String, Path), ("type" = String, Path)),
     responses((status = 204), Delete)
 )]
-pub async fn delete(
-    State(context): State<ApiContext>,
-    In { actor, tenant, name }: In<TypeName>,
-) -> Result<Response, Problem> {
-    deletion::delete(&context, &actor, &tenant, ParentKind::NotificationType(name)).await?;
+pub async fn delete(context: ApiContext, In { actor, tenant, name }: In<TypeName>) -> Answer {
+    let refuse = || refuse_while_pending(&context, &tenant, &name);
+    deletion::delete(&context, &actor, &tenant, ParentKind::NotificationType(name.clone()), refuse).await?;
     Ok(answer::nothing())
 }
 
 /// # Errors
 /// 409 while notifications of the type are pending.
-pub async fn refuse_while_pending(
-    context: &ApiContext,
-    tenant: &Tenant,
-    name: &TypeName,
-) -> Result<(), Problem> {
+async fn refuse_while_pending(context: &ApiContext, tenant: &Tenant, name: &TypeName) -> Result<(), Problem> {
     let mut slices = context.tenancy.notification_slices_of(tenant).await?;
     slices.retain(|slice| slice.name == *name);
     if context.work.has_pending_notifications(&slices).await? {
@@ -185,17 +144,10 @@ pub async fn refuse_while_pending(
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/notification-types",
     operation_id = "listNotificationTypes", tag = "notifications",
-    params(("company" = String, Path), ("solution" = String, Path), ListParameters),
     responses((status = 200, body = Items<NotificationTypeView>), Read)
 )]
-pub async fn list(
-    State(context): State<ApiContext>,
-    InSolution { tenant, .. }: InSolution,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    let scope = Scope::of(&context, &uri).await?;
-    let request = only_page(&uri, &scope)?;
-    existing(&context, &tenant).await?;
-    let page = context.tenancy.list::<NotificationType>(&tenant, &request).await?;
-    Ok(answer::page(&scope, page, NotificationTypeView::of))
+pub async fn list(context: ApiContext, InSolution { tenant, .. }: InSolution, list: Listing) -> Answer {
+    context.solution(&tenant).await?;
+    let page = context.tenancy.list::<NotificationType>(&tenant, &list.request).await?;
+    Ok(list.show(page, NotificationTypeView::of))
 }

@@ -1,15 +1,9 @@
 //! `S/server-state`: pausing and resuming a solution (SPEC §3).
 
 use crate::ApiContext;
-use crate::answer;
 use crate::auth::InSolution;
-use crate::body::JsonText;
-use crate::object::Object;
-use crate::openapi::{self, Change, Read};
-use crate::problem::Problem;
-use crate::solutions::existing_now;
-use axum::extract::State;
-use axum::response::Response;
+use crate::http::openapi::{self, Change, Read};
+use crate::http::{Answer, JsonText, Object, answer, body, parsed, text};
 use rules::names::Tenant;
 use serde::Serialize;
 use shared::tenancy::{Actor, Changed, ServerState, Solution};
@@ -18,26 +12,16 @@ use utoipa::ToSchema;
 /// Most characters of a reason.
 const REASON_MAX_CHARS: usize = 1_024;
 
-/// The state wanted.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub struct ServerStateBody {
-    /// `running` or `paused`.
-    #[schema(value_type = openapi::schemas::State)]
-    pub server_state: ServerState,
-    /// Why; for the audit log.
-    #[schema(min_length = 1, max_length = 1024)]
-    pub reason: Option<String>,
+body! {
+    /// The state wanted.
+    pub struct ServerStateBody = server_state(()) -> (ServerState, Option<String>);
 }
 
-impl ServerStateBody {
-    /// Reads a body; faults are named in `body`.
-    pub fn read(body: &mut Object<'_, '_>) -> Option<Self> {
-        let server_state = body.parsed("serverState");
-        let server_state = body.require("serverState", server_state);
-        let reason = body.short_text("reason", REASON_MAX_CHARS);
-        Some(Self { server_state: server_state?, reason })
-    }
+/// The state, and why.
+fn server_state(f: &mut Object<'_>, _: Option<()>) -> Option<(ServerState, Option<String>)> {
+    let state = f.required("serverState", parsed::<ServerState>(), "`running` or `paused`.");
+    let reason = f.optional("reason", text(REASON_MAX_CHARS), "Why; for the audit log.");
+    Some((state?, reason))
 }
 
 /// The state of a solution.
@@ -70,15 +54,11 @@ impl ServerStateView {
 /// that it has already, with another reason, records the reason.
 #[utoipa::path(
     put, path = "/v1/companies/{company}/solutions/{solution}/server-state", operation_id = "putServerState", tag = "solutions",
-    params(("company" = String, Path), ("solution" = String, Path)), request_body = ServerStateBody,
+    request_body = ServerStateBody,
     responses((status = 200, body = ServerStateView), Change)
 )]
-pub async fn put(
-    State(context): State<ApiContext>,
-    InSolution { actor, tenant }: InSolution,
-    body: JsonText,
-) -> Result<Response, Problem> {
-    set(&context, &actor, &tenant, body.read(ServerStateBody::read)?).await
+pub async fn put(context: ApiContext, InSolution { actor, tenant }: InSolution, body: JsonText) -> Answer {
+    set(&context, &actor, &tenant, body.read::<ServerStateBody>(())?).await
 }
 
 /// Sets the state wanted.
@@ -89,8 +69,8 @@ pub async fn set(
     context: &ApiContext,
     actor: &Actor,
     tenant: &Tenant,
-    ServerStateBody { server_state, reason }: ServerStateBody,
-) -> Result<Response, Problem> {
+    (server_state, reason): (ServerState, Option<String>),
+) -> Answer {
     let changed = context.tenancy.set_server_state(actor, tenant, server_state, reason.as_deref()).await?;
     // With a new reason alone this finds nothing that is not on its way already.
     let resumed = server_state == ServerState::Running && !matches!(changed, Changed::Unchanged(_));
@@ -111,13 +91,9 @@ pub async fn set(
 /// The state of a solution.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/server-state", operation_id = "getServerState", tag = "solutions",
-    params(("company" = String, Path), ("solution" = String, Path)),
     responses((status = 200, body = ServerStateView), Read)
 )]
-pub async fn get(
-    State(context): State<ApiContext>,
-    InSolution { tenant, .. }: InSolution,
-) -> Result<Response, Problem> {
+pub async fn get(context: ApiContext, InSolution { tenant, .. }: InSolution) -> Answer {
     show(&context, &tenant).await
 }
 
@@ -125,6 +101,6 @@ pub async fn get(
 ///
 /// # Errors
 /// 404 without the solution.
-pub async fn show(context: &ApiContext, tenant: &Tenant) -> Result<Response, Problem> {
-    Ok(answer::ok(&ServerStateView::of(&*existing_now(context, tenant).await?)))
+pub async fn show(context: &ApiContext, tenant: &Tenant) -> Answer {
+    Ok(answer::ok(&ServerStateView::of(&*context.solution_now(tenant).await?)))
 }

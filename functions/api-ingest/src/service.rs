@@ -1,10 +1,8 @@
 //! What needs no key: health, and the description of the API.
 
 use crate::ApiContext;
-use crate::answer;
-use crate::headers;
-use crate::openapi::{self, Open};
-use crate::problem::Problem;
+use crate::http::openapi::{self, Open};
+use crate::http::{Problem, answer, headers};
 use axum::Router;
 use axum::body::Bytes;
 use axum::middleware::map_response;

@@ -3,13 +3,9 @@
 use crate::event::HTTP_TIME;
 use crate::{Made, Sender, Sent};
 use api_ingest::ApiContext;
-use api_ingest::answer;
+use api_ingest::auth::reminders as access;
 use api_ingest::auth::{Caller, has_key};
-use api_ingest::faults::{Fault, Faults};
-use api_ingest::headers;
-use api_ingest::problem::{self, Problem};
-use api_ingest::query::Query;
-use api_ingest::reminders::access;
+use api_ingest::http::{Fault, Problem, SECRET, answer, headers, problem, query};
 use api_ingest::reminders::sending::{LOCKED, PENDING_PATH, RunView, SEND_PATH, SentView};
 use axum::extract::{FromRequestParts, State};
 use axum::http::Uri;
@@ -36,7 +32,7 @@ pub fn routes(sender: Sender) -> Router {
         .route(PENDING_PATH, post(pending_send))
         .route(SEND_PATH, post(send))
         .method_not_allowed_fallback(problem::no_method)
-        .layer(middleware::from_fn_with_state(api.clone(), problem::record))
+        .layer(middleware::from_fn_with_state(sender.ctx.clone(), problem::record))
         .layer(middleware::map_response(headers::add))
         .with_state(Endpoints { places: sender.places.clone(), sender, api })
 }
@@ -46,13 +42,11 @@ async fn pending_send(
     State(Endpoints { sender, api, .. }): State<Endpoints>,
     mut parts: Parts,
 ) -> Result<Response, Problem> {
-    let (secret, asked) = {
-        let faults = Faults::default();
-        let mut query = Query::read(&parts.uri, &faults);
-        let secret = query.text(access::SECRET);
-        query.finish();
-        (secret, faults.finish(Some(())))
-    };
+    let mut secret = None;
+    let asked = query::read(&parts.uri, |query| {
+        secret = query.text(SECRET);
+        Some(())
+    });
     may_process(&sender, &api, &mut parts, secret).await?;
     asked?;
     let until = api.clock.now() + HTTP_TIME;
@@ -90,22 +84,18 @@ async fn send(
     mut parts: Parts,
 ) -> Result<Response, Problem> {
     let uri: Uri = parts.uri.clone();
-    let asked = {
-        let faults = Faults::default();
-        let mut query = Query::read(&uri, &faults);
+    let asked = query::read(&uri, |query| {
         for name in ["agentId", "configurationId", "reminderId"] {
             if !query.has(name) {
-                faults.add(format!("query:{name}"), "is required");
+                query.fault(name, "is required");
             }
         }
         let company: Option<CompanyName> = query.parsed("agentId");
         let solution: Option<SolutionName> = query.parsed("configurationId");
         let id: Option<ActivityId> = query.parsed("reminderId");
-        query.text(access::SECRET);
-        query.finish();
-        let asked = company.zip(solution).zip(id);
-        faults.finish(asked)
-    };
+        query.text(SECRET);
+        company.zip(solution).zip(id)
+    });
     let ((company, solution), id) = match asked {
         Ok(asked) => asked,
         // Nobody without a key or a secret is told what is wrong.

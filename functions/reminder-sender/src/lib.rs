@@ -18,7 +18,7 @@ pub use manual::Sent;
 pub use processor::{LOCK, ROUND, RunReport};
 pub use settings::SenderSettings;
 
-use api_ingest::base_path;
+use api_ingest::http::base_path;
 use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_runtime::{Error, LambdaEvent};
@@ -131,8 +131,8 @@ impl Sender {
     pub async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         match SenderEvent::of(event.payload)? {
             SenderEvent::Http(request) => {
-                let routes = self.routes().fallback(api_ingest::problem::no_route);
-                let routes = routes.layer(axum::middleware::map_response(api_ingest::headers::add));
+                let routes = self.routes().fallback(api_ingest::http::problem::no_route);
+                let routes = routes.layer(axum::middleware::map_response(api_ingest::http::headers::add));
                 let routes = base_path::mounted(routes, self.settings.base_path.as_deref());
                 let answer = event::answer(routes, *request).await?;
                 // One that was sent by hand: after the answer Lambda may end the process.

@@ -1,7 +1,7 @@
 //! A domain of one's own with a base path: API Gateway leaves it in the paths that the functions get.
 
 use crate::api::{ADMIN, router_with, send};
-use api_ingest::base_path::mounted;
+use api_ingest::http::base_path::mounted;
 use axum::body::Body;
 use http::Request;
 use lambda_runtime::{Context, LambdaEvent};

@@ -49,6 +49,7 @@ mod expiry_kinds;
 mod fairness;
 mod isolation;
 mod isolation_requests;
+mod layers;
 mod log_secrets;
 mod model;
 mod model_parents;

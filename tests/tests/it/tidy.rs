@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 }
 
 /// Every Rust file of the workspace with its text, by its path from the root.
-fn sources() -> Vec<(String, String)> {
+pub fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> =
         ["functions", "shared", "local", "tests", "bench"].map(|name| root().join(name)).into();

@@ -2,37 +2,27 @@
 
 use super::view::ActivityView;
 use crate::ApiContext;
-use crate::answer;
 use crate::auth::In;
-use crate::body::JsonText;
-use crate::openapi::{Change as ChangeProblems, Delete};
-use crate::problem::Problem;
-use crate::solutions::existing_now;
-use crate::unreadable;
-use axum::extract::State;
-use axum::response::Response;
+use crate::deletion;
+use crate::http::openapi::{Change as ChangeProblems, Delete};
+use crate::http::{Answer, JsonText, Object, Problem, answer, body, time};
 use chrono::{DateTime, Utc};
 use rules::activity::Event;
 use rules::names::{ActivityId, Tenant};
 use shared::engine::{StoreError, keys};
 use shared::items::activity::Change;
-use utoipa::ToSchema;
 
-/// Another date.
-#[derive(ToSchema)]
-pub struct RescheduleBody {
-    /// When it is due; at once, if in the past.
-    #[schema(value_type = String, format = DateTime)]
-    date: DateTime<Utc>,
+body! {
+    /// Another date.
+    pub struct RescheduleBody = reschedule_date(()) -> DateTime<Utc>;
 }
 
-async fn change(
-    context: &ApiContext,
-    tenant: &Tenant,
-    id: &ActivityId,
-    event: Event<'_>,
-) -> Result<Response, Problem> {
-    let solution = existing_now(context, tenant).await?;
+fn reschedule_date(f: &mut Object<'_>, _: Option<()>) -> Option<DateTime<Utc>> {
+    f.required("date", time(), "When it is due; at once, if in the past.")
+}
+
+async fn change(context: &ApiContext, tenant: &Tenant, id: &ActivityId, event: Event<'_>) -> Answer {
+    let solution = context.solution_now(tenant).await?;
     if event == Event::DispatchNow && solution.is_paused() {
         return Err(Problem::conflict("the solution is paused"));
     }
@@ -44,7 +34,7 @@ async fn change(
             if event == Event::Cancel
                 && let Err(StoreError::Decode(_)) = context.work.get(tenant, id).await
             {
-                return unreadable::removed(context, tenant, &keys::activity(tenant, id)).await;
+                return deletion::remove_unreadable(context, tenant, &keys::activity(tenant, id)).await;
             }
             Err(Problem::conflict(refusal.to_string()))
         }
@@ -52,7 +42,7 @@ async fn change(
             Err(Problem::conflict(format!("the solution has no {gone} any more")))
         }
         Err(StoreError::Decode(_)) if event == Event::Cancel => {
-            unreadable::removed(context, tenant, &keys::activity(tenant, id)).await
+            deletion::remove_unreadable(context, tenant, &keys::activity(tenant, id)).await
         }
         Err(error) => Err(error.into()),
     }
@@ -61,45 +51,36 @@ async fn change(
 /// Cancels an activity that is still READY.
 #[utoipa::path(
     delete, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}", operation_id = "cancelActivity", tag = "activities",
-    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = ActivityView), Delete)
 )]
-pub async fn cancel(
-    State(context): State<ApiContext>,
-    In { tenant, name, .. }: In<ActivityId>,
-) -> Result<Response, Problem> {
+pub async fn cancel(context: ApiContext, In { tenant, name, .. }: In<ActivityId>) -> Answer {
     change(&context, &tenant, &name, Event::Cancel).await
 }
 
 /// Gives an activity that is still READY another date.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/reschedule", operation_id = "rescheduleActivity", tag = "activities",
-    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     request_body = RescheduleBody, responses((status = 200, body = ActivityView), ChangeProblems)
 )]
 pub async fn reschedule(
-    State(context): State<ApiContext>,
+    context: ApiContext,
     In { tenant, name, .. }: In<ActivityId>,
     body: JsonText,
-) -> Result<Response, Problem> {
-    let RescheduleBody { date } = body.read(|body| {
-        let date = body.time("date");
-        Some(RescheduleBody { date: body.require("date", date)? })
-    })?;
+) -> Answer {
+    let date = body.read::<RescheduleBody>(())?;
     change(&context, &tenant, &name, Event::Reschedule(date)).await
 }
 
 /// Sends an activity now, ahead of its date; not while its solution is paused.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/dispatch", operation_id = "dispatchActivity", tag = "activities",
-    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = ActivityView), ChangeProblems)
 )]
 pub async fn dispatch(
-    State(context): State<ApiContext>,
+    context: ApiContext,
     In { tenant, name, .. }: In<ActivityId>,
     body: JsonText,
-) -> Result<Response, Problem> {
+) -> Answer {
     body.nothing()?;
     change(&context, &tenant, &name, Event::DispatchNow).await
 }
@@ -107,14 +88,9 @@ pub async fn dispatch(
 /// Makes a dead letter READY again: its attempts start at 0, its history is kept.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/activities/{id}/retry", operation_id = "retryActivity", tag = "activities",
-    params(("company" = String, Path), ("solution" = String, Path), ("id" = String, Path)),
     responses((status = 200, body = ActivityView), ChangeProblems)
 )]
-pub async fn retry(
-    State(context): State<ApiContext>,
-    In { tenant, name, .. }: In<ActivityId>,
-    body: JsonText,
-) -> Result<Response, Problem> {
+pub async fn retry(context: ApiContext, In { tenant, name, .. }: In<ActivityId>, body: JsonText) -> Answer {
     body.nothing()?;
     change(&context, &tenant, &name, Event::Retry).await
 }

@@ -1,20 +1,13 @@
 //! Accepting activities, one or up to a hundred at a time (SPEC §3).
 
-use super::channel_draft::CommerceBody;
-use super::draft::{Draft, Maker, Refused};
+use super::draft::{ActivityBody, Draft, Maker, Refused};
 use super::view::ActivityView;
 use crate::ApiContext;
-use crate::answer;
 use crate::auth::InSolution;
-use crate::body::JsonText;
-use crate::faults::Fault;
-use crate::idempotency::IDEMPOTENCY_KEY;
-use crate::openapi::Change;
-use crate::openapi::schemas::{Channel, Id, Name, UrlPattern};
-use crate::problem::{Problem, ProblemBody};
-use crate::solutions::existing;
-use axum::extract::State;
-use axum::response::Response;
+use crate::http::idempotency::IDEMPOTENCY_KEY;
+use crate::http::openapi::Change;
+use crate::http::problem::ProblemBody;
+use crate::http::{Answer, Fault, JsonText, Object, Problem, answer, apart, body, list_of};
 use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use rules::names::{ActivityId, Kind, Tenant};
@@ -29,75 +22,28 @@ const BATCH_MAX: usize = 100;
 /// Most activities that are looked up at a time.
 const LOOKUPS_IN_FLIGHT: usize = 8;
 
-/// An activity to be made, by an activity type or through a channel.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[allow(dead_code, reason = "describes the body; the fields are read by hand")]
-pub struct ActivityBody {
-    /// The type that makes its call. Either this or `channel` is required.
-    #[schema(value_type = Option<Name>)]
-    activity_type: Option<String>,
-    /// The channel that it goes through: `SALESMAN`, `CALLCENTER`, `WHATSAPP`, `EMAIL`, `SMS` or `PUSH`.
-    #[schema(value_type = Option<Channel>)]
-    channel: Option<String>,
-    /// When it is due; now, if absent; at once, if in the past.
-    #[schema(format = DateTime)]
-    date: Option<String>,
-    /// Fills the URI pattern and is sent by `POST` and `PUT`.
-    #[schema(value_type = Option<Object>)]
-    parameter: Option<()>,
-    /// Executions in all, in place of the type's; 0 and 1 both mean one.
-    #[schema(minimum = 0, maximum = 100)]
-    retries: Option<u32>,
-    /// Its id, if the caller gives one; makes the request idempotent.
-    #[schema(value_type = Option<Id>)]
-    id: Option<String>,
-    /// A URI pattern in place of the type's.
-    #[schema(value_type = Option<UrlPattern>)]
-    uri: Option<String>,
-    /// Of a channel, required: `TASK` or `MESSAGE`.
-    #[schema(rename = "type", pattern = "^(TASK|MESSAGE)$")]
-    channel_type: Option<String>,
-    /// Of a channel, required: why.
-    #[schema(min_length = 1, max_length = 1024)]
-    reason: Option<String>,
-    /// Of a channel, required: whom it is about.
-    commerce: Option<CommerceBody>,
-    /// Of a channel: what is to be done.
-    #[schema(value_type = Option<Object>)]
-    task: Option<()>,
-    /// Of a channel, required for `TASK`: who is to do it.
-    #[schema(value_type = Option<Object>)]
-    operator: Option<()>,
-    /// Of a channel: whatever else the provider is to know.
-    #[schema(value_type = Option<Object>)]
-    attributes: Option<()>,
+body! {
+    /// Activities to be made.
+    pub struct BatchBody = drafts(()) -> Vec<Draft>;
 }
 
-/// Activities to be made.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; the fields are read by hand")]
-pub struct BatchBody {
-    /// 1 to 100 of them.
-    #[schema(min_items = 1, max_items = 100)]
-    activities: Vec<ActivityBody>,
+/// The drafts, each with its faults.
+fn drafts(f: &mut Object<'_>, _: Option<()>) -> Option<Vec<Draft>> {
+    let activities = list_of(1..=BATCH_MAX, "activities", apart::<ActivityBody>());
+    let drafts = f.required("activities", activities, "1 to 100 of them.")?;
+    Some(drafts.into_iter().map(Draft::of).collect())
 }
 
 /// Accepts an activity. Accepted means kept: it will be attempted until it is over.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/activities", operation_id = "createActivity", tag = "activities",
-    params(("company" = String, Path), ("solution" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = ActivityBody,
     responses((status = 201, body = ActivityView), (status = 200, body = ActivityView, description = "Accepted before by the same request"), Change)
 )]
-pub async fn post(
-    State(context): State<ApiContext>,
-    InSolution { tenant, .. }: InSolution,
-    headers: HeaderMap,
-    body: JsonText,
-) -> Result<Response, Problem> {
-    let solution = existing(&context, &tenant).await?;
-    let draft = Draft::read(body.text(), headers.get(IDEMPOTENCY_KEY));
+pub async fn post(context: ApiContext, InSolution { tenant, .. }: InSolution, body: JsonText) -> Answer {
+    let solution = context.solution(&tenant).await?;
+    let draft = Draft::of(body.read_apart::<ActivityBody>(()));
     let named = draft.named();
     let maker = Makers::new(&context, &tenant).of(named).await?;
     let activity = match draft.judge(&context, &solution, &maker) {
@@ -107,12 +53,7 @@ pub async fn post(
             return Ok(answer::ok(&ActivityView::whole(&context, made).await?));
         }
     };
-    let location = format!(
-        "/v1/companies/{}/solutions/{}/activities/{}",
-        tenant.company,
-        tenant.solution.name(),
-        activity.id
-    );
+    let location = answer::path(&tenant, format_args!("activities/{}", activity.id));
     match context.work.create(vec![activity]).await.pop() {
         Some(Ok(Created::New(view))) => {
             Ok(answer::created(&location, &ActivityView::whole(&context, view).await?))
@@ -231,29 +172,21 @@ impl BatchResult {
 /// Accepts up to 100 activities, each judged alone: one that is refused does not hold up the others.
 #[utoipa::path(
     post, path = "/v1/companies/{company}/solutions/{solution}/activities/batch", operation_id = "createActivities", tag = "activities",
-    params(("company" = String, Path), ("solution" = String, Path)), request_body = BatchBody,
+    request_body = BatchBody,
     responses((status = 200, body = BatchView), Change)
 )]
 pub async fn batch(
-    State(context): State<ApiContext>,
+    context: ApiContext,
     InSolution { tenant, .. }: InSolution,
     headers: HeaderMap,
     body: JsonText,
-) -> Result<Response, Problem> {
-    let solution = existing(&context, &tenant).await?;
+) -> Answer {
+    let solution = context.solution(&tenant).await?;
     if headers.contains_key(IDEMPOTENCY_KEY) {
         let detail = "is not for batches; give each activity its own id";
         return Err(Problem::invalid(vec![Fault::new("header:idempotency-key", detail)]));
     }
-    let drafts = body.read(|body| {
-        let items = body.list("activities");
-        let items = body.require("activities", items)?;
-        if !(1..=BATCH_MAX).contains(&items.len()) {
-            body.faults().add(body.at("activities"), format!("must have 1 to {BATCH_MAX} activities"));
-            return None;
-        }
-        Some(items.into_iter().map(|text| Draft::read(text, None)).collect::<Vec<_>>())
-    })?;
+    let drafts = body.read::<BatchBody>(())?;
     let mut makers = Makers::new(&context, &tenant);
     let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(drafts.len());
     let mut accepted: Vec<(usize, NewActivity)> = Vec::with_capacity(drafts.len());

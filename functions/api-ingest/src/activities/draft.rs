@@ -2,29 +2,23 @@
 
 use super::channel_draft::ChannelDraft;
 use crate::ApiContext;
-use crate::activity_types::RETRIES;
-use crate::faults::{Fault, Faults};
-use crate::object::{Object, at};
-use crate::problem::Problem;
-use crate::{idempotency, json};
+use crate::http::{Faults, Object, Problem, at, body, idempotency, integer, parsed, time};
+use crate::parts::limits::RETRIES;
+use crate::parts::parameter::{PARAMETER_DEFAULT, parameter, parameter_objects};
 use chrono::{DateTime, Utc};
-use http::HeaderValue;
-use rules::field::FieldPath;
 use rules::names::{ActivityId, Kind, Tenant, TypeName, ids};
 use rules::uri::UriPattern;
-use serde_json::{Map, Value};
 use shared::body_hash::BodyHash;
 use shared::dispatch;
-use shared::engine::keys::object_partition;
 use shared::items::activity::NewActivity;
 use shared::tenancy::{ActivityType, Shards, Solution};
 use std::sync::Arc;
 
-const PARAMETER: &str = "parameter";
-const PARAMETER_DEFAULT: &str = "{}";
 const ACTIVITY_TYPE: &str = "activityType";
 const CHANNEL: &str = "channel";
 const RETRIES_FIELD: &str = "retries";
+/// What the description says of the date.
+const DATE: &str = "When it is due; now, if absent; at once, if in the past.";
 
 /// What makes an activity's call.
 #[derive(Clone)]
@@ -41,7 +35,25 @@ fn new_id(context: &ApiContext, now: DateTime<Utc>) -> Result<ActivityId, Proble
     context.entropy.uuid_v7(now).to_string().parse().map_err(Problem::internal)
 }
 
+body! {
+    /// An activity to be made, by an activity type or through a channel.
+    pub struct ActivityBody = activity(()) -> Draft;
+}
+
+fn activity(f: &mut Object<'_>, _: Option<()>) -> Option<Draft> {
+    let mut draft = Draft::default();
+    let by_channel = f.has(CHANNEL);
+    if by_channel || f.is_described() {
+        draft.take_channel(f);
+    }
+    if !by_channel {
+        draft.take_call(f);
+    }
+    Some(draft)
+}
+
 /// What the body says, as far as it can be read, and the faults found on the way.
+#[derive(Default)]
 pub struct Draft {
     /// The type that is to make the call.
     activity_type: Option<TypeName>,
@@ -81,26 +93,9 @@ impl Refused {
 }
 
 impl Draft {
-    /// Reads a body; `header` is its `Idempotency-Key`. Faults wait for [`Draft::judge`].
-    pub fn read(text: &str, header: Option<&HeaderValue>) -> Self {
-        let faults = Faults::default();
-        let mut draft = Self {
-            activity_type: None,
-            channel: None,
-            id: None,
-            date: None,
-            parameter: Some(PARAMETER_DEFAULT.to_owned()),
-            retries: None,
-            uri: None,
-            hash: BodyHash::default(),
-            faults: Faults::default(),
-        };
-        if let Some(mut body) = Object::read(text, "", &faults) {
-            draft.take(&mut body, header);
-            body.finish();
-        }
-        draft.faults = faults;
-        draft
+    /// What was read, with the faults found on the way. They wait for [`Draft::judge`].
+    pub fn of((draft, faults): (Option<Self>, Faults)) -> Self {
+        Self { faults, ..draft.unwrap_or_default() }
     }
 
     /// The kind that is to make the call, if it can be read.
@@ -111,32 +106,34 @@ impl Draft {
         }
     }
 
-    fn take(&mut self, body: &mut Object<'_, '_>, header: Option<&HeaderValue>) {
-        if body.has(CHANNEL) {
-            self.id = idempotency::id(body, header, ids::given_to_activity);
-            self.date = body.time("date");
-            if body.raw(ACTIVITY_TYPE).is_some() {
-                let detail = "cannot go with activityType: an activity has one of them";
-                body.faults().add(body.at(CHANNEL), detail);
-            }
-            self.channel = Some(ChannelDraft::read(body));
-            if self.id.is_some() {
-                self.hash = body.body_hash(None);
-            }
-            return;
+    fn take_channel(&mut self, f: &mut Object<'_>) {
+        self.id = idempotency::id(f, ids::given_to_activity);
+        self.date = f.optional("date", time(), DATE);
+        if f.has(ACTIVITY_TYPE) {
+            f.fault(CHANNEL, "cannot go with activityType: an activity has one of them");
         }
-        self.activity_type = body.parsed(ACTIVITY_TYPE);
-        if !body.has(ACTIVITY_TYPE) {
-            body.faults().add(body.at(ACTIVITY_TYPE), "is required, unless channel is given");
+        f.ignore(ACTIVITY_TYPE);
+        self.channel = Some(ChannelDraft::read(f));
+        if self.id.is_some() {
+            self.hash = f.body_hash(None);
         }
-        self.id = idempotency::id(body, header, ids::given_to_activity);
-        self.date = body.time("date");
-        self.retries = body.integer(RETRIES_FIELD, RETRIES).and_then(|retries| u32::try_from(retries).ok());
-        self.uri = body.parsed("uri");
-        self.parameter = parameter(body);
+    }
+
+    fn take_call(&mut self, f: &mut Object<'_>) {
+        let meaning = "The type that makes its call. Either this or `channel` is required.";
+        self.activity_type = f.optional(ACTIVITY_TYPE, parsed::<TypeName>(), meaning);
+        if !f.has(ACTIVITY_TYPE) {
+            f.fault(ACTIVITY_TYPE, "is required, unless channel is given");
+        }
+        self.id = idempotency::id(f, ids::given_to_activity);
+        self.date = f.optional("date", time(), DATE);
+        let meaning = "Executions in all, in place of the type's; 0 and 1 both mean one.";
+        self.retries = f.optional(RETRIES_FIELD, integer(RETRIES), meaning);
+        self.uri = f.optional("uri", parsed::<UriPattern>(), "A URI pattern in place of the type's.");
+        self.parameter = parameter(f, "Fills the URI pattern and is sent by `POST` and `PUT`.");
         // Without an id of the caller's nobody can ask for the same again.
         if self.id.is_some() {
-            self.hash = body.body_hash(Some(RETRIES_FIELD)).with_attempts(self.retries);
+            self.hash = f.body_hash(Some(RETRIES_FIELD)).with_attempts(self.retries);
         }
     }
 
@@ -227,58 +224,4 @@ impl Draft {
         let pattern = self.uri.as_ref().unwrap_or(&found.uri_pattern);
         parameter_objects(tenant, found, pattern, parameter, &self.faults)
     }
-}
-
-/// The parameter's text; an empty object if there is none, `None` if it cannot be read.
-pub fn parameter(body: &mut Object<'_, '_>) -> Option<String> {
-    body.defaults_to(PARAMETER, Map::new());
-    let Some(raw) = body.raw(PARAMETER) else { return Some(PARAMETER_DEFAULT.to_owned()) };
-    match json::strict(raw) {
-        Ok(value @ Value::Object(_)) => {
-            body.means(PARAMETER, value);
-            return Some(json::compact(raw));
-        }
-        Ok(_) => body.faults().add(body.at(PARAMETER), "must be an object"),
-        Err(error) => body.faults().add(body.at(PARAMETER), error),
-    }
-    None
-}
-
-/// Where the objects of a parameter, which is JSON text, stand in the index. Names every field that `pattern` or the type's
-/// objects need and the parameter does not have.
-pub fn parameter_objects(
-    tenant: &Tenant,
-    found: &ActivityType,
-    pattern: &UriPattern,
-    parameter: &str,
-    faults: &Faults,
-) -> Vec<String> {
-    let mut named: Vec<Fault> = Vec::new();
-    let mut name = |field: &FieldPath, detail: String| {
-        let fault = Fault::new(format!("/{PARAMETER}{}", field.pointer()), detail);
-        if !named.contains(&fault) {
-            named.push(fault);
-        }
-    };
-    let mut filled = true;
-    for field in pattern.fields() {
-        if let Err(error) = field.scalar(parameter) {
-            filled = false;
-            name(field, error.to_string());
-        }
-    }
-    if filled && let Err(error) = pattern.expand(parameter) {
-        name(&error.field, error.reason.to_string());
-    }
-    let mut objects = Vec::with_capacity(found.object_id_ref.len());
-    for field in &found.object_id_ref {
-        match field.scalar(parameter) {
-            Ok(value) => objects.push(object_partition(tenant, &found.name, &value.object_id())),
-            Err(error) => name(field, error.to_string()),
-        }
-    }
-    named.into_iter().for_each(|fault| faults.push(fault));
-    objects.sort_unstable();
-    objects.dedup();
-    objects
 }

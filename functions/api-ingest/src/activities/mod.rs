@@ -4,7 +4,6 @@ pub mod act;
 pub mod bulk;
 pub mod create;
 pub mod find;
-pub mod results;
 pub mod stats;
 
 mod channel_draft;

@@ -1,13 +1,9 @@
 //! Counts for the console and for alarms (SPEC §3).
 
 use crate::ApiContext;
-use crate::answer;
 use crate::auth::InSolution;
-use crate::openapi::Read;
-use crate::problem::Problem;
-use crate::solutions::existing;
-use axum::extract::State;
-use axum::response::Response;
+use crate::http::openapi::Read;
+use crate::http::{Answer, answer};
 use rules::names::Kind;
 use serde::Serialize;
 use shared::items::activity::KINDS_COUNTED_MAX;
@@ -61,14 +57,10 @@ pub struct KindView {
 /// Counts by status and kind, and what is overdue. Counted in indexes, which lag a moment behind.
 #[utoipa::path(
     get, path = "/v1/companies/{company}/solutions/{solution}/stats", operation_id = "getStats", tag = "activities",
-    params(("company" = String, Path), ("solution" = String, Path)),
     responses((status = 200, body = StatsView), Read)
 )]
-pub async fn get(
-    State(context): State<ApiContext>,
-    InSolution { tenant, .. }: InSolution,
-) -> Result<Response, Problem> {
-    existing(&context, &tenant).await?;
+pub async fn get(context: ApiContext, InSolution { tenant, .. }: InSolution) -> Answer {
+    context.solution(&tenant).await?;
     let kinds = context.tenancy.kinds(&tenant).await?;
     let stats = context.work.stats(&tenant, &kinds).await?;
     let slices = context.tenancy.notification_slices_of(&tenant).await?;

@@ -1,16 +1,15 @@
 //! An activity as its owner sees it.
 
 use super::channel_draft::CommerceBody;
-use super::results::ResultView;
 use crate::ApiContext;
-use crate::answer;
-use crate::openapi::schemas::ActivityStatus;
-use crate::problem::Problem;
-use rules::names::{Kind, Tenant};
+use crate::activity_results::ResultView;
+use crate::http::openapi::schemas::ActivityStatus;
+use crate::http::{Problem, answer};
+use crate::parts::attempt::HistoryView;
+use rules::names::Kind;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::dispatch::{ChannelActivity, Commerce};
-use shared::engine::HistoryEntry;
 use shared::items::activity::{ActivityView as Activity, Earlier, Record};
 use utoipa::ToSchema;
 
@@ -104,34 +103,14 @@ pub struct ActivityView {
     more_results: Option<String>,
 }
 
-/// One attempt.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Attempt)]
-pub struct HistoryView {
-    /// When it was over.
-    #[schema(format = DateTime)]
-    at: String,
-    /// What came of it.
-    #[schema(example = "SUCCESS")]
-    outcome: String,
-    /// The receiver's answer, where there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    http_status: Option<u16>,
-    /// Milliseconds from the send to the end of the answer.
-    duration_ms: u32,
-    /// What happened, or the beginning of the answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
 impl ActivityView {
     /// With its last attempts and results.
     ///
     /// # Errors
     /// The links to those before cannot be made.
     pub async fn whole(context: &ApiContext, mut activity: Activity) -> Result<Self, Problem> {
-        let path = path(&activity.record);
+        let Record { tenant, id, .. } = &activity.record;
+        let path = answer::path(tenant, format_args!("activities/{id}"));
         let Earlier { history: earlier_history, results: earlier_results } =
             std::mem::take(&mut activity.earlier);
         let more_history = answer::link(context, &format!("{path}/history"), earlier_history).await?;
@@ -199,19 +178,5 @@ impl ActivityView {
             results: None,
             more_results: None,
         }
-    }
-}
-
-/// Where an activity is found.
-fn path(record: &Record) -> String {
-    let Tenant { company, solution } = &record.tenant;
-    format!("/v1/companies/{company}/solutions/{}/activities/{}", solution.name(), record.id)
-}
-
-impl HistoryView {
-    /// As it is shown.
-    pub fn of(entry: HistoryEntry) -> Self {
-        let HistoryEntry { at, outcome, http_status, duration_ms, detail } = entry;
-        Self { at: answer::time(at), outcome, http_status, duration_ms, detail }
     }
 }

@@ -1,71 +1,13 @@
 //! A recurring activity as its owner sees it.
 
-use crate::answer;
-use crate::openapi::schemas::{Name, State};
+use crate::http::answer;
+use crate::http::openapi::schemas::State;
 use chrono::{DateTime, Utc};
 use rules::cron::FieldName;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::items::recurring::{Rule, RuleView, SkipRecord};
 use utoipa::ToSchema;
-
-/// What a recurring activity is made of: the seven fields, or `expression` in their place.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[allow(dead_code, reason = "describes the body; the fields are read by hand")]
-pub struct RecurringBody {
-    /// The type of the activities it creates.
-    #[schema(value_type = Name)]
-    activity_type: String,
-    /// The parameter of each of them.
-    #[schema(value_type = Option<Object>)]
-    parameter: Option<()>,
-    /// Executions in all of each of them, in place of the type's.
-    #[schema(minimum = 0, maximum = 100)]
-    retries: Option<u32>,
-    /// 5 fields, minute first; 6, second first; or 7, year last.
-    #[schema(example = "*/15 9-17 * * MON-FRI")]
-    expression: Option<String>,
-    /// 0–59.
-    #[schema(default = "0")]
-    second: Option<String>,
-    /// 0–59.
-    #[schema(default = "*")]
-    minute: Option<String>,
-    /// 0–23.
-    #[schema(default = "*")]
-    hour: Option<String>,
-    /// 1–31. If dayOfWeek is restricted too, a day that matches either counts.
-    #[schema(default = "*")]
-    day: Option<String>,
-    /// 1–12 or JAN–DEC.
-    #[schema(default = "*")]
-    month: Option<String>,
-    /// 0–7 or SUN–SAT; 0 and 7 are Sunday.
-    #[schema(default = "*")]
-    day_of_week: Option<String>,
-    /// 1970–9999.
-    #[schema(default = "*")]
-    year: Option<String>,
-    /// The IANA zone on whose clocks the fields are read.
-    #[schema(default = "UTC", example = "Europe/Berlin")]
-    time_zone: Option<String>,
-    /// No occurrence before it.
-    #[schema(format = DateTime)]
-    start_at: Option<String>,
-    /// No occurrence after it, its shift by `spreadSeconds` included.
-    #[schema(format = DateTime)]
-    end_at: Option<String>,
-    /// Which occurrences that were missed inside the window are created: `all`, the `latest` alone, or `none`.
-    #[schema(default = "all", pattern = "^(all|latest|none)$")]
-    catch_up: Option<String>,
-    /// How late an occurrence may be created.
-    #[schema(minimum = 0, maximum = 2678400, default = 3600)]
-    catch_up_window_seconds: Option<u32>,
-    /// Over how many seconds rules are spread: each is shifted by a stable part of it.
-    #[schema(minimum = 0, maximum = 86400, default = 0)]
-    spread_seconds: Option<u32>,
-}
 
 /// A recurring activity.
 #[derive(Serialize, ToSchema)]

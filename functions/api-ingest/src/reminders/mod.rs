@@ -3,11 +3,8 @@
 //! The seed's *agentId* is a company's name and its *configurationId* a solution's.
 //! The two endpoints that send are served by `reminder-sender`; they are described here.
 
-pub mod access;
 pub mod sending;
 
-pub(crate) mod configuration;
-pub(crate) mod find;
-pub(crate) mod operate;
-pub(crate) mod put;
+mod body;
+pub(crate) mod routes;
 mod view;

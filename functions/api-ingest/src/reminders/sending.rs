@@ -1,7 +1,7 @@
 //! The two endpoints that send, as they are described. `reminder-sender` serves them.
 
-use crate::openapi::schemas::{Id, Name};
-use crate::openapi::{Delete, Unanswered, Whole};
+use crate::http::openapi::schemas::{Id, Name};
+use crate::http::openapi::{Delete, Unanswered, Whole};
 use rules::names::ActivityId;
 use serde::Serialize;
 use shared::engine::Settled;
@@ -100,7 +100,7 @@ impl SentView {
 /// Which reminder.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
-#[allow(dead_code, reason = "describes the query; it is read by hand")]
+#[allow(dead_code, reason = "describes the query, whose parameters are read one by one")]
 pub struct WhichReminder {
     /// Its company.
     #[param(value_type = Name)]

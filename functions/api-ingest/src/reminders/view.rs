@@ -1,7 +1,7 @@
 //! Reminders and their attempts as their owners see them.
 
-use crate::answer;
-use crate::openapi::schemas::ReminderStatus;
+use crate::http::answer;
+use crate::http::openapi::schemas::ReminderStatus;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::items::reminder::{Entry, Reminder};
