@@ -20,9 +20,10 @@ use shared::engine::Success;
 use shared::engine::WorkItem;
 use shared::engine::statements;
 use shared::engine::statements::Statement;
-use shared::engine::{Kept, attr, batcher};
+use shared::engine::{Kept, batcher};
 use shared::items::activity::claim::activity_statement;
 use shared::items::activity::codec::Record;
+use shared::table::attr;
 
 const NAME: &str = "baseline";
 /// Callers at once that are tried; the best is taken.

@@ -6,10 +6,10 @@
 mod manual;
 
 use crate::context::Context;
+use crate::engine::patience::BRIEFLY;
 use crate::engine::{HistoryEntry, SUCCESS, StoreError, Success};
 use crate::items::notification::{NewNotification, Notification, NotificationView, Saved, Stepped};
 use crate::outbound::{Outbound, OutboundRequest, START_TIMEOUT};
-use crate::patience::BRIEFLY;
 use crate::signed_call::{CallFailure, SignedCall, configured};
 use crate::telemetry::{AttemptRecord, CallTarget, Metrics};
 use crate::tenancy::{NotificationType, ParentKind, TenancyError};

@@ -6,15 +6,16 @@
 
 use crate::body_hash::BodyHash;
 use crate::context::Context;
+use crate::engine::StoreError;
 use crate::engine::WorkItem;
 use crate::engine::scan::Phase;
-use crate::engine::{StoreError, keys};
 use crate::items::activity::{ActivityResult, Filter, Removal, Removed, Target};
 use crate::items::notification::NotificationFilter;
 use crate::items::recurring::RuleView;
 use crate::items::reminder;
 use crate::lease::Leases;
 use crate::recurring::{self, RecurringError};
+use crate::table::keys;
 use crate::tenancy::{
     Actor, ErasureSubject, KindEntry, LATE_WRITES, NotificationSlice, REMINDER_WEBHOOK, Retired,
     RetiredSubject, TenancyError,

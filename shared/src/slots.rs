@@ -10,8 +10,9 @@ mod pool;
 pub use pool::{Place, Pool, RequestPlace, RequestPlaces};
 
 use crate::clock::SharedClock;
-use crate::engine::{StoreError, attr};
+use crate::engine::StoreError;
 use crate::entropy::SharedEntropy;
+use crate::table::attr;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use base64::Engine;

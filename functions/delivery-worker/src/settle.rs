@@ -1,9 +1,9 @@
 //! Settling, until the lease ends: an attempt that was made must not count as lost because DynamoDB throttles.
 
 use shared::context::Context;
+use shared::engine::patience::BRIEFLY;
 use shared::engine::{Settled, StoreError};
 use shared::items::activity::{Attempt, Record};
-use shared::patience::BRIEFLY;
 
 /// Settles `attempt` on `record`, trying for as long as nobody else may take the lease for lost.
 ///

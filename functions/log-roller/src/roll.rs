@@ -109,7 +109,7 @@ impl Roller<'_> {
     /// # Errors
     /// [`RollError`]; the next run goes on.
     pub async fn turn(&self, after: &mut Option<String>, rolled: &mut Rolled) -> Result<Progress, RollError> {
-        let name = shared::engine::keys::roller_lease(self.tenant, self.kind);
+        let name = shared::table::keys::roller_lease(self.tenant, self.kind);
         let Some(lease) = self.ctx.leases.acquire(&name, LEASE).await? else {
             rolled.left = true;
             return Ok(Progress::Done);

@@ -13,9 +13,9 @@ use crate::{Sender, SenderError, webhook};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::reminder::{Event, Outcome, Outstanding, Status};
 use shared::engine::Settled;
+use shared::engine::patience::BRIEFLY;
 use shared::items::reminder::{Entry, Record, Reminder};
 use shared::outbound::OutboundRequest;
-use shared::patience::BRIEFLY;
 use shared::telemetry::CallTarget;
 use shared::tenancy::ReminderConfiguration;
 

@@ -3,8 +3,9 @@
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 use crate::engine::item::Encoded;
 use crate::engine::partition::Part;
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
 use crate::page::{Page, PageRequest};
+use crate::table::attr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 

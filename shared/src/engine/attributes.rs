@@ -1,6 +1,6 @@
 //! Attributes of items: how values are written, and read strictly.
 
-use crate::engine::attr;
+use crate::table::attr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;

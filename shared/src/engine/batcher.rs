@@ -6,10 +6,10 @@
 //! now waits outside, each statement for itself, and holds up nothing.
 
 use crate::engine::StoreError;
-use crate::engine::attr;
 use crate::engine::attributes::Item;
+use crate::engine::patience::{BRIEFLY, Patience};
 use crate::engine::statements::Statement;
-use crate::patience::{BRIEFLY, Patience};
+use crate::table::attr;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementErrorCodeEnum, BatchStatementResponse};

@@ -5,7 +5,8 @@ use crate::engine::partition::sort_key;
 use crate::engine::statements;
 use crate::engine::statements::Guard;
 use crate::engine::transaction::TRANSACTION_MAX;
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
+use crate::table::attr;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 /// Most of its belongings that are deleted in one transaction. A page of them is 1 MB at most, and a transaction may

@@ -1,7 +1,8 @@
 //! Items read by key in batches: records, and parameters too large for their item.
 
 use crate::engine::attributes::{Attributes, Item};
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
+use crate::table::attr;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use chrono::TimeDelta;
 use std::collections::HashMap;

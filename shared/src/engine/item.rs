@@ -1,10 +1,10 @@
 //! What an item of every kind of work has: where it lies, how it is stored, and what tells its states apart. An activity, a
 //! reminder and a notification each bring this and their own decisions; the protocol that moves them is one (SPEC §9).
 
-use crate::engine::attr;
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 use crate::engine::kept::Kept;
 use crate::engine::statements::Guard;
+use crate::table::attr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::claim::{Claim, Claimable, Trigger};

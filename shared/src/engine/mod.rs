@@ -4,12 +4,11 @@
 //! decision was made from, so a lost condition is a normal outcome. A kind of work
 //! ([`crate::items`]) brings its state, its decisions and its codec.
 
-pub mod attr;
 pub mod attributes;
 pub mod batcher;
 pub mod claim;
 pub mod item;
-pub mod keys;
+pub mod patience;
 pub mod statements;
 
 pub(crate) mod attempt;
@@ -30,8 +29,8 @@ pub use kept::{Kept, Swept};
 pub use step::{Settled, Step};
 
 use crate::clock::SharedClock;
+use crate::engine::patience::Patience;
 use crate::entropy::SharedEntropy;
-use crate::patience::Patience;
 use crate::queue::{DueQueue, QueueError};
 use crate::settings::Settings;
 use crate::tenancy::{Shards, Tenancy, TenancyError};

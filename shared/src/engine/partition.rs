@@ -1,8 +1,9 @@
 //! What lies in one partition, a page at a time: an item's history, its results, its belongings.
 
 use crate::engine::attributes::{DecodeError, Item, s};
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
 use crate::page::Page;
+use crate::table::attr;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 

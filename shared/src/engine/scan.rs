@@ -6,8 +6,9 @@
 //! and matched again.
 
 use crate::engine::merge::{Merge, share};
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
 use crate::page::Page;
+use crate::table::attr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

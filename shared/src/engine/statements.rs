@@ -4,9 +4,9 @@
 //! one call, each judged alone and at the price of one: a transaction would
 //! cost twice and fail as a whole (DESIGN "Time").
 
-use crate::engine::attr;
 use crate::engine::attributes::{n, s};
 use crate::engine::item::{WorkItem, encode_claim};
+use crate::table::attr;
 use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementRequest, ParameterizedStatement, ReturnValuesOnConditionCheckFailure,
 };

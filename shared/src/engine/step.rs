@@ -4,10 +4,11 @@
 use crate::engine::attributes::Item;
 use crate::engine::batcher::Outcome;
 use crate::engine::item::WorkItem;
+use crate::engine::patience::BRIEFLY;
 use crate::engine::statements;
 use crate::engine::statements::Statement;
-use crate::engine::{StoreError, WorkStore, attr};
-use crate::patience::BRIEFLY;
+use crate::engine::{StoreError, WorkStore};
+use crate::table::attr;
 use chrono::{DateTime, Utc};
 use rules::claim::Claim;
 

@@ -3,7 +3,8 @@
 use crate::engine::attributes::s;
 use crate::engine::item::Encoded;
 use crate::engine::statements::{Guard, Statement};
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
+use crate::table::attr;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;

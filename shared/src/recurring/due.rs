@@ -7,10 +7,11 @@
 use super::RecurringError;
 use super::expand::{Expanded, Planned, expand_once};
 use crate::context::Context;
+use crate::engine::StoreError;
 use crate::engine::WorkItem;
-use crate::engine::{StoreError, keys};
 use crate::items::recurring::{RULE_SHARDS, Rule};
 use crate::lease::{Lease, Values};
+use crate::table::keys;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};

@@ -8,10 +8,11 @@
 use super::RecurringError;
 use super::owners::{Of, Owner, Owners};
 use crate::context::Context;
+use crate::engine::StoreError;
 use crate::engine::WorkItem;
-use crate::engine::{StoreError, keys};
 use crate::items::activity::{Created, NewActivity};
 use crate::items::recurring::{Rule, RuleView, rule_body_hash};
+use crate::table::keys;
 use crate::tenancy::ActivityType;
 use chrono::{DateTime, Utc};
 use futures::future::{join_all, try_join_all};

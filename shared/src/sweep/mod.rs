@@ -305,7 +305,7 @@ fn due_activities(held: &Held, taken: slice::Taken) -> VecDeque<DueActivity> {
 }
 
 async fn next_after_horizon(ctx: &Context, held: &Held) -> Result<Option<DateTime<Utc>>, SweepError> {
-    let after = crate::engine::keys::instant(ctx.clock.now() + SWEEP_HORIZON) + "~";
+    let after = crate::table::keys::instant(ctx.clock.now() + SWEEP_HORIZON) + "~";
     let rows = ctx.work.due_page(&held.slice().partition, Some(&after), None, 1).await?;
     Ok(rows.first().map(|row| row.due))
 }

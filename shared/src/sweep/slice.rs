@@ -1,8 +1,9 @@
 //! One slice of the due index and how far it has been swept.
 
-use crate::engine::{StoreError, WorkStore, keys};
+use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::DueRow;
 use crate::lease::{Lease, Leases, Values};
+use crate::table::keys;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::due::{Mark, SWEEP_HORIZON, recovery_spans};

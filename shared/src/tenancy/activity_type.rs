@@ -3,9 +3,10 @@
 use super::cache::Cache;
 use super::item::{DecodeError, Item, Key, Reader, Writer};
 use super::quota::Quota;
-use super::slice::{Shards, SliceEntry};
+use super::slice::SliceEntry;
 use super::store::{Decision, Setting, listing, name_in};
 use super::{Actor, AuditScope, ChangeError, Changed, Meta, Tenancy, TenancyError};
+use crate::shards::Shards;
 use rules::field::FieldPath;
 use rules::names::{Kind, Tenant, TypeName};
 use rules::retry::RescheduleRules;

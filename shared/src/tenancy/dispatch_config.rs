@@ -5,10 +5,10 @@
 
 use super::cache::Cache;
 use super::item::{DecodeError, Item, Key, Reader, Writer};
-use super::slice::Shards;
 use super::store::{Setting, name_in};
 use super::{Meta, Tenancy, TenancyError};
 use crate::dispatch::Credentials;
+use crate::shards::Shards;
 use rules::names::{Channel, Kind, Tenant};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;

@@ -8,7 +8,7 @@
 use super::change::{ChangeError, Changed};
 use super::item::{Item, Key, Reader, Writer};
 use super::{Solution, Tenancy, TenancyError};
-use crate::quotas::Quotas;
+use crate::settings::Quotas;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select};
@@ -304,10 +304,10 @@ impl Tenancy {
             .dynamodb
             .query()
             .table_name(&self.work_table)
-            .index_name(crate::engine::attr::OBJECT_INDEX)
+            .index_name(crate::table::attr::OBJECT_INDEX)
             .key_condition_expression("#pk = :pk")
-            .expression_attribute_names("#pk", crate::engine::attr::OBJECT_PARTITION);
-        count_all(query, &crate::engine::keys::rule_list_partition(tenant)).await
+            .expression_attribute_names("#pk", crate::table::attr::OBJECT_PARTITION);
+        count_all(query, &crate::table::keys::rule_list_partition(tenant)).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The two secrets of a reminder configuration: shown once, kept as hashes, renewed one at a time (SPEC §6).
 
-use super::secret_hash::SecretHash;
 use super::{Actor, AuditEntry, ChangeError, ReminderConfiguration, Tenancy};
+use crate::secret_hash::SecretHash;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rules::names::Tenant;

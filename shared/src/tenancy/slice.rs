@@ -4,7 +4,7 @@ use super::change::{Commit, TRIES_MAX, When};
 use super::item::{DecodeError, Item, Key, Reader, SK, Writer};
 use super::page::Listing;
 use super::{ActivityType, ChangeError, DispatchConfig, Page, PageRequest, Solution, Tenancy, TenancyError};
-use crate::settings::DEFAULT_DONE_SHARDS;
+use crate::shards::{DEFAULT_DONE_SHARDS, Shards};
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{Channel, Kind, Tenant};
@@ -18,22 +18,7 @@ const SHARDS: &str = "shards";
 const DONE_SHARDS: &str = "doneShards";
 const RETIRED_AT: &str = "retiredAt";
 
-/// Over how many partitions of the indexes what one kind makes is spread. Never lowered: items stay where they were
-/// put, and whoever reads them reads as many partitions as were ever written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Shards {
-    /// Of `due`, for each kind: what waits.
-    pub due: u32,
-    /// Of `done`, for each solution and status: what is finished.
-    pub done: u32,
-}
-
 impl Shards {
-    /// The larger of both, in each index.
-    pub fn max(self, other: Self) -> Self {
-        Self { due: self.due.max(other.due), done: self.done.max(other.done) }
-    }
-
     /// `writer` with both, that of `due` under its own name.
     pub(super) fn write(self, due_name: &'static str, writer: Writer) -> Writer {
         writer.number(due_name, self.due).number(DONE_SHARDS, self.done)

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
-use shared::engine::attr;
+use shared::table::attr;
 
 async fn api() -> Api {
     let api = Api::seeded().await;

@@ -7,8 +7,8 @@ use crate::api_story::{Story, in_order, path};
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
-use shared::engine::attr;
 use shared::engine::attributes::Item;
+use shared::table::attr;
 
 /// Two companies with one of everything each, by the same names.
 async fn two() -> Api {

@@ -3,8 +3,8 @@
 use crate::template_scenes::Stage;
 use chrono::TimeDelta;
 use log_roller::{LogRoller, RollEvent};
-use shared::engine::keys;
 use shared::items::activity::NewActivity;
+use shared::table::keys;
 use shared::tenancy::{Actor, ErasureSubject};
 use tests::recurring::spec;
 

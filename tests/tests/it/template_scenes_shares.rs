@@ -17,8 +17,8 @@ use rules::slots::AHEAD_MAX;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::context::Context;
-use shared::engine::keys;
 use shared::slots::{Slots, Taken};
+use shared::table::keys;
 use shared::tenancy::SecretHash;
 use std::sync::Arc;
 

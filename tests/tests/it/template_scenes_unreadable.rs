@@ -12,7 +12,7 @@ use notification_resender::{Resender, ResenderSettings};
 use recurring_expander::Expander;
 use rules::names::Tenant;
 use shared::clock::Clock;
-use shared::engine::keys;
+use shared::table::keys;
 use tests::World;
 use tests::recurring::{event as expander_event, spec};
 

@@ -6,7 +6,7 @@ use crate::template_scenes_unreadable::damage;
 use chrono::TimeDelta;
 use rules::names::Tenant;
 use serde_json::{Value, json};
-use shared::engine::keys;
+use shared::table::keys;
 use tests::world::beginning;
 
 const REMINDERS: &str = "/api/reminder/acme/main";

@@ -14,7 +14,7 @@ use rules::notification;
 use serde_json::json;
 use shared::clock::Clock;
 use shared::engine::attributes::Item;
-use shared::engine::{attr, keys};
+use shared::table::{attr, keys};
 use std::collections::BTreeSet;
 use tests::{Reply, World};
 

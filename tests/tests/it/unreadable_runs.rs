@@ -11,7 +11,7 @@ use rules::names::{ActivityId, Tenant};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::engine::attributes::Item;
-use shared::engine::{attr, keys};
+use shared::table::{attr, keys};
 use std::collections::{BTreeSet, HashMap};
 use tests::world::beginning;
 use tests::{Reply, World};

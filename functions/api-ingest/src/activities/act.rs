@@ -9,8 +9,9 @@ use crate::http::{Answer, JsonText, Object, Problem, answer, body, time};
 use chrono::{DateTime, Utc};
 use rules::activity::Event;
 use rules::names::{ActivityId, Tenant};
-use shared::engine::{StoreError, keys};
+use shared::engine::StoreError;
 use shared::items::activity::Change;
+use shared::table::keys;
 
 body! {
     /// Another date.

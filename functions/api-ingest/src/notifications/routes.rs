@@ -11,11 +11,12 @@ use crate::{ApiContext, deletion};
 use http::{StatusCode, Uri};
 use rules::names::{ActivityId, Tenant};
 use rules::notification::Status;
-use shared::engine::{StoreError, keys};
+use shared::engine::StoreError;
 use shared::items::notification::{
     Deleted, NewNotification, Notification, NotificationFilter, NotificationView as Found,
 };
 use shared::publisher::{PublishError, Published, Resent};
+use shared::table::keys;
 use utoipa::IntoParams;
 
 /// Which notifications.

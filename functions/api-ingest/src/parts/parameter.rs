@@ -5,7 +5,7 @@ use rules::field::FieldPath;
 use rules::names::Tenant;
 use rules::uri::UriPattern;
 use serde_json::Map;
-use shared::engine::keys::object_partition;
+use shared::table::keys::object_partition;
 use shared::tenancy::ActivityType;
 
 const PARAMETER: &str = "parameter";

@@ -4,8 +4,9 @@
 //! acknowledged, it is sent again with the same key; acknowledged, its members are deleted and no more.
 
 use crate::engine::attributes::{Attributes, s};
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::rolling::Finished;
+use crate::table::attr;
 use rules::names::{ActivityId, Tenant};
 use rules::rolling::LogKind;
 use std::fmt;

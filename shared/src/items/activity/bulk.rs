@@ -2,10 +2,11 @@
 
 use crate::engine::WorkItem;
 use crate::engine::scan::Position;
-use crate::engine::{StoreError, WorkStore, keys};
+use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::change::Asked;
 use crate::items::activity::codec::Record;
 use crate::items::activity::{Change, Filter};
+use crate::table::keys;
 use crate::tenancy::KindEntry;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

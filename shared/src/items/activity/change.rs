@@ -3,10 +3,11 @@
 use crate::engine::attributes::DecodeError;
 use crate::engine::item::WorkItem;
 use crate::engine::step::{Step, Stepped, TRIES};
-use crate::engine::{HistoryEntry, StoreError, WorkStore, attr};
+use crate::engine::{HistoryEntry, StoreError, WorkStore};
 use crate::items::activity::ActivityView;
 use crate::items::activity::codec::Record;
 use crate::items::activity::create::due_activity;
+use crate::table::attr;
 use crate::tenancy::{Parent, ParentKind};
 use rules::activity::{Event, Refusal, Status, decide};
 use rules::names::{ActivityId, Kind, Tenant};

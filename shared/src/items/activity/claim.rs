@@ -3,8 +3,9 @@
 use crate::engine::attributes::{s, t};
 use crate::engine::claim::{Claimed, Wanted, statement};
 use crate::engine::statements::{Guard, Statement};
-use crate::engine::{StoreError, WorkStore, attr, keys};
+use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::codec::Record;
+use crate::table::{attr, keys};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::Stream;
 use rules::activity::Status;

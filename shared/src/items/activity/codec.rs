@@ -4,12 +4,12 @@
 pub use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 
 use crate::engine::attempt::{Success, encode_success};
-use crate::engine::attr;
 use crate::engine::item::{DueItem, Encoded, WorkItem, encode_claim, held_by};
 use crate::engine::kept::Kept;
-use crate::engine::keys;
 use crate::engine::statements::Guard;
 use crate::items::recurring::RULE_BODY_HASH;
+use crate::table::attr;
+use crate::table::keys;
 use crate::tenancy::REMINDER_WEBHOOK;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -8,11 +8,12 @@ use crate::engine::erase::Erased;
 use crate::engine::item::Encoded;
 use crate::engine::statements;
 use crate::engine::statements::{Guard, Statement};
-use crate::engine::{StoreError, WorkStore, attr};
+use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::codec::Record;
 use crate::items::activity::{ActivityView, Earlier};
 use crate::items::recurring::RULE_BODY_HASH;
 use crate::queue::DueActivity;
+use crate::table::attr;
 use crate::tenancy::{Parent, ParentKind, Shards};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -41,7 +42,7 @@ pub struct NewActivity {
     pub max_attempts: u32,
     /// The caller's own URI pattern.
     pub uri: Option<String>,
-    /// Partitions in the index `object` (see [`crate::engine::keys::object_partition`]).
+    /// Partitions in the index `object` (see [`crate::table::keys::object_partition`]).
     pub objects: Vec<String>,
     /// Hash of the request body, by which the same request is known again.
     pub body_hash: BodyHash,

@@ -1,7 +1,8 @@
 //! Reading the due index, slice by slice.
 
 use crate::engine::attributes::Item;
-use crate::engine::{StoreError, WorkStore, attr, keys};
+use crate::engine::{StoreError, WorkStore};
+use crate::table::{attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::due::Mark;

@@ -8,8 +8,9 @@
 use crate::engine::attributes::{Attributes, s};
 use crate::engine::batcher::Outcome;
 use crate::engine::kept::expires;
-use crate::engine::{StoreError, WorkStore, attr, keys, statements};
+use crate::engine::{StoreError, WorkStore, statements};
 use crate::items::activity::codec::{Dispatch, Record};
+use crate::table::{attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use rules::names::ActivityId;
 

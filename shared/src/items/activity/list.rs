@@ -3,10 +3,11 @@
 use crate::engine::WorkItem;
 use crate::engine::fetch::PAYLOAD_BATCH_MAX;
 use crate::engine::scan::{Filling, Phase, Position, STRIDE, advance};
-use crate::engine::{StoreError, WorkStore, keys};
+use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::ActivityView;
 use crate::items::activity::codec::Record;
 use crate::page::Page;
+use crate::table::keys;
 use crate::tenancy::KindEntry;
 use chrono::{DateTime, Utc};
 use rules::activity::Status;

@@ -2,10 +2,10 @@
 //! activity, or, while nobody knows that one, the provider's id of it.
 
 use crate::body_hash::BodyHash;
-use crate::engine::attr;
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 use crate::engine::kept::expires;
-use crate::engine::keys;
+use crate::table::attr;
+use crate::table::keys;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::ActivityId;

@@ -17,9 +17,10 @@ use crate::engine::item::WorkItem;
 use crate::engine::statements;
 use crate::engine::statements::Statement;
 use crate::engine::step::{Advanced, Settled, Step};
-use crate::engine::{HistoryEntry, StoreError, WorkStore, keys};
+use crate::engine::{HistoryEntry, StoreError, WorkStore};
 use crate::items::activity::codec::{Dispatch, Record};
 use crate::items::activity::create::due_activity;
+use crate::table::keys;
 use chrono::{DateTime, Utc};
 use rules::activity::{Event, decide};
 

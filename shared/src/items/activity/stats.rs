@@ -1,6 +1,7 @@
 //! Counts for the console and for alarms, read from the indexes.
 
-use crate::engine::{StoreError, WorkStore, attr, keys};
+use crate::engine::{StoreError, WorkStore};
+use crate::table::{attr, keys};
 use crate::tenancy::KindEntry;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use chrono::{DateTime, TimeDelta, Utc};

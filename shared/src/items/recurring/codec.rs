@@ -3,7 +3,7 @@
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 use crate::engine::item::{Encoded, WorkItem};
 use crate::engine::statements::Guard;
-use crate::engine::{attr, keys};
+use crate::table::{attr, keys};
 use crate::tenancy::ServerState;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};

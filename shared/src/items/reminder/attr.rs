@@ -1,4 +1,4 @@
-//! Names of the attributes that reminders have beside those of [`crate::engine::attr`].
+//! Names of the attributes that reminders have beside those of [`crate::table::attr`].
 
 /// The next send time, Unix milliseconds; absent in review and once it is completed.
 pub const NEXT: &str = "n";

@@ -1,6 +1,5 @@
 //! Claiming a reminder for one attempt: one conditional write (SPEC §9.2).
 
-use crate::engine::attr as work;
 use crate::engine::attributes::{n, s, t};
 use crate::engine::claim::Wanted;
 use crate::engine::statements::Guard;
@@ -8,6 +7,7 @@ use crate::engine::step::Advanced;
 use crate::engine::{Claimed, Step, StoreError};
 use crate::items::reminder::codec::Record;
 use crate::items::reminder::{ReminderStore, attr, keys};
+use crate::table::attr as work;
 use chrono::TimeDelta;
 use rules::claim::{Claimable, Trigger};
 use rules::names::{ActivityId, Tenant};

@@ -1,11 +1,11 @@
 //! The state of reminders as items of the work table: small, since every attempt writes it.
 
 use crate::engine::Kept;
-use crate::engine::attr as work;
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 use crate::engine::item::{DueItem, Encoded, WorkItem, encode_claim, held_by};
 use crate::engine::statements::Guard;
 use crate::items::reminder::{attr, keys};
+use crate::table::attr as work;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::claim::{Claim, Claimable, Trigger};

@@ -2,9 +2,9 @@
 //!
 //! It is an item of its own, so that the item that every attempt writes stays small.
 
-use crate::engine::attr::{PAYLOAD, PK, SK};
 use crate::engine::attributes::{Attributes, DecodeError, Item, s};
 use crate::items::reminder::{attr, keys};
+use crate::table::attr::{PAYLOAD, PK, SK};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};

@@ -1,9 +1,9 @@
 //! Reading what of a tenant's reminders is due.
 
 use crate::engine::StoreError;
-use crate::engine::attr::{DUE_INDEX, DUE_PARTITION, DUE_SORT, PK};
 use crate::engine::attributes::Item;
 use crate::items::reminder::{ReminderStore, keys};
+use crate::table::attr::{DUE_INDEX, DUE_PARTITION, DUE_SORT, PK};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};

@@ -1,9 +1,6 @@
 //! The attempts of a reminder and the send times skipped: an item each, so that a reminder never outgrows one
 //! (SPEC §6).
 
-use crate::engine::attr::{
-    ENTRY_AT, ENTRY_DETAIL, ENTRY_MILLIS, ENTRY_OUTCOME, ENTRY_STATUS, HISTORY_PREFIX, PK, SK,
-};
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 use crate::engine::batcher::Outcome as Written;
 use crate::engine::partition::Part;
@@ -12,6 +9,9 @@ use crate::engine::{StoreError, WorkItem};
 use crate::items::reminder::codec::Record;
 use crate::items::reminder::{ReminderStore, attr, keys};
 use crate::page::Page;
+use crate::table::attr::{
+    ENTRY_AT, ENTRY_DETAIL, ENTRY_MILLIS, ENTRY_OUTCOME, ENTRY_STATUS, HISTORY_PREFIX, PK, SK,
+};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};

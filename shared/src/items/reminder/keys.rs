@@ -1,7 +1,7 @@
 //! Keys of reminders in the work table. Each needs the tenant; none can be built without one.
 
-use crate::engine::attr::HISTORY_PREFIX;
-use crate::engine::keys::instant;
+use crate::table::attr::HISTORY_PREFIX;
+use crate::table::keys::instant;
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};
 use rules::recipient::Recipient;

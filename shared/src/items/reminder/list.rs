@@ -2,12 +2,12 @@
 
 use crate::engine::StoreError;
 use crate::engine::WorkItem;
-use crate::engine::attr::{ITEM, PAYLOAD, PK};
 use crate::engine::fetch::{GET_BATCH_MAX, PAYLOAD_BATCH_MAX};
 use crate::engine::scan::{Filling, Phase};
 use crate::items::reminder::codec::Record;
 use crate::items::reminder::{Definition, Reminder, ReminderStore, keys};
 use crate::page::Page;
+use crate::table::attr::{ITEM, PAYLOAD, PK};
 use crate::tenancy::Shards;
 use chrono::{DateTime, Utc};
 use rules::names::Tenant;

@@ -42,9 +42,9 @@ pub(crate) use list::{over_partitions, phases_of_all};
 pub use put::{Cancelled, NewReminder, Put};
 pub use stats::Stats;
 
-use crate::engine::attr::{ITEM, PAYLOAD, PK, SK};
 use crate::engine::attributes::Item;
 use crate::engine::{StoreError, WorkItem, WorkStore};
+use crate::table::attr::{ITEM, PAYLOAD, PK, SK};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::names::{ActivityId, Tenant};

@@ -1,7 +1,6 @@
 //! What an owner does to a reminder: write it, write it anew, call it off.
 
 use crate::body_hash::BodyHash;
-use crate::engine::attr::TOKEN;
 use crate::engine::attributes::n;
 use crate::engine::statements::Guard;
 use crate::engine::step::{Stepped, TRIES};
@@ -9,6 +8,7 @@ use crate::engine::{StoreError, WorkItem};
 use crate::items::reminder::codec;
 use crate::items::reminder::codec::Record;
 use crate::items::reminder::{Definition, Reminder, ReminderStore, attr, keys};
+use crate::table::attr::TOKEN;
 use crate::tenancy::{Parent, ParentKind, Shards};
 use chrono::{DateTime, Utc};
 use rules::names::{ActivityId, Tenant};

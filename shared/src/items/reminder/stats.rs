@@ -1,10 +1,10 @@
 //! Counts of a tenant's reminders, read from the indexes.
 
 use crate::engine::StoreError;
-use crate::engine::attr::{DUE_INDEX, DUE_PARTITION};
 use crate::items::activity::stats::Span;
 use crate::items::reminder::list::done_partitions;
 use crate::items::reminder::{ReminderStore, keys};
+use crate::table::attr::{DUE_INDEX, DUE_PARTITION};
 use crate::tenancy::Shards;
 use chrono::TimeDelta;
 use rules::names::Tenant;

@@ -3,7 +3,7 @@
 use super::{Lab, cases, s};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
-use shared::engine::attr;
+use shared::table::attr;
 use std::collections::HashMap;
 
 cases![

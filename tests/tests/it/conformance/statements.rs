@@ -7,15 +7,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rules::activity::{Event, State, Status, accepted, decide};
 use rules::claim::Claim;
 use shared::engine::Kept;
+use shared::engine::Success;
 use shared::engine::WorkItem;
 use shared::engine::batcher::{Batcher, Outcome};
+use shared::engine::patience::Patience;
 use shared::engine::statements;
 use shared::engine::statements::{Guard, Statement};
-use shared::engine::{Success, attr};
 use shared::entropy::OsEntropy;
 use shared::items::activity::claim::activity_statement;
 use shared::items::activity::codec::Record;
-use shared::patience::Patience;
+use shared::table::attr;
 use tests::world::beginning;
 
 cases![

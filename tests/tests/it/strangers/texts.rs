@@ -15,8 +15,8 @@ use rules::retry_after::{RETRY_AFTER_MAX, RetryAfter};
 use rules::uri::UriPattern;
 use rules::{notification, time, uri, zoned};
 use serde_json::{Value, json};
-use shared::engine::keys;
 use shared::signing;
+use shared::table::keys;
 use url::Url;
 
 fn instant() -> impl Strategy<Value = DateTime<Utc>> {

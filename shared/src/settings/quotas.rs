@@ -1,6 +1,6 @@
 //! How much of each kind of configuration a company may have: limits that are configured, held by [`crate::tenancy::Quota`].
 
-use crate::settings::Reader;
+use super::reader::Reader;
 
 /// Most that a quota may be.
 pub const QUOTA_MAX: u32 = 10_000_000;

@@ -85,7 +85,7 @@ pub fn rule_list_partition(tenant: &Tenant) -> String {
 
 /// Sort key of a record of skipped occurrences.
 pub fn skip(from: DateTime<Utc>, reason: SkipReason) -> String {
-    format!("{}{}#{reason}", crate::engine::attr::SKIP_PREFIX, instant(from))
+    format!("{}{}#{reason}", crate::table::attr::SKIP_PREFIX, instant(from))
 }
 
 fn parse<T: FromStr>(pk: &str, letter: &str) -> Option<(Tenant, T)> {
@@ -110,12 +110,12 @@ pub fn notification_done_partition(
 
 /// Sort key of a history entry: in order of run and attempt.
 pub fn history(run: u32, attempt: u32) -> String {
-    format!("{}{run:05}#{attempt:05}", crate::engine::attr::HISTORY_PREFIX)
+    format!("{}{run:05}#{attempt:05}", crate::table::attr::HISTORY_PREFIX)
 }
 
 /// Sort key of a result.
 pub fn result(id: &ActivityId) -> String {
-    format!("{}{id}", crate::engine::attr::RESULT_PREFIX)
+    format!("{}{id}", crate::table::attr::RESULT_PREFIX)
 }
 
 /// Partition key of what a provider calls `id`: the activities dispatched under it, and results that

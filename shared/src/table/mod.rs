@@ -1,0 +1,4 @@
+//! Names in the work table: attributes, indexes and keys.
+
+pub mod attr;
+pub mod keys;
