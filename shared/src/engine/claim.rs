@@ -1,9 +1,10 @@
 //! Claiming what is due without reading it first: one conditional write each, 25 in one call (SPEC §9.2).
 
 use crate::engine::batcher::Outcome;
+use crate::engine::guard::Guard;
 use crate::engine::item::DueItem;
 use crate::engine::statements;
-use crate::engine::statements::{Guard, Statement};
+use crate::engine::statements::Statement;
 use crate::engine::{StoreError, WorkStore};
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;

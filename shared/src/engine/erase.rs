@@ -1,9 +1,9 @@
 //! Deleting an item with all that belongs to it.
 
 use crate::engine::batcher::Outcome;
+use crate::engine::guard::Guard;
 use crate::engine::partition::sort_key;
 use crate::engine::statements;
-use crate::engine::statements::Guard;
 use crate::engine::transaction::TRANSACTION_MAX;
 use crate::engine::{StoreError, WorkStore};
 use crate::table::attr;

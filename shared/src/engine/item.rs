@@ -2,8 +2,8 @@
 //! reminder and a notification each bring this and their own decisions; the protocol that moves them is one (SPEC §9).
 
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
+use crate::engine::guard::Guard;
 use crate::engine::kept::Kept;
-use crate::engine::statements::Guard;
 use crate::table::attr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -86,13 +86,5 @@ impl Attributes<'_> {
             (None, None) => Ok(None),
             _ => Err(self.error(attr::TOKEN)),
         }
-    }
-}
-
-/// That the item is held by `claim`, or by nobody.
-pub(crate) fn held_by(claim: Option<&Claim>) -> Guard {
-    match claim {
-        Some(claim) => Guard::Equals(attr::TOKEN, s(&claim.token)),
-        None => Guard::Missing(attr::TOKEN),
     }
 }

@@ -5,6 +5,7 @@
 //! cost twice and fail as a whole (DESIGN "Time").
 
 use crate::engine::attributes::{n, s};
+use crate::engine::guard::Guard;
 use crate::engine::item::{WorkItem, encode_claim};
 use crate::table::attr;
 use aws_sdk_dynamodb::types::{
@@ -174,17 +175,6 @@ pub fn link_result(table: &str, pk: String, sk: &str) -> Statement {
     builder.key_of(&pk, sk);
     builder.and(attr::RESULT_STANDALONE, "=", n(1));
     builder.finish(pk, sk)
-}
-
-/// What an item must be for a write to it to go through.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Guard {
-    /// The attribute has this value.
-    Equals(&'static str, AttributeValue),
-    /// The attribute is a number of at most this.
-    AtMost(&'static str, AttributeValue),
-    /// The item has no such attribute.
-    Missing(&'static str),
 }
 
 impl Builder {

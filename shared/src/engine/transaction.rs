@@ -1,8 +1,9 @@
 //! Several writes that are made together or not at all.
 
 use crate::engine::attributes::s;
+use crate::engine::guard::Guard;
 use crate::engine::item::Encoded;
-use crate::engine::statements::{Guard, Statement};
+use crate::engine::statements::Statement;
 use crate::engine::{StoreError, WorkStore};
 use crate::table::attr;
 use aws_sdk_dynamodb::error::SdkError;

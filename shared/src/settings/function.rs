@@ -68,9 +68,9 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::secret_hash::SecretHash;
     use crate::settings::OutboundSettings;
-    use super::*;
 
     #[test]
     fn every_fault_is_named() {

@@ -19,47 +19,67 @@ struct Layers {
     beside: &'static [(&'static str, &'static str)],
 }
 
-const CRATES: [Layers; 1] = [Layers {
-    src: "functions/api-ingest/src/",
-    layers: &[
-        &["http"],
-        &["context"],
-        &["auth", "deletion", "parts"],
-        &[
-            "activities",
-            "activity_results",
-            "activity_types",
-            "api_keys",
-            "audit_log",
-            "companies",
-            "dispatch_configs",
-            "dispatch_providers",
-            "erasure",
-            "notification_types",
-            "notifications",
-            "recurring",
-            "reminder_configuration",
-            "reminders",
-            "server_state",
-            "service",
-            "settings",
-            "solutions",
+const CRATES: [Layers; 2] = [
+    Layers {
+        src: "functions/api-ingest/src/",
+        layers: &[
+            &["http"],
+            &["context"],
+            &["auth", "deletion", "parts"],
+            &[
+                "activities",
+                "activity_results",
+                "activity_types",
+                "api_keys",
+                "audit_log",
+                "companies",
+                "dispatch_configs",
+                "dispatch_providers",
+                "erasure",
+                "notification_types",
+                "notifications",
+                "recurring",
+                "reminder_configuration",
+                "reminders",
+                "server_state",
+                "service",
+                "settings",
+                "solutions",
+            ],
+            &["description"],
+            &["lib", "main"],
         ],
-        &["description"],
-        &["lib", "main"],
-    ],
-    beside: &[
-        // An activity is shown with its results.
-        ("activities", "activity_results"),
-        // A rule, and a reminder configuration, are paused and resumed by the body with which a solution is.
-        ("recurring", "server_state"),
-        ("reminder_configuration", "server_state"),
-        ("reminder_configuration", "audit_log"),
-        ("reminders", "reminder_configuration"),
-        // A solution is not deleted while reminders wait in it.
-        ("solutions", "reminder_configuration"),
-    ],
-}];
+        beside: &[
+            // An activity is shown with its results.
+            ("activities", "activity_results"),
+            // A rule, and a reminder configuration, are paused and resumed by the body with which a solution is.
+            ("recurring", "server_state"),
+            ("reminder_configuration", "server_state"),
+            ("reminder_configuration", "audit_log"),
+            ("reminders", "reminder_configuration"),
+            // A solution is not deleted while reminders wait in it.
+            ("solutions", "reminder_configuration"),
+        ],
+    },
+    Layers {
+        src: "shared/src/",
+        layers: &[
+            &["body_hash", "clock", "entropy", "page", "secret_hash", "shards", "table", "unreadable"],
+            &["clients", "crypto", "queue", "signing"],
+            &["outbound"],
+            &["dispatch", "settings"],
+            &["telemetry", "tenancy"],
+            &["engine", "turns"],
+            &["items", "lease", "slots"],
+            &["context"],
+            &["recurring", "signed_call", "sweep"],
+            &["publisher", "removal"],
+            &["expiry"],
+            &["lib"],
+        ],
+        beside: &[],
+    },
+];
 
 /// The files of a crate: texts without tests, by the paths of their modules, such as `http::json`; the root is ``.
 struct Files(BTreeMap<String, String>);
@@ -71,7 +91,7 @@ impl Files {
     /// Of the sources below `src`.
     fn below<'a>(src: &str, sources: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let module = |(name, text): (&str, &str)| {
-            let name = name.strip_prefix(src)?.strip_suffix(".rs")?;
+            let name = name.strip_prefix(src)?.strip_suffix(".rs").filter(|name| !name.ends_with("tests"))?;
             // A binary's root is a crate of its own.
             let name = if name == "lib" { "" } else { name.strip_suffix("/mod").unwrap_or(name) };
             Some((name.replace('/', "::"), product(text)))
@@ -94,11 +114,12 @@ impl Files {
         let mut paths = uses(text);
         let heads = ["crate", "super", "self"].map(str::to_owned).into_iter().chain(children(text));
         for head in heads {
-            for (at, begin) in text.match_indices(&format!("{head}::")) {
+            for (at, _) in text.match_indices(&format!("{head}::")) {
                 let is_whole = !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
-                // What follows otherwise is a tree of a `use`.
-                if is_whole && text[at + begin.len()..].starts_with(char::is_alphabetic) {
-                    paths.push(plain_path(&text[at..]));
+                let path = text[at..].split(|c: char| !is_in_path(c)).next().unwrap_or_default();
+                // One that ends so is the stem of a tree, of which `uses` has the paths.
+                if is_whole && !path.ends_with("::") {
+                    paths.push(plain_path(path));
                 }
             }
         }
@@ -136,7 +157,14 @@ impl Files {
 
 /// A file without comments and without what is for tests.
 fn product(text: &str) -> String {
-    let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let is_tests = |at: &usize| {
+        let item = text[*at..].trim_start_matches("\n#[cfg(test)]\n");
+        let item = item.strip_prefix("pub(crate) ").unwrap_or(item);
+        item.strip_prefix("mod ")
+            .is_some_and(|module| !module.lines().next().unwrap_or_default().ends_with(';'))
+    };
+    let tests = text.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at).find(is_tests);
+    let text = &text[..tests.unwrap_or(text.len())];
     let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned() + "\n";
     text.lines().map(code).collect()
 }
@@ -155,11 +183,14 @@ fn join(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") }
 }
 
+fn is_in_path(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == ':'
+}
+
 /// The path at the beginning of `text`.
 fn plain_path(text: &str) -> Vec<String> {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-    let names = text[..end.unwrap_or(text.len())].split("::");
-    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    let path = text.split(|c: char| !is_in_path(c)).next().unwrap_or_default();
+    path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// The paths of all `use` items, each to its end; of one that is renamed the path, too.

@@ -187,7 +187,7 @@ async fn a_refusal_that_shows_no_item_is_followed_by_a_read() {
     let batcher = batcher(&world, &clients, world.clock.clone());
     let delete = |pk: &str| {
         let table = world.embedded.settings("delivery-worker")["PUNCTUAL_WORK_TABLE"].clone();
-        let guards = vec![statements::Guard::Missing("SK")];
+        let guards = vec![shared::engine::Guard::Missing("SK")];
         statements::delete(&table, pk.to_owned(), &guards)
     };
     batcher.run(insert(&world, "there")).await.unwrap();

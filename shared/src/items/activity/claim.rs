@@ -2,7 +2,8 @@
 
 use crate::engine::attributes::{s, t};
 use crate::engine::claim::{Claimed, Wanted, statement};
-use crate::engine::statements::{Guard, Statement};
+use crate::engine::guard::Guard;
+use crate::engine::statements::Statement;
 use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::codec::Record;
 use crate::table::{attr, keys};

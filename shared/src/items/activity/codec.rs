@@ -4,9 +4,10 @@
 pub use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 
 use crate::engine::attempt::{Success, encode_success};
-use crate::engine::item::{DueItem, Encoded, WorkItem, encode_claim, held_by};
+use crate::engine::guard::Guard;
+use crate::engine::guard::held_by;
+use crate::engine::item::{DueItem, Encoded, WorkItem, encode_claim};
 use crate::engine::kept::Kept;
-use crate::engine::statements::Guard;
 use crate::items::recurring::RULE_BODY_HASH;
 use crate::table::attr;
 use crate::table::keys;

@@ -1,9 +1,9 @@
 //! For how long finished activities are kept: as their solution says (SPEC §8).
 
 use crate::engine::attributes::{n, s, t};
+use crate::engine::guard::Guard;
 use crate::engine::kept::{Kept, expires};
 use crate::engine::statements;
-use crate::engine::statements::Guard;
 use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::codec::Record;
 use crate::table::{attr, keys};

@@ -4,8 +4,8 @@
 
 use crate::engine::attributes::{Attributes, Item};
 use crate::engine::erase::Erased;
+use crate::engine::guard::Guard;
 use crate::engine::scan::{Phase, Position, STRIDE};
-use crate::engine::statements::Guard;
 use crate::engine::{StoreError, WorkStore};
 use crate::items::activity::Filter;
 use crate::items::activity::codec::Record;

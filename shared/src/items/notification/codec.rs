@@ -2,8 +2,9 @@
 
 use crate::engine::attempt::{Success, encode_success};
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
-use crate::engine::item::{Encoded, WorkItem, encode_claim, held_by};
-use crate::engine::statements::Guard;
+use crate::engine::guard::Guard;
+use crate::engine::guard::held_by;
+use crate::engine::item::{Encoded, WorkItem, encode_claim};
 use crate::engine::{HistoryEntry, Kept, SUCCESS};
 use crate::table::{attr, keys};
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -1,8 +1,8 @@
 //! Recurring rules as items of the work table.
 
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
+use crate::engine::guard::Guard;
 use crate::engine::item::{Encoded, WorkItem};
-use crate::engine::statements::Guard;
 use crate::table::{attr, keys};
 use crate::tenancy::ServerState;
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -2,7 +2,7 @@
 
 use crate::engine::attributes::{n, s, t};
 use crate::engine::claim::Wanted;
-use crate::engine::statements::Guard;
+use crate::engine::guard::Guard;
 use crate::engine::step::Advanced;
 use crate::engine::{Claimed, Step, StoreError};
 use crate::items::reminder::codec::Record;

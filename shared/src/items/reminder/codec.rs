@@ -2,8 +2,9 @@
 
 use crate::engine::Kept;
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
-use crate::engine::item::{DueItem, Encoded, WorkItem, encode_claim, held_by};
-use crate::engine::statements::Guard;
+use crate::engine::guard::Guard;
+use crate::engine::guard::held_by;
+use crate::engine::item::{DueItem, Encoded, WorkItem, encode_claim};
 use crate::items::reminder::{attr, keys};
 use crate::table::attr as work;
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -2,7 +2,7 @@
 
 use crate::body_hash::BodyHash;
 use crate::engine::attributes::n;
-use crate::engine::statements::Guard;
+use crate::engine::guard::Guard;
 use crate::engine::step::{Stepped, TRIES};
 use crate::engine::{StoreError, WorkItem};
 use crate::items::reminder::codec;

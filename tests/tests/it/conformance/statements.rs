@@ -6,13 +6,14 @@ use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnConsu
 use chrono::{DateTime, TimeDelta, Utc};
 use rules::activity::{Event, State, Status, accepted, decide};
 use rules::claim::Claim;
+use shared::engine::Guard;
 use shared::engine::Kept;
 use shared::engine::Success;
 use shared::engine::WorkItem;
 use shared::engine::batcher::{Batcher, Outcome};
 use shared::engine::patience::Patience;
 use shared::engine::statements;
-use shared::engine::statements::{Guard, Statement};
+use shared::engine::statements::Statement;
 use shared::entropy::OsEntropy;
 use shared::items::activity::claim::activity_statement;
 use shared::items::activity::codec::Record;
