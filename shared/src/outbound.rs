@@ -24,6 +24,7 @@ mod reuse_tests;
 mod secrets;
 #[cfg(test)]
 mod secrets_tests;
+mod settings;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -35,9 +36,9 @@ pub use guard::{Lookup, system_lookup};
 pub use own_listeners::{ENDPOINT_VARIABLES, Listener};
 pub use request::Began;
 pub use secrets::Secrets;
+pub use settings::OutboundSettings;
 
 use crate::clock::{SharedClock, SystemClock};
-use crate::settings::OutboundSettings;
 use bytes::Bytes;
 use connections::{Connector, Receivers, connections_max};
 use exchange::Exchange;

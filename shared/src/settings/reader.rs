@@ -1,6 +1,6 @@
 //! Reads environment variables, naming everything that is wrong with them.
 
-use crate::outbound::{ENDPOINT_VARIABLES, Listener};
+use crate::outbound::{ENDPOINT_VARIABLES, OutboundSettings};
 use crate::secret_hash::{AcceptedSecret, SecretHash};
 use ipnet::IpNet;
 use rules::slots::Shares;
@@ -185,22 +185,6 @@ pub fn environment(name: &str) -> Option<String> {
 const COMPANY_REQUESTS_PERCENT_DEFAULT: u32 = 50;
 /// See `PUNCTUAL_COMPANY_HELD_REQUESTS_PERCENT`.
 const COMPANY_HELD_REQUESTS_PERCENT_DEFAULT: u32 = 10;
-
-/// Where the calls of a function may go.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OutboundSettings {
-    /// `PUNCTUAL_ALLOWED_CIDRS`: private addresses that calls may reach.
-    pub allowed_cidrs: Vec<IpNet>,
-    /// What listens for Punctual itself, which no call reaches: the services that [`ENDPOINT_VARIABLES`] name, and what
-    /// local mode adds of its own.
-    pub own_listeners: Vec<Listener>,
-}
-
-impl From<Vec<IpNet>> for OutboundSettings {
-    fn from(allowed_cidrs: Vec<IpNet>) -> Self {
-        Self { allowed_cidrs, own_listeners: Vec::new() }
-    }
-}
 
 impl OutboundSettings {
     /// Reads the variables above.

@@ -5,7 +5,7 @@
 
 use crate::engine::attributes::{Attributes, s};
 use crate::engine::{StoreError, WorkStore};
-use crate::items::activity::rolling::Finished;
+use crate::items::activity::rolling::{Finished, PARTS_BEGIN};
 use crate::table::attr;
 use rules::names::{ActivityId, Tenant};
 use rules::rolling::LogKind;
@@ -51,9 +51,6 @@ pub struct Part {
     /// Whether no other part follows.
     pub is_last: bool,
 }
-
-/// What no sort key is before: behind it the first part begins.
-pub const PARTS_BEGIN: &str = "!";
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

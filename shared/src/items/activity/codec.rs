@@ -8,7 +8,6 @@ use crate::engine::guard::Guard;
 use crate::engine::guard::held_by;
 use crate::engine::item::{DueItem, Encoded, WorkItem, encode_claim};
 use crate::engine::kept::Kept;
-use crate::items::recurring::RULE_BODY_HASH;
 use crate::table::attr;
 use crate::table::keys;
 use crate::tenancy::REMINDER_WEBHOOK;
@@ -17,7 +16,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rules::activity::{Index, State, index};
 use rules::claim::{Claim, Claimable};
 use rules::due::Mark;
-use rules::names::{ActivityId, Kind, Tenant};
+use rules::names::{ActivityId, Kind, Tenant, ids};
+
+/// What the `body_hash` of activities that rules created begins with: it tells them from a caller's, whatever the parameter.
+/// Before there were incarnations it was no more than this.
+pub const RULE_BODY_HASH: &str = "recurring";
+
+/// The `body_hash` of what a rule creates: its incarnation.
+pub(crate) fn rule_body_hash(created_at: DateTime<Utc>) -> String {
+    format!("{RULE_BODY_HASH}:{}", ids::incarnation(created_at))
+}
 
 /// An activity as it is stored.
 #[derive(Debug, Clone, PartialEq)]

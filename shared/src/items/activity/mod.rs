@@ -21,7 +21,7 @@ mod rolling;
 mod settle;
 pub(crate) mod stats;
 
-pub use batches::{Batch, Member, PARTS_BEGIN, Part};
+pub use batches::{Batch, Member, Part};
 pub use bulk::{BulkAction, BulkReport};
 pub use change::Change;
 pub use claim::Ref;
@@ -33,6 +33,6 @@ pub use read::{ActivityView, Earlier};
 pub use remove::{Removal, Removed};
 pub use result_item::ActivityResult;
 pub use results::{Reported, Target};
-pub use rolling::{Finished, LogEntry};
+pub use rolling::{Finished, LogEntry, PARTS_BEGIN};
 pub use settle::Attempt;
 pub use stats::{KINDS_COUNTED_MAX, Stats};

@@ -8,7 +8,6 @@ use crate::engine::guard::Guard;
 use crate::engine::kept::expires;
 use crate::engine::scan::Phase;
 use crate::engine::{StoreError, WorkStore};
-use crate::items::activity::batches::PARTS_BEGIN;
 use crate::items::activity::codec::Record;
 use crate::items::activity::links::Link;
 use crate::items::activity::periods::unchanged;
@@ -21,6 +20,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use chrono::{DateTime, Utc};
 use rules::activity::Status;
 use rules::names::{ActivityId, Tenant};
+
+/// What no sort key is before: behind it the first part begins.
+pub const PARTS_BEGIN: &str = "!";
 
 /// What a large activity's parts consist of.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@ use crate::engine::kept::expires;
 use crate::engine::statements;
 use crate::engine::step::Stepped;
 use crate::engine::{StoreError, WorkStore};
+use crate::items::activity::codec::rule_body_hash;
 use crate::items::activity::create::{INLINE_PARAMETER_MAX_BYTES, is_same_request, payload_item, untouched};
 use crate::table::{attr, keys};
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -16,15 +17,6 @@ use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use rules::names::{RecurringName, Tenant, ids};
 use rules::recurring::{Skip, may_take_back};
-
-/// What the `body_hash` of activities that rules created begins with: it tells them from a caller's, whatever the parameter.
-/// Before there were incarnations it was no more than this.
-pub const RULE_BODY_HASH: &str = "recurring";
-
-/// The `body_hash` of what a rule creates: its incarnation.
-pub(crate) fn rule_body_hash(created_at: DateTime<Utc>) -> String {
-    format!("{RULE_BODY_HASH}:{}", ids::incarnation(created_at))
-}
 
 /// The parameter as it stands in a rule's item: itself, or nothing if it is too large for it.
 pub fn inline_parameter(parameter: &str) -> Option<String> {

@@ -5,7 +5,8 @@ mod changes;
 mod codec;
 mod find;
 
-pub(crate) use changes::rule_body_hash;
-pub use changes::{RULE_BODY_HASH, inline_parameter};
+pub use crate::items::activity::codec::RULE_BODY_HASH;
+pub(crate) use crate::items::activity::codec::rule_body_hash;
+pub use changes::inline_parameter;
 pub use codec::{RULE_SHARDS, Rule, RuleSpec, SkipRecord};
 pub use find::RuleView;
