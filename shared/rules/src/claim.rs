@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 pub enum Trigger {
     /// It is due.
     Due,
-    /// Its owner wants it made now (seed 001, "Manual Send Trigger").
+    /// Its owner wants it made now (seed 001, "Manual Send Trigger"; seed 003, re-send).
     Manual,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::batcher::Outcome;
 use crate::engine::guard::Guard;
-use crate::engine::item::DueItem;
+use crate::engine::item::{DueItem, is_held_by};
 use crate::engine::statements;
 use crate::engine::statements::Statement;
 use crate::engine::{StoreError, WorkStore};
@@ -89,13 +89,13 @@ impl WorkStore {
             Ok(Outcome::Lost(None) | Outcome::Duplicate) => None,
             // A try whose response was lost may have written it, and a claim that nobody knows of is a lost attempt.
             Err(error) => match self.look_up::<T>(&pk, &claim).await {
-                Ok(Some(found)) if found.claim() == Some(&claim) => Some(found),
+                Ok(Some(found)) if is_held_by(&found, &claim) => Some(found),
                 Ok(_) | Err(_) => return Err(error),
             },
         };
         let Some(found) = found else { return Ok(Claimed::NotOurs) };
         // The SDK's own retry of a claim that succeeded looks lost, and is ours.
-        if found.claim() == Some(&claim) {
+        if is_held_by(&found, &claim) {
             return Ok(Claimed::Ours(Box::new(found)));
         }
         Ok(match found.claimable(lead, now) {

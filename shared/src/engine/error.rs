@@ -18,8 +18,8 @@ pub enum StoreError {
     /// DynamoDB refused the request: a defect or a missing permission.
     #[error("DynamoDB refused: {0}")]
     Refused(String),
-    /// Whoever ran the call for several statements is gone; a write may or may not have happened.
-    #[error("the call was abandoned")]
+    /// The task that ran the call for several statements ended; a write may or may not have happened.
+    #[error("the call was cancelled")]
     Abandoned,
     /// An item that cannot be read.
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! What an item of every kind of work has: where it lies, how it is stored, and what tells its states apart. An activity, a
-//! reminder and a notification each bring this and their own decisions; the protocol that moves them is one (SPEC §9).
+//! What an item of every kind of work has: where it lies, how it is stored, and what tells its states apart. Each kind
+//! brings this and its own decisions; the protocol that moves them is one (SPEC §9).
 
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};
 use crate::engine::guard::Guard;
@@ -41,7 +41,7 @@ pub trait WorkItem: Clone + PartialEq {
     /// on it is made from.
     fn guards(&self, to: &Self) -> Vec<Guard>;
 
-    /// Whether it is what the step to `to` leaves, as far as nobody else can have made it so.
+    /// Whether it is what the step to `to` leaves, as far as decisions look at it.
     fn is_left_by(&self, to: &Self) -> bool {
         self == to
     }
@@ -64,6 +64,11 @@ pub trait DueItem: WorkItem {
 
     /// What a claim finds at `now` that may be as far as `lead` before the item is due.
     fn claimable(&self, lead: TimeDelta, now: DateTime<Utc>) -> Claimable;
+}
+
+/// Whether `claim` is the one that holds an item: its token alone names it.
+pub(crate) fn is_held_by<T: WorkItem>(item: &T, claim: &Claim) -> bool {
+    item.claim().is_some_and(|held| held.token == claim.token)
 }
 
 /// A claim as attributes.

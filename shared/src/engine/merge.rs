@@ -58,7 +58,7 @@ impl Merge {
 mod tests {
     use super::*;
 
-    /// Reads `partitions`, sorted as they are read, as [`crate::WorkStore::stride`] does; with how many rows were read.
+    /// Reads `partitions`, sorted as they are read, as [`crate::engine::WorkStore::stride`] does; with how many rows were read.
     fn stride(
         partitions: &[Vec<(String, String)>],
         newest_first: bool,

@@ -1,7 +1,7 @@
 //! The writes of the protocol as PartiQL statements.
 //!
 //! Statements, because `BatchExecuteStatement` carries 25 conditional writes in
-//! one call, each judged alone and at the price of one: a transaction would
+//! one call, each with its own outcome and at the price of one: a transaction would
 //! cost twice and fail as a whole (DESIGN "Time").
 
 use crate::engine::attributes::{n, s};
@@ -91,7 +91,7 @@ impl Builder {
     }
 }
 
-/// Puts an item that must not exist yet: one of the activity `pk`, with the sort key `sk`.
+/// Puts an item that must not exist yet: the one of `pk` with the sort key `sk`.
 pub fn insert(table: &str, pk: String, sk: &str, item: Vec<(&str, AttributeValue)>) -> Statement {
     let names: Vec<String> = item.iter().map(|(name, _)| format!("'{name}':?")).collect();
     let mut builder = Builder::new(format!("INSERT INTO \"{table}\" VALUE {{{}}}", names.join(",")));

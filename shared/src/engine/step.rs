@@ -3,15 +3,18 @@
 
 use crate::engine::attributes::Item;
 use crate::engine::batcher::Outcome;
-use crate::engine::item::WorkItem;
+use crate::engine::item::{WorkItem, is_held_by};
 use crate::engine::patience::BRIEFLY;
 use crate::engine::statements;
 use crate::engine::statements::Statement;
 use crate::engine::{StoreError, WorkStore};
 use crate::table::attr;
-use chrono::{DateTime, Utc};
-use rules::claim::Claim;
+use chrono::{DateTime, TimeDelta, Utc};
+use rules::claim::{Claim, Trigger};
 
+/// How long a claim of unknown outcome is looked up: longer than two tries of a call that are swallowed, and within what an
+/// HTTP API waits for its answer.
+const LOOKUP_TIME: TimeDelta = TimeDelta::seconds(10);
 /// How often a step is decided anew because the item changed meanwhile.
 pub(crate) const TRIES: usize = 5;
 
@@ -70,8 +73,8 @@ pub(crate) enum Together {
 
 impl WorkStore {
     /// Writes the step from `from` to `to`, if nothing that it was decided from has changed; with the history entry of a lost
-    /// attempt, if one is given. A step that claims and whose outcome is unknown is looked up for as long as the
-    /// claim can be given back: a claim that nobody knows of is a lost attempt.
+    /// attempt, if one is given. A step that claims and whose outcome is unknown is looked up: a claim that nobody
+    /// knows of is a lost attempt.
     pub(crate) async fn step<T: WorkItem>(
         &self,
         from: &T,
@@ -94,7 +97,7 @@ impl WorkStore {
             Ok(Outcome::Lost(None) | Outcome::Duplicate) => Ok(Stepped::Gone),
             Err(error) => match to.claim().filter(|claim| from.claim() != Some(claim)) {
                 Some(claim) => match self.look_up::<T>(&to.pk(), claim).await {
-                    Ok(Some(found)) if found.claim() == Some(claim) => Ok(Stepped::Applied),
+                    Ok(Some(found)) if is_held_by(&found, claim) => Ok(Stepped::Applied),
                     Ok(_) | Err(_) => Err(error),
                 },
                 None => Err(error),
@@ -130,13 +133,19 @@ impl WorkStore {
         Ok(Advanced::Contended)
     }
 
-    /// Reads what a claim of unknown outcome may have been written to, for as long as the claim can still be given back.
-    pub(crate) async fn look_up<T: WorkItem>(
+    /// Reads what a claim of unknown outcome may have been written to, for as long as the claim can be given back, and
+    /// [`LOOKUP_TIME`] at most: the request that made it waits, too.
+    pub(super) async fn look_up<T: WorkItem>(
         &self,
         pk: &str,
         claim: &Claim,
     ) -> Result<Option<T>, StoreError> {
-        self.patience.until(claim.lease_until - BRIEFLY, || self.read(pk)).await
+        let span = match claim.trigger {
+            Trigger::Due => LOOKUP_TIME,
+            Trigger::Manual => BRIEFLY,
+        };
+        let until = self.patience.deadline(span).min(claim.lease_until - BRIEFLY);
+        self.patience.until(until, || self.read(pk)).await
     }
 
     /// An item of work, as the last write left it; none that is gone for readers.

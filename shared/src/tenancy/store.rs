@@ -155,12 +155,12 @@ impl Tenancy {
         F: Future<Output = Result<Option<Decision<T>>, ChangeError>>,
     {
         for _ in 0..TRIES_MAX {
-            let now = rules::time::truncate(self.clock.now());
             let old = self.fresh::<T>(id).await?;
             let Some(Decision { new, mut beside, note }) = decide(old.clone()).await? else {
                 let old = old.ok_or(ChangeError::NotFound(T::WHAT))?;
                 return Ok(Changed::Unchanged(T::clone(&old)));
             };
+            let now = rules::time::truncate(self.clock.now());
             let (meta, when, verb) = match &old {
                 Some(old) => (old.meta().changed(now), When::Unchanged(old.meta()), "updated"),
                 None => (Meta::new(now), When::Absent, "created"),

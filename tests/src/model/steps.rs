@@ -280,7 +280,7 @@ impl Setup {
                         next.workers[number].is_live = true;
                         Phase::Claimed(record.read())
                     }
-                    // `found` in `shared/src/engine/claim.rs`.
+                    // `claimed` in `shared/src/engine/claim.rs`.
                     None => match item.state().claimable(LEAD, now()) {
                         Claimable::Expired => Phase::Abandoned(item.read()),
                         Claimable::InFlight => Phase::Sends(When::Later),

@@ -5,6 +5,7 @@ use reminder_sender::{CLAIM_LEASE, Sent};
 use rules::reminder::{Outcome, Status};
 use shared::clock::Clock;
 use shared::engine::Claimed;
+use shared::items::reminder::Cancelled;
 use shared::tenancy::{Actor, ServerState};
 use std::collections::BTreeSet;
 use tests::steps::{Steps, Stop};
@@ -321,5 +322,32 @@ async fn by_hand_and_by_the_processor_at_the_same_time() {
         if !stopped {
             break;
         }
+    }
+}
+
+/// Of two owners that cancel from the same state, the one that is late at any step learns that it is cancelled already.
+#[tokio::test]
+async fn of_two_cancels_at_the_same_time_one_is_refused() {
+    for stop in after_each_call() {
+        let world = World::new().await;
+        let tenant = world.reminders("acme").await;
+        world.remind(world.reminder(&tenant, "r", "1", &[60])).await;
+        let (steps, clients) = Steps::of(world.embedded.clients(), stop);
+        let (slow, id) = (world.process_with(clients), "r".parse().unwrap());
+        let mut cancel = Box::pin(slow.reminders.cancel(&tenant, &id));
+        let stopped = tokio::select! {
+            biased;
+            () = steps.stopped() => true,
+            first = &mut cancel => { assert!(matches!(first, Ok(Cancelled::Applied(_)))); false }
+        };
+        if !stopped {
+            break;
+        }
+        world.clock.advance(TimeDelta::seconds(1));
+        let other = world.ctx.reminders.cancel(&tenant, &id).await.unwrap();
+        steps.go_on();
+        let slow = cancel.await.unwrap();
+        let applied = [&other, &slow].into_iter().filter(|one| matches!(one, Cancelled::Applied(_))).count();
+        assert_eq!(applied, 1, "{stop:?}: {other:?} {slow:?}");
     }
 }

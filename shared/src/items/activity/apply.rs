@@ -155,7 +155,7 @@ impl WorkStore {
     ) -> Result<(Status, Statement), Refusal> {
         let now = rules::time::truncate(self.clock.now());
         let state = decide(&record.state, Event::Result { verdict, hard_override }, now)?.to;
-        let to = Record { state, ..record.clone() }.kept_for(&self.periods(&record.tenant).await, now);
+        let to = self.kept_as_its_solution_says(Record { state, ..record.clone() }, now).await;
         Ok((to.state.status, statements::step(&self.table, record, &to, now)))
     }
 

@@ -85,7 +85,7 @@ impl WorkStore {
                     Ok(step) => {
                         self.keep_success(&record).await?;
                         let next = Record { state: step.to, success: None, ..record.clone() };
-                        let next = next.kept_for(&self.periods(&record.tenant).await, now);
+                        let next = self.kept_as_its_solution_says(next, now).await;
                         Ok(Step { to: next, enqueue: step.enqueue })
                     }
                     Err(refusal) => Err(refusal),

@@ -209,11 +209,9 @@ impl WorkStore {
 
     /// Items that must not exist, all or none.
     pub(crate) async fn insert_all(&self, items: Vec<Encoded>) -> Result<Outcome, StoreError> {
-        match self.transact(items.into_iter().map(|item| self.put_new(item)).collect()).await? {
-            Ok(()) => Ok(Outcome::Applied(None)),
-            Err(canceled) if canceled.is_refused() => Ok(Outcome::Duplicate),
-            Err(_) => Err(StoreError::Throttled),
-        }
+        let written = self.transact(items.into_iter().map(|item| self.put_new(item)).collect()).await?;
+        // One of them is there already, or is just being made by somebody else.
+        Ok(written.map_or(Outcome::Lost(None), |()| Outcome::Applied(None)))
     }
 
     /// The id is taken: by the same request, or by another.

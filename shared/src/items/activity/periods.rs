@@ -64,6 +64,15 @@ impl WorkStore {
         Ok(Periods { rolling, retention_days: self.retention_days }.of(kind))
     }
 
+    /// An activity at its new state, kept from `now` on as its solution says if it has ended.
+    pub(crate) async fn kept_as_its_solution_says(&self, to: Record, now: DateTime<Utc>) -> Record {
+        let periods = match index(&to.state) {
+            Index::Done => self.periods(&to.tenant).await,
+            Index::Due(_) => None,
+        };
+        to.kept_for(&periods, now)
+    }
+
     /// For how long what ends of a solution is kept, by the way it ends; `None` if that cannot be known for now.
     pub(crate) async fn periods(&self, tenant: &Tenant) -> Option<Periods> {
         match self.tenancy.solution(tenant).await {

@@ -22,7 +22,7 @@ use crate::items::activity::codec::{Dispatch, Record};
 use crate::items::activity::create::due_activity;
 use crate::table::keys;
 use chrono::{DateTime, Utc};
-use rules::activity::{Event, decide};
+use rules::activity::{Event, Index, decide, index};
 
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,9 +63,7 @@ impl WorkStore {
             Attempt::Failed { event, .. } => (*event, None, None),
             Attempt::Released => (Event::Released, None, None),
         };
-        if decide(&record.state, event, now).is_err() {
-            return Ok(Settled::Stale);
-        }
+        let Ok(step) = decide(&record.state, event, now) else { return Ok(Settled::Stale) };
         let lost = match attempt {
             Attempt::Failed { event: Event::LeaseExpired { .. }, entry } => Some(self.entry(record, entry)),
             Attempt::Failed { entry, .. } => {
@@ -77,7 +75,11 @@ impl WorkStore {
         if let Some(dispatch) = dispatch {
             self.take_early_results(record, dispatch).await?;
         }
-        let periods = self.periods(&record.tenant).await;
+        // A result that is noted meanwhile may end what this would not: that one goes by the index alone.
+        let periods = match index(&step.to) {
+            Index::Done => self.periods(&record.tenant).await,
+            Index::Due(_) => None,
+        };
         let decided = |record: &Record| {
             decide(&record.state, event, now).map(|step| {
                 let dispatch = dispatch.or(record.dispatch.as_ref()).cloned();

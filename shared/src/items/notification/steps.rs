@@ -8,7 +8,7 @@ use crate::engine::batcher::Outcome;
 use crate::engine::erase::Erased;
 use crate::engine::item::WorkItem;
 use crate::engine::statements;
-use crate::engine::step::{Advanced, Step};
+use crate::engine::step::{self, Advanced, Step};
 use crate::engine::{HistoryEntry, StoreError, WorkStore};
 use crate::items::activity::create::{INLINE_PARAMETER_MAX_BYTES, payload_item};
 use crate::table::{attr, keys};
@@ -182,9 +182,10 @@ impl WorkStore {
             let to = Notification { state, success, ..from.clone() }.kept_for(self.retention());
             Ok(Step { to, enqueue: false })
         };
-        if let Err(refusal) = decided(from) {
-            return Ok(Stepped::Refused(refusal));
-        }
+        let first = match decided(from) {
+            Ok(step) => step,
+            Err(refusal) => return Ok(Stepped::Refused(refusal)),
+        };
         let entry = entry.map(|entry| {
             let sk = keys::history(from.state.run, from.state.sends);
             let item = encode_entry(from.pk(), &sk, entry);
@@ -197,6 +198,13 @@ impl WorkStore {
         };
         if let Some(entry) = ended {
             self.batcher.run(entry).await?;
+        }
+        if from.claim().is_none() {
+            // What its caller has read beside it goes with this state alone.
+            return Ok(match self.step(from, &first.to, None, now).await? {
+                step::Stepped::Applied => Stepped::Applied(Box::new(first.to)),
+                step::Stepped::Moved(_) | step::Stepped::Gone => Stepped::Lost,
+            });
         }
         Ok(match self.advance(from.clone(), lost.as_ref(), now, decided).await? {
             Advanced::Applied(step) => Stepped::Applied(Box::new(step.to)),

@@ -111,13 +111,23 @@ impl Rule {
         self.server_state == ServerState::Paused
     }
 
-    /// Its attributes, in a fixed order. It stands in `due` while it is running and has an occurrence left,
-    /// else in `done`, and always in its tenant's list.
+    /// Its attributes, in a fixed order.
     pub(crate) fn encode(&self) -> Encoded {
+        let mut item = vec![(attr::PK, s(self.pk())), (attr::SK, s(attr::ITEM))];
+        item.extend(self.changing(self.updated_at));
+        item
+    }
+}
+
+impl WorkItem for Rule {
+    fn pk(&self) -> String {
+        keys::rule(&self.tenant, &self.name)
+    }
+
+    /// It stands in `due` while it is running and has an occurrence left, else in `done`, and always in its tenant's list.
+    fn changing(&self, _: DateTime<Utc>) -> Encoded {
         let (pk, spec) = (self.pk(), &self.spec);
         let mut item = vec![
-            (attr::PK, s(&pk)),
-            (attr::SK, s(attr::ITEM)),
             (attr::KIND, s(spec.activity_type.as_str())),
             (attr::CRON, s(spec.cron.to_string())),
             (attr::ZONE, s(spec.zone.name())),
@@ -155,16 +165,6 @@ impl Rule {
         option(attr::DUE, self.next.map(t));
         option(attr::PLANNED_AT, self.planned_at.map(t));
         item
-    }
-}
-
-impl WorkItem for Rule {
-    fn pk(&self) -> String {
-        keys::rule(&self.tenant, &self.name)
-    }
-
-    fn changing(&self, _: DateTime<Utc>) -> Encoded {
-        self.encode()
     }
 
     /// Two that plan at different instants must not both carry out their plans.

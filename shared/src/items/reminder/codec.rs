@@ -183,7 +183,7 @@ impl WorkItem for Record {
     }
 
     fn is_left_by(&self, to: &Self) -> bool {
-        (&self.state, self.revision) == (&to.state, to.revision)
+        (&self.state, self.revision, self.updated_at) == (&to.state, to.revision, to.updated_at)
     }
 }
 
