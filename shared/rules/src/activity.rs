@@ -35,8 +35,23 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Where an activity stands (SPEC §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::Display,
+    strum::EnumString,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE", parse_err_ty = crate::names::UnknownName, parse_err_fn = refused_status)]
 pub enum Status {
     /// Waiting for its instant, or being sent.
     Ready,
@@ -57,30 +72,12 @@ impl Status {
 
     /// The name as SPEC §3 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Ready => "READY",
-            Status::Dispatched => "DISPATCHED",
-            Status::Failed => "FAILED",
-            Status::Canceled => "CANCELED",
-            Status::Completed => "COMPLETED",
-        }
+        self.into()
     }
 }
 
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Status {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Status::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| "must be READY, DISPATCHED, FAILED, CANCELED or COMPLETED".to_owned())
-    }
+fn refused_status(_: &str) -> crate::names::UnknownName {
+    crate::names::UnknownName("must be READY, DISPATCHED, FAILED, CANCELED or COMPLETED")
 }
 
 /// What decisions are made of: the part of an activity that is written often.

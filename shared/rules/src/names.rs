@@ -30,6 +30,14 @@ pub enum NameError {
     Reserved(String),
 }
 
+/// Why a text is none of a few names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnknownName(
+    /// Which names there are, as the rest of a sentence.
+    pub &'static str,
+);
+
 const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}";
 const ID_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}";
 
@@ -248,9 +256,24 @@ impl FromStr for Kind {
 }
 
 /// The channels of activity injection (SPEC §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::IntoStaticStr,
+    strum::Display,
+    strum::EnumString,
+)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs, reason = "the names say it")]
+#[strum(serialize_all = "UPPERCASE", parse_err_ty = NameError, parse_err_fn = refused_channel)]
 pub enum Channel {
     Salesman,
     Callcenter,
@@ -273,31 +296,12 @@ impl Channel {
 
     /// The name as SPEC §4 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Channel::Salesman => "SALESMAN",
-            Channel::Callcenter => "CALLCENTER",
-            Channel::Whatsapp => "WHATSAPP",
-            Channel::Email => "EMAIL",
-            Channel::Sms => "SMS",
-            Channel::Push => "PUSH",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Channel {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        Channel::ALL
-            .into_iter()
-            .find(|channel| channel.as_str() == text)
-            .ok_or(NameError::Pattern("SALESMAN, CALLCENTER, WHATSAPP, EMAIL, SMS or PUSH"))
-    }
+fn refused_channel(_: &str) -> NameError {
+    NameError::Pattern("SALESMAN, CALLCENTER, WHATSAPP, EMAIL, SMS or PUSH")
 }
 
 #[cfg(test)]

@@ -14,8 +14,6 @@
 use crate::claim::{Claim, Claimable, Trigger, claimable};
 use crate::retry::{RETRY_AFTER_MAX_S, RescheduleRules};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::fmt;
-use std::str::FromStr;
 
 /// `maxRetries` of a type that does not say (seed 003: `max_retries`).
 pub const MAX_RETRIES_DEFAULT: u32 = 3;
@@ -23,7 +21,20 @@ pub const MAX_RETRIES_DEFAULT: u32 = 3;
 pub const ATTEMPTS_MAX: u32 = 1_000;
 
 /// Where a notification stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::Display,
+    strum::EnumString,
+)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE", parse_err_ty = crate::names::UnknownName, parse_err_fn = refused_status)]
 pub enum Status {
     /// Not published yet: it will be tried, or is being sent.
     Pending,
@@ -39,28 +50,12 @@ impl Status {
 
     /// The name as SPEC §7 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Pending => "PENDING",
-            Status::Published => "PUBLISHED",
-            Status::MaxRetried => "MAX_RETRIED",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Status {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Status::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or("must be PENDING, PUBLISHED or MAX_RETRIED")
-    }
+fn refused_status(_: &str) -> crate::names::UnknownName {
+    crate::names::UnknownName("must be PENDING, PUBLISHED or MAX_RETRIED")
 }
 
 /// What decisions are made of.

@@ -15,7 +15,6 @@ use crate::cron::Cron;
 use crate::zoned::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::fmt;
-use std::str::FromStr;
 
 /// How far ahead occurrences are created: past the next run, which follows within a minute, and the one
 /// after it, so that a run that fails makes nothing late.
@@ -34,7 +33,10 @@ pub const WINDOW_SECONDS_MAX: u32 = 31 * 86_400;
 pub const SPREAD_SECONDS_MAX: u32 = 86_400;
 
 /// What becomes of occurrences that were missed inside the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, strum::IntoStaticStr, strum::Display, strum::EnumString,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = crate::names::UnknownName, parse_err_fn = refused_catch_up)]
 pub enum CatchUp {
     /// Each is created.
     #[default]
@@ -51,25 +53,12 @@ impl CatchUp {
 
     /// The name as SPEC §5 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            CatchUp::All => "all",
-            CatchUp::Latest => "latest",
-            CatchUp::None => "none",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for CatchUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for CatchUp {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        CatchUp::ALL.into_iter().find(|choice| choice.as_str() == text).ok_or("must be all, latest or none")
-    }
+fn refused_catch_up(_: &str) -> crate::names::UnknownName {
+    crate::names::UnknownName("must be all, latest or none")
 }
 
 /// When a rule's occurrences are.
@@ -110,7 +99,8 @@ pub fn shift(name: &str, spread_seconds: u32) -> TimeDelta {
 }
 
 /// Why an occurrence was not created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE", parse_err_ty = crate::names::UnknownName, parse_err_fn = refused_skip_reason)]
 pub enum SkipReason {
     /// It was missed by more than `catchUpWindowSeconds`.
     OutsideWindow,
@@ -139,14 +129,7 @@ impl SkipReason {
 
     /// In one word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            SkipReason::OutsideWindow => "OUTSIDE_WINDOW",
-            SkipReason::NoCatchUp => "NO_CATCH_UP",
-            SkipReason::NotLatest => "NOT_LATEST",
-            SkipReason::RuleChanged => "RULE_CHANGED",
-            SkipReason::TypeGone => "TYPE_GONE",
-            SkipReason::IdTaken => "ID_TAKEN",
-        }
+        self.into()
     }
 
     /// In words for people.
@@ -170,11 +153,8 @@ impl fmt::Display for SkipReason {
     }
 }
 
-impl FromStr for SkipReason {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        SkipReason::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or("is no reason to skip")
-    }
+fn refused_skip_reason(_: &str) -> crate::names::UnknownName {
+    crate::names::UnknownName("is no reason to skip")
 }
 
 /// Occurrences skipped one after the other for one reason.

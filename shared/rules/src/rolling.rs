@@ -3,7 +3,6 @@
 use crate::activity::{State, Status};
 use crate::number::Decimal;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::fmt;
 
 /// Most activities of a batch.
 pub const BATCH_ACTIVITIES_MAX: usize = 500;
@@ -28,7 +27,8 @@ const KEPT_MIN: TimeDelta = TimeDelta::days(1);
 const _: () = assert!(KEPT_MIN.num_seconds() >= OWN_KEPT_MIN.num_seconds());
 
 /// The rollers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr, strum::Display)]
+#[strum(serialize_all = "camelCase")]
 pub enum LogKind {
     /// Of activities that were dispatched.
     Success,
@@ -49,11 +49,7 @@ impl LogKind {
 
     /// The name as SPEC §8 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            LogKind::Success => "success",
-            LogKind::DeadLetter => "deadLetter",
-            LogKind::Canceled => "canceled",
-        }
+        self.into()
     }
 
     /// In which statuses its activities are.
@@ -69,12 +65,6 @@ impl LogKind {
     pub fn takes(self, state: &State, cutoff: DateTime<Utc>) -> bool {
         // Of one that was never executed only the index says when it ended.
         self.statuses().contains(&state.status) && state.executed_at.is_none_or(|at| at <= cutoff)
-    }
-}
-
-impl fmt::Display for LogKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

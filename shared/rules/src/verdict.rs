@@ -1,12 +1,16 @@
 //! Results of activities, as providers report them (SPEC §4).
 
 use crate::activity::Status;
+use crate::names::UnknownName;
 use std::fmt;
 use std::str::FromStr;
 
 /// What a provider reports of an activity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::Display, strum::EnumString,
+)]
 #[allow(missing_docs, reason = "the names say it")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE", parse_err_ty = crate::names::UnknownName, parse_err_fn = refused_result_status)]
 pub enum ResultStatus {
     Completed,
     Transferred,
@@ -27,13 +31,7 @@ impl ResultStatus {
 
     /// The name as SPEC §4 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            ResultStatus::Completed => "COMPLETED",
-            ResultStatus::Transferred => "TRANSFERRED",
-            ResultStatus::NotExecuted => "NOT_EXECUTED",
-            ResultStatus::Canceled => "CANCELED",
-            ResultStatus::Pending => "PENDING",
-        }
+        self.into()
     }
 
     /// How it ends the activity; `None` where it changes nothing.
@@ -47,20 +45,8 @@ impl ResultStatus {
     }
 }
 
-impl fmt::Display for ResultStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ResultStatus {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        ResultStatus::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or("must be COMPLETED, TRANSFERRED, NOT_EXECUTED, CANCELED or PENDING")
-    }
+fn refused_result_status(_: &str) -> crate::names::UnknownName {
+    crate::names::UnknownName("must be COMPLETED, TRANSFERRED, NOT_EXECUTED, CANCELED or PENDING")
 }
 
 /// The result that ended an activity, or will once its claim is settled.
@@ -104,7 +90,7 @@ impl FromStr for Verdict {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXPECTED: &str = "must be a final result's status, # and its id";
         let (reported, id) = text.split_once('#').ok_or(EXPECTED)?;
-        Verdict::of(reported.parse()?, id).ok_or(EXPECTED)
+        Verdict::of(reported.parse().map_err(|UnknownName(names)| names)?, id).ok_or(EXPECTED)
     }
 }
 

@@ -12,8 +12,6 @@ use rules::names::{Kind, Tenant, TypeName};
 use rules::retry::RescheduleRules;
 use rules::uri::UriPattern;
 use serde_json::{Value, json};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 const WHAT: &str = "activity type";
@@ -28,8 +26,11 @@ const RESCHEDULE_RULES: &str = "rescheduleRules";
 const DUE_SHARDS: &str = "dueShards";
 
 /// The HTTP method of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::Display, strum::EnumString,
+)]
 #[allow(missing_docs, reason = "the names say it")]
+#[strum(serialize_all = "UPPERCASE", parse_err_ty = rules::names::UnknownName, parse_err_fn = refused_verb)]
 pub enum Verb {
     Post,
     Put,
@@ -43,12 +44,7 @@ impl Verb {
 
     /// The method's name.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Verb::Post => "POST",
-            Verb::Put => "PUT",
-            Verb::Delete => "DELETE",
-            Verb::Get => "GET",
-        }
+        self.into()
     }
 
     /// Whether the call carries the parameter as its JSON body.
@@ -57,17 +53,8 @@ impl Verb {
     }
 }
 
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Verb {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Verb::ALL.into_iter().find(|verb| verb.as_str() == text).ok_or("must be POST, PUT, DELETE or GET")
-    }
+fn refused_verb(_: &str) -> rules::names::UnknownName {
+    rules::names::UnknownName("must be POST, PUT, DELETE or GET")
 }
 
 /// An activity type of a solution.

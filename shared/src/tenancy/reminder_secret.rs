@@ -6,15 +6,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rules::names::Tenant;
 use serde_json::json;
-use std::fmt;
-use std::str::FromStr;
 use zeroize::Zeroizing;
 
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
 /// Which of the two secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::Display, strum::EnumString,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = rules::names::UnknownName, parse_err_fn = refused_secret_kind)]
 pub enum SecretKind {
     /// The one in use.
     Primary,
@@ -28,24 +29,12 @@ impl SecretKind {
 
     /// The name as SPEC §6 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            SecretKind::Primary => "primary",
-            SecretKind::Secondary => "secondary",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for SecretKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for SecretKind {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        SecretKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or("must be primary or secondary")
-    }
+fn refused_secret_kind(_: &str) -> rules::names::UnknownName {
+    rules::names::UnknownName("must be primary or secondary")
 }
 
 /// The two secrets of a new configuration: shown this once.

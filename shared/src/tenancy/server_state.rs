@@ -4,11 +4,12 @@ use super::change::{Commit, TRIES_MAX};
 use super::{Actor, AuditEntry, AuditScope, ChangeError, Changed, Solution, Tenancy};
 use rules::names::Tenant;
 use serde_json::json;
-use std::fmt;
-use std::str::FromStr;
 
 /// Whether anything of a solution is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::Display, strum::EnumString,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = rules::names::UnknownName, parse_err_fn = refused_server_state)]
 pub enum ServerState {
     /// What is due is sent.
     Running,
@@ -22,24 +23,12 @@ impl ServerState {
 
     /// The name as SPEC §3 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            ServerState::Running => "running",
-            ServerState::Paused => "paused",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for ServerState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ServerState {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        ServerState::ALL.into_iter().find(|state| state.as_str() == text).ok_or("must be running or paused")
-    }
+fn refused_server_state(_: &str) -> rules::names::UnknownName {
+    rules::names::UnknownName("must be running or paused")
 }
 
 impl Tenancy {

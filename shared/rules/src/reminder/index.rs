@@ -14,7 +14,8 @@ pub enum Index {
 }
 
 /// How a reminder is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Done {
     /// Somebody has to look.
     Review,
@@ -30,11 +31,7 @@ impl Done {
 
     /// As keys have it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Done::Review => "review",
-            Done::Completed => "completed",
-            Done::Cancelled => "cancelled",
-        }
+        self.into()
     }
 }
 

@@ -3,8 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a reminder stands, as its owner sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::Display,
+    strum::EnumString,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = crate::names::UnknownName, parse_err_fn = refused_status)]
 pub enum Status {
     /// Something is still to be sent, or to be looked at.
     Active,
@@ -20,32 +35,19 @@ impl Status {
 
     /// The name as SPEC §6 writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Active => "active",
-            Status::Completed => "completed",
-            Status::Cancelled => "cancelled",
-        }
+        self.into()
     }
 }
 
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Status {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Status::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or("must be active, completed or cancelled")
-    }
+fn refused_status(_: &str) -> crate::names::UnknownName {
+    crate::names::UnknownName("must be active, completed or cancelled")
 }
 
 /// What came of an attempt, or of a send time without one (seed 001; SPEC §6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString,
+)]
+#[strum(serialize_all = "PascalCase", parse_err_ty = crate::names::UnknownName, parse_err_fn = refused_outcome)]
 pub enum Outcome {
     /// The Dialog service took it.
     Sent,
@@ -63,21 +65,10 @@ impl Outcome {
 
     /// The name as the seed writes it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Sent => "Sent",
-            Outcome::SendFailed => "SendFailed",
-            Outcome::SendError => "SendError",
-            Outcome::Skipped => "Skipped",
-        }
+        self.into()
     }
 }
 
-impl std::str::FromStr for Outcome {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Outcome::ALL
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
-            .ok_or("must be Sent, SendFailed, SendError or Skipped")
-    }
+fn refused_outcome(_: &str) -> crate::names::UnknownName {
+    crate::names::UnknownName("must be Sent, SendFailed, SendError or Skipped")
 }
