@@ -93,7 +93,7 @@ pub struct State {
     pub attempts: u32,
     /// Executions in all (SPEC §3: `retries`, at least 1).
     pub max_attempts: u32,
-    /// 0, and one more for each retry by hand.
+    /// 0, and one more for each manual retry.
     pub run: u32,
     /// When the execution that ended the run was over.
     pub executed_at: Option<DateTime<Utc>>,
@@ -219,7 +219,7 @@ impl Transition {
 
     /// A new run of a dead letter.
     fn new_run(from: &State, now: DateTime<Utc>) -> Self {
-        let mut step = Self::due_at(from, now, "retried by hand");
+        let mut step = Self::due_at(from, now, "retried manually");
         step.to.attempts = 0;
         step.to.run = from.run + 1;
         step.to.executed_at = None;
@@ -283,7 +283,7 @@ pub fn decide(state: &State, event: Event<'_>, now: DateTime<Utc>) -> Result<Tra
         }
         (Status::Ready, Event::Cancel) => Ok(Transition::cancel(state)),
         (Status::Ready, Event::Reschedule(date)) => Ok(Transition::reschedule(state, date, now)),
-        (Status::Ready, Event::DispatchNow) => Ok(Transition::due_at(state, now, "dispatched by hand")),
+        (Status::Ready, Event::DispatchNow) => Ok(Transition::due_at(state, now, "dispatched manually")),
         (Status::Failed, Event::Retry) => Ok(Transition::new_run(state, now)),
         (Status::Ready, Event::Retry)
         | (Status::Dispatched | Status::Failed | Status::Canceled | Status::Completed, _) => {

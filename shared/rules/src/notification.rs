@@ -1,13 +1,13 @@
 //! The life of a notification (SPEC §7, seed 003).
 //!
-//! | from \ event  | begin    | by hand   | succeeded   | failed                    | lease ran out             | released  |
+//! | from \ event  | begin    | manual    | succeeded   | failed                    | lease ran out             | released  |
 //! | ------------- | -------- | --------- | ----------- | ------------------------- | ------------------------- | --------- |
-//! | `PENDING`     | in hand ¹ | in hand  | —           | —                         | —                         | —         |
-//! | in hand       | —        | —         | `PUBLISHED` | `PENDING` / `MAX_RETRIED` | `PENDING` / `MAX_RETRIED` | `PENDING` |
+//! | `PENDING`     | claimed ¹ | claimed  | —           | —                         | —                         | —         |
+//! | claimed       | —        | —         | `PUBLISHED` | `PENDING` / `MAX_RETRIED` | `PENDING` / `MAX_RETRIED` | `PENDING` |
 //! | `PUBLISHED`   | —        | —         | —           | —                         | —                         | —         |
-//! | `MAX_RETRIED` | —        | in hand ² | —           | —                         | —                         | —         |
+//! | `MAX_RETRIED` | —        | claimed ² | —           | —                         | —                         | —         |
 //!
-//! *In hand* is `PENDING` with a claim whose lease may still run; its due instant is the end of the lease,
+//! *Claimed* is `PENDING` with a claim whose lease may still run; its due instant is the end of the lease,
 //! so that the index of what is due finds it again if its sender is lost. A dash is a [`Refusal`].
 //! ¹ Once it is due. ² As a new run, which counts its attempts anew.
 
@@ -40,7 +40,7 @@ pub enum Status {
     Pending,
     /// A receiver has accepted it.
     Published,
-    /// No re-send is left; it stays until it is deleted or re-sent by hand.
+    /// No re-send is left; it stays until it is deleted or re-sent manually.
     MaxRetried,
 }
 
@@ -68,7 +68,7 @@ pub struct State {
     pub attempts: u32,
     /// Re-sends go on while this is at least one more than `attempts`.
     pub retries: u32,
-    /// 0, and one more for each time it was re-sent by hand after `MAX_RETRIED`.
+    /// 0, and one more for each time it was re-sent manually after `MAX_RETRIED`.
     pub run: u32,
     /// Sends begun, over all runs: names the entries of the history.
     pub sends: u32,

@@ -1,6 +1,6 @@
 //! The life of a reminder (SPEC §6; seed 001, "Delivery Steps per Reminder" and "Retry Logic").
 //!
-//! | from \ event | claim by the processor | claim by hand | sent | failed, 1st–4th ⁶ | failed, 5th | not made ⁴ | lease ran out | skip ⁵ | cancel | replace |
+//! | from \ event | claim by the processor | manual claim | sent | failed, 1st–4th ⁶ | failed, 5th | not made ⁴ | lease ran out | skip ⁵ | cancel | replace |
 //! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 //! | waiting   | claimed if due | claimed | —               | —       | —                 | —       | —         | next ³ or completed | cancelled   | waiting or completed |
 //! | claimed   | — ²            | — ²     | next ³ or completed | waiting | next ³ or review | waiting | as failed | — | cancelled ¹ | — |
@@ -8,7 +8,7 @@
 //! | claimed in review | —      | — ²     | completed       | review  | review            | review  | review    | — | cancelled ¹ | — |
 //! | completed | —              | —       | —               | —       | —                 | —       | —         | — | —           | waiting or completed |
 //! | cancelled | —              | —       | —               | —       | —                 | —       | —         | — | —           | waiting or completed |
-//! | cancelled, in hand ¹ | — ² | — ²     | cancelled       | cancelled | cancelled       | cancelled | cancelled | — | —         | — |
+//! | cancelled, in flight ¹ | — ² | — ²     | cancelled       | cancelled | cancelled       | cancelled | cancelled | — | —         | — |
 //!
 //! *Waiting* is `active` with a next send time, *review* `active` without one:
 //! its last send time was given up, and somebody has to look (`needsReview`). A
@@ -16,7 +16,7 @@
 //! outcome is still recorded, and changes nothing else. ² Unless the lease ran
 //! out: then that comes first. ³ The first outstanding send time after it. ⁴ Its
 //! holder finds it cancelled, its solution paused, or its own time run out, and
-//! does not call: that is no attempt. ⁵ Of send times that `catchUp` leaves out ([`Outstanding`]). ⁶ And any by hand:
+//! does not call: that is no attempt. ⁵ Of send times that `catchUp` leaves out ([`Outstanding`]). ⁶ And any manual one:
 //! it uses up none of the attempts that the send time has when it comes.
 //!
 //! A paused solution makes no event: nothing is claimed, nothing counts.
@@ -48,7 +48,7 @@ pub struct State {
     pub next: Option<DateTime<Utc>>,
     /// The send time that was last done with: sent, given up or skipped.
     pub handled: Option<DateTime<Utc>>,
-    /// Attempts that the processor has begun at the send time in hand.
+    /// Attempts that the processor has begun at the present send time.
     pub attempts: u32,
     /// Attempts begun in all: numbers the history.
     pub sequence: u32,
@@ -217,7 +217,7 @@ impl Transition {
         Self { to, reason: "skipped" }
     }
 
-    /// Done with the send time in hand, whatever came of it.
+    /// Done with the present send time, whatever came of it.
     fn past_subject(from: &State, times: &[DateTime<Utc>], reason: &'static str) -> Self {
         let mut step = Self::unclaimed(from, reason);
         step.to.attempts = 0;
@@ -250,7 +250,7 @@ fn following(times: &[DateTime<Utc>], at: DateTime<Utc>) -> Option<DateTime<Utc>
     times.iter().copied().find(|time| *time > at)
 }
 
-/// The state once `claim` is made: the processor's attempt counts from here (SPEC §9.2), one by hand has a number in the
+/// The state once `claim` is made: the processor's attempt counts from here (SPEC §9.2), a manual one has a number in the
 /// history alone.
 pub fn claimed(state: &State, claim: Claim) -> State {
     let attempts = state.attempts + u32::from(claim.trigger == Trigger::Due);

@@ -133,8 +133,8 @@ impl WorkStore {
         Ok(Advanced::Contended)
     }
 
-    /// Reads what a claim of unknown outcome may have been written to, for as long as the claim can be given back, and
-    /// [`LOOKUP_TIME`] at most: the request that made it waits, too.
+    /// Reads what a claim of unknown outcome may have been written to, for [`LOOKUP_TIME`] at most, since the request that
+    /// made it waits, and not past the time at which the claim can be given back.
     pub(super) async fn look_up<T: WorkItem>(
         &self,
         pk: &str,

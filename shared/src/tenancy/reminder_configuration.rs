@@ -39,7 +39,7 @@ pub struct ReminderSettings {
     pub account_code: String,
     /// The Dialog service; the processor's own, if absent.
     pub dialog_service_uri: Option<String>,
-    /// What is told of every attempt.
+    /// What is called after every attempt.
     pub webhook_url: Option<String>,
 }
 
@@ -52,7 +52,7 @@ pub struct ReminderConfiguration {
     pub account_code: String,
     /// The Dialog service; the processor's own, if absent.
     pub dialog_service_uri: Option<String>,
-    /// What is told of every attempt.
+    /// What is called after every attempt.
     pub webhook_url: Option<String>,
     /// Shards of the indexes; never lowered.
     pub shards: Shards,

@@ -31,7 +31,7 @@ pub struct NotificationView {
     attempts: u32,
     /// Re-sends go on while this is at least one more than `attempts`.
     retries: u32,
-    /// 0, and one more for each time it was re-sent by hand after `MAX_RETRIED`.
+    /// 0, and one more for each time it was re-sent manually after `MAX_RETRIED`.
     run: u32,
     /// When it was accepted.
     #[schema(format = DateTime)]

@@ -34,7 +34,7 @@ fn settings(f: &mut Object<'_>, default_service: Option<bool>) -> Option<Reminde
     if service.as_ref().is_some_and(|uri| uri.contains(['?', '#'])) {
         f.fault(DIALOG_SERVICE_URI, "must end before the query: a path is added to it");
     }
-    let meaning = "What is told of every attempt, by an activity of the type `reminder-webhook`.";
+    let meaning = "What is called after every attempt, by an activity of the type `reminder-webhook`.";
     let webhook_url = f.optional("webhookUrl", fixed_uri(), meaning);
     Some(ReminderSettings {
         notification_key: key?,

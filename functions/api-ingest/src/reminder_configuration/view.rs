@@ -27,7 +27,7 @@ pub struct ConfigurationView {
     /// Base URL of the Dialog service; absent: the service's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     dialog_service_uri: Option<String>,
-    /// What is told of every attempt.
+    /// What is called after every attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_url: Option<String>,
     /// `running` or `paused`: the solution's.

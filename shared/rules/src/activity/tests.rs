@@ -16,7 +16,7 @@ fn none() -> &'static RescheduleRules {
 use crate::verdict::ResultStatus;
 use std::sync::LazyLock;
 
-/// The rows of the table: free, in hand, abandoned with and without attempts left, both with a result
+/// The rows of the table: free, in flight, expired with and without attempts left, both with a result
 /// noted, and each end, with and without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Row {
@@ -229,7 +229,7 @@ fn what_a_claim_finds() {
 }
 
 #[test]
-fn a_retry_by_hand_starts_a_new_run_from_attempt_zero() {
+fn a_manual_retry_starts_a_new_run_from_attempt_zero() {
     let step = decide(&state(Row::Failed), Event::Retry, now()).unwrap();
     assert_eq!((step.to.run, step.to.attempts, step.to.max_attempts), (1, 0, 3));
 }

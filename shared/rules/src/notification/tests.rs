@@ -156,7 +156,7 @@ fn every_pair() {
     assert_eq!(
         outcomes(&held, 60),
         [Err(InFlight), Err(InFlight), published, failed, Err(InFlight), released],
-        "in hand, to the end of the lease"
+        "in flight, to the end of the lease"
     );
     assert_eq!(
         outcomes(&held, 61),

@@ -39,7 +39,7 @@ impl Done {
 ///
 /// The processor's claim moves nothing, which keeps it small: it is made when the
 /// send time has come, so the reminder is found again when its lease has run out.
-/// One by hand, or one that was cancelled meanwhile, is found by its lease.
+/// A manual one, or one that was cancelled meanwhile, is found by its lease.
 pub fn index(state: &State) -> Index {
     match (state.status, state.next, &state.claim) {
         (Status::Active, Some(next), Some(Claim { trigger: Trigger::Manual, lease_until, .. })) => {

@@ -67,7 +67,7 @@ fn describe(state: &State) -> String {
             let next = minutes(state.next.unwrap());
             format!("waiting for {next}")
         }
-        Index::Due(due) => format!("{} in hand until {}", state.status, minutes(due)),
+        Index::Due(due) => format!("{} in flight until {}", state.status, minutes(due)),
         Index::Done(done) => done.as_str().to_owned(),
     };
     format!("{name}, failed {}, done {:?}", state.failed_attempts(), state.handled.map(minutes).unwrap_or(0))
@@ -104,31 +104,31 @@ fn every_state_and_event() {
         ("claimed, 1st", in_flight(waiting(0)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 1, done 10".into()),
             ("error", error, "waiting for 20, failed 1, done 10".into()), ("not made", not_made, "waiting for 20, failed 0, done 10".into()), ("expired", expired, "waiting for 20, failed 1, done 10".into()),
-            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 10".into()), ("replace", replace, busy.into()),
+            ("cancel", Event::Cancel, "cancelled in flight until 22, failed 0, done 10".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
         ("claimed, 4th", in_flight(waiting(3)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 4, done 10".into()),
             ("error", error, "waiting for 20, failed 4, done 10".into()), ("not made", not_made, "waiting for 20, failed 3, done 10".into()), ("expired", expired, "waiting for 20, failed 4, done 10".into()),
-            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 3, done 10".into()), ("replace", replace, busy.into()),
+            ("cancel", Event::Cancel, "cancelled in flight until 22, failed 3, done 10".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
         ("claimed, 5th", in_flight(waiting(4)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 30, failed 0, done 20".into()),
             ("error", error, "waiting for 30, failed 0, done 20".into()), ("not made", not_made, "waiting for 20, failed 4, done 10".into()), ("expired", expired, "waiting for 30, failed 0, done 20".into()),
-            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
+            ("cancel", Event::Cancel, "cancelled in flight until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
         ("claimed, the last one's 1st", last_of(0), [
             ("sent", sent, "completed, failed 0, done 30".into()), ("failed", failed, "waiting for 30, failed 1, done 20".into()),
             ("error", error, "waiting for 30, failed 1, done 20".into()), ("not made", not_made, "waiting for 30, failed 0, done 20".into()), ("expired", expired, "waiting for 30, failed 1, done 20".into()),
-            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 20".into()), ("replace", replace, busy.into()),
+            ("cancel", Event::Cancel, "cancelled in flight until 22, failed 0, done 20".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
         ("claimed, the last one's 5th", last_of(4), [
             ("sent", sent, "completed, failed 0, done 30".into()), ("failed", failed, "review, failed 0, done 30".into()),
             ("error", error, "review, failed 0, done 30".into()), ("not made", not_made, "waiting for 30, failed 4, done 20".into()), ("expired", expired, "review, failed 0, done 30".into()),
-            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 20".into()), ("replace", replace, busy.into()),
+            ("cancel", Event::Cancel, "cancelled in flight until 22, failed 4, done 20".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
         ("review", review(), [
@@ -140,13 +140,13 @@ fn every_state_and_event() {
         ("claimed in review", claimed(&review(), claim(Trigger::Manual, 22)), [
             ("sent", sent, "completed, failed 0, done 30".into()), ("failed", failed, "review, failed 0, done 30".into()),
             ("error", error, "review, failed 0, done 30".into()), ("not made", not_made, "review, failed 0, done 30".into()), ("expired", expired, "review, failed 0, done 30".into()),
-            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 0, done 30".into()), ("replace", replace, busy.into()),
+            ("cancel", Event::Cancel, "cancelled in flight until 22, failed 0, done 30".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
-        ("claimed by hand after four", claimed(&waiting(4), claim(Trigger::Manual, 22)), [
+        ("claimed manually after four", claimed(&waiting(4), claim(Trigger::Manual, 22)), [
             ("sent", sent, "waiting for 30, failed 0, done 20".into()), ("failed", failed, "waiting for 20, failed 4, done 10".into()),
             ("error", error, "waiting for 20, failed 4, done 10".into()), ("not made", not_made, "waiting for 20, failed 4, done 10".into()), ("expired", expired, "waiting for 20, failed 4, done 10".into()),
-            ("cancel", Event::Cancel, "cancelled in hand until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
+            ("cancel", Event::Cancel, "cancelled in flight until 22, failed 4, done 10".into()), ("replace", replace, busy.into()),
             ("skip", skip, busy.into()),
         ]),
         ("completed", completed(), [
@@ -161,7 +161,7 @@ fn every_state_and_event() {
             ("replace", replace, "waiting for 20, failed 2, done 10".into()),
             ("skip", skip, is("cancelled")),
         ]),
-        ("cancelled in hand", cancelled_in_flight(), [
+        ("cancelled in flight", cancelled_in_flight(), [
             ("sent", sent, "cancelled, failed 1, done 20".into()), ("failed", failed, "cancelled, failed 1, done 10".into()),
             ("error", error, "cancelled, failed 1, done 10".into()), ("not made", not_made, "cancelled, failed 0, done 10".into()), ("expired", expired, "cancelled, failed 1, done 10".into()),
             ("cancel", Event::Cancel, is("cancelled")), ("replace", replace, busy.into()),
@@ -186,22 +186,22 @@ fn claims() {
     for (what, state, now, by_processor, manual) in [
         ("not yet", waiting(0), 19, NotYet, Yes),
         ("due", waiting(0), 20, Yes, Yes),
-        ("in hand", in_flight(waiting(0)), 22, InFlight, InFlight),
+        ("in flight", in_flight(waiting(0)), 22, InFlight, InFlight),
         ("lost", in_flight(waiting(0)), 23, Expired, Expired),
         ("review", review(), 40, Finished, Yes),
         ("completed", completed(), 40, Finished, Finished),
         ("cancelled", cancelled(), 40, Finished, Finished),
-        ("cancelled in hand", cancelled_in_flight(), 22, InFlight, InFlight),
+        ("cancelled in flight", cancelled_in_flight(), 22, InFlight, InFlight),
         ("cancelled and lost", cancelled_in_flight(), 23, Expired, Expired),
     ] {
         assert_eq!(state.claimable(processor, at(now)), by_processor, "{what}, by the processor");
-        assert_eq!(state.claimable(hand, at(now)), manual, "{what}, by hand");
+        assert_eq!(state.claimable(hand, at(now)), manual, "{what}, manually");
     }
     let state = in_flight(waiting(1));
     assert_eq!((state.attempts, state.failed_attempts(), state.sequence), (2, 1, 3));
 }
 
-/// However often it is sent by hand before its time: then it has all its attempts.
+/// However often it is sent manually before its time: then it has all its attempts.
 #[test]
 fn attempts_by_hand_use_up_none_of_a_send_times() {
     let all = times();
@@ -256,7 +256,7 @@ fn skipped_send_times_are_numbered_and_the_last_one_completes() {
     }
 }
 
-/// One taken by hand before its time is found by its lease if its sender dies, not only at its send time.
+/// One claimed manually before its time is found by its lease if its sender dies, not only at its send time.
 #[test]
 fn an_attempt_by_hand_is_found_again_by_its_lease() {
     let manual = |state: &State| index(&claimed(state, claim(Trigger::Manual, 5)));
