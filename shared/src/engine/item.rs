@@ -1,4 +1,4 @@
-//! What an item of every kind of work has: where it lies, how it is stored, and what tells its states apart. Each kind
+//! What an item of every kind of work has: where it lies, how it is stored, and by what its states differ. Each kind
 //! brings this and its own decisions; the protocol that moves them is one (SPEC §9).
 
 use crate::engine::attributes::{Attributes, DecodeError, Item, n, s, t};

@@ -99,7 +99,7 @@ mod tests {
             let accepted = reader.secret("X");
             reader.finish(accepted).map(|accepted| accepted.unwrap()).map_err(|error| error.to_string())
         };
-        // `printf %s a-key-of-16-chars | sha256sum`, which docs/deploy.md tells to run.
+        // `printf %s a-key-of-16-chars | sha256sum`, a command of docs/deploy.md.
         const HASH: &str = "24300a2b32db899ed3aac780af046abacaa44d9315d8cd74791185dd392b9163";
         const PREVIOUS: &str = "the-one-before-it";
         let previous = SecretHash::of(PREVIOUS).hex();

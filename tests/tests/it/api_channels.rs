@@ -100,6 +100,11 @@ async fn every_fault_of_a_config_is_named_at_once() {
                 "/settings/timeoutSeconds is no field of this",
             ],
         ),
+        (
+            "EMAIL",
+            json!({"provider": "YOM", "baseUrl": "https://x.example", "credentials": 7, "settings": {}}),
+            vec!["/credentials must be an object"],
+        ),
     ] {
         assert_eq!(api.put(&path(channel), body).await.problem(400).faults(), expect);
     }

@@ -34,10 +34,6 @@ fn dispatch_config(f: &mut Object<'_>, channel: Option<&str>) -> Option<NewDispa
         definition.map(|definition| definition.credentials),
         "What the provider's `credentialSchema` asks for. Sealed, and never shown again.",
     );
-    // Credentials that are no object end the reading: what follows is left over then.
-    if definition.is_some() {
-        credentials.as_ref()?;
-    }
     let settings = values(
         f,
         "settings",

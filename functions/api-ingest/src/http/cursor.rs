@@ -55,7 +55,7 @@ impl Scope {
     }
 
     fn keyed(secret: &CursorSecret, of_what: &str) -> Self {
-        // The length tells where the scope ends and the cursor's content begins.
+        // The length says where the scope ends and the cursor's content begins.
         let length = (of_what.len() as u64).to_be_bytes();
         let mac = Hmac::new_from_slice(secret.as_ref()).expect("a key of HMAC has any length");
         Self(mac.chain_update(length).chain_update(of_what))

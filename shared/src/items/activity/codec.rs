@@ -18,7 +18,7 @@ use rules::claim::{Claim, Claimable};
 use rules::due::Mark;
 use rules::names::{ActivityId, Kind, Tenant, ids};
 
-/// What the `body_hash` of activities that rules created begins with: it tells them from a caller's, whatever the parameter.
+/// What the `body_hash` of activities that rules created begins with. A caller's begins with something else.
 /// Before there were incarnations it was no more than this.
 pub const RULE_BODY_HASH: &str = "recurring";
 
